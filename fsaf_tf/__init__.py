@@ -1,0 +1,23 @@
+"""FSAF (Zhu, He, Savvides; CVPR 2019) in TensorFlow 2.
+
+Letters used for shapes everywhere:
+
+    B  images of a batch
+    N  instances of an image, padded to one number for the batch
+    L  pyramid levels (3 to 7 in the paper)
+    P  locations of all levels together
+    K  classes, 0 .. K-1, no background channel
+    A  anchors a location
+
+Boxes are `[y1, x1, y2, x2]` in pixels of the network's input; offsets are distances to the (top, left, bottom, right)
+sides in units of `S * 2^l` pixels. Tensors by level are dicts with the level as a string key: `{"3": [B, H, W, C]}`.
+"""
+
+__version__ = "0.1.0"
+
+
+def load_detector(model_dir, checkpoint=None):
+    """Loads a trained detector; see `fsaf_tf.inference.load_detector`, imported on first use because it is heavy."""
+    from fsaf_tf import inference
+
+    return inference.load_detector(model_dir, checkpoint)

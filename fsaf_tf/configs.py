@@ -1,0 +1,243 @@
+"""The typed experiment: every constant of the paper is a default here, with its section.
+
+One experiment, `fsaf`, is registered with the Garden's factory. A file in `experiments/` holds only what differs.
+"""
+
+import dataclasses
+from typing import List
+
+from official.core import config_definitions, exp_factory
+from official.modeling import hyperparams, optimization
+from official.vision.configs import backbones
+
+SELECTIONS = ("online", "heuristic")
+
+
+@dataclasses.dataclass
+class ResNet(hyperparams.Config):
+    """A ResNet as the published ImageNet weights have it (section 4: "ResNet-50 ... pre-trained on ImageNet").
+
+    Attributes:
+        depth: 50 or 101; the tests also build 14, one block a stage.
+        form: `caffe` (stride in the first 1x1, BGR, means only; the paper's Detectron and Keras Applications) or
+            `pytorch` (stride in the 3x3, RGB, mean and standard deviation).
+        weights: ImageNet weights: `imagenet` (downloaded by Keras Applications; needs form `caffe`), the path of such
+            an `.h5` file, or empty for random values. Random values train everything: nothing is frozen.
+        frozen_stages: with ImageNet weights, the stem and so many stages are not trained.
+        train_bn_affine: with ImageNet weights, train the scale and shift of batch normalisation in the stages that are
+            trained. Its statistics are frozen all the same.
+    """
+
+    depth: int = 50
+    form: str = "caffe"
+    weights: str = "imagenet"
+    frozen_stages: int = 1
+    train_bn_affine: bool = False
+
+
+@dataclasses.dataclass
+class Backbone(backbones.Backbone):
+    """The Garden's backbones by their names there, with our `resnet` in the place of the Garden's.
+
+    The Garden's ResNet pads differently from the published weights and has no frozen batch normalisation.
+    """
+
+    type: str = "resnet"
+    resnet: ResNet = dataclasses.field(default_factory=ResNet)
+
+
+@dataclasses.dataclass
+class FPN(hyperparams.Config):
+    """The feature pyramid, P3 to P7 (section 3.1; [22]). `relu_before_p7` is off in mmdetection's weights."""
+
+    channels: int = 256
+    relu_before_p7: bool = True
+
+
+@dataclasses.dataclass
+class Heads(hyperparams.Config):
+    """The two subnets of Fig. 4, shared by the levels and by both branches: `convs` 3x3 layers of `channels`."""
+
+    convs: int = 4
+    channels: int = 256
+
+
+@dataclasses.dataclass
+class AnchorFree(hyperparams.Config):
+    """The anchor-free branch (sections 3.1 to 3.3).
+
+    Attributes:
+        enabled: build the branch.
+        selection: how a training instance gets its level: `online` (Eq. 1 and 2) or `heuristic` (Eq. 3).
+        effective: epsilon_e, the effective box's share of an instance's sides (section 3.2).
+        ignoring: epsilon_i, the ignoring box's share (section 3.2).
+        offset_scale: S, offsets are in units of `S * 2^l` pixels (section 3.2).
+        loss_weight: lambda, the weight of both its losses (section 3.4).
+    """
+
+    enabled: bool = True
+    selection: str = "online"
+    effective: float = 0.2
+    ignoring: float = 0.5
+    offset_scale: float = 4.0
+    loss_weight: float = 0.5
+
+
+@dataclasses.dataclass
+class AnchorBased(hyperparams.Config):
+    """RetinaNet's own branch ([22]; the paper keeps it "as original").
+
+    Attributes:
+        enabled: build the branch.
+        scales: anchor sizes of a level, in units of `4 * 2^l` pixels.
+        aspect_ratios: height over width.
+        positive_iou: an anchor is positive from this IoU on.
+        negative_iou: an anchor is background under this IoU; in between it is ignored.
+        box_loss_beta: where smooth L1 turns from quadratic to linear.
+    """
+
+    enabled: bool = False
+    scales: List[float] = dataclasses.field(default_factory=lambda: [2 ** (i / 3) for i in range(3)])
+    aspect_ratios: List[float] = dataclasses.field(default_factory=lambda: [0.5, 1.0, 2.0])
+    positive_iou: float = 0.5
+    negative_iou: float = 0.4
+    box_loss_beta: float = 1 / 9
+
+
+@dataclasses.dataclass
+class Postprocess(hyperparams.Config):
+    """From outputs to detections (sections 3.2 and 3.4)."""
+
+    score_threshold: float = 0.05
+    max_per_level: int = 1000
+    nms_iou: float = 0.5
+    max_detections: int = 100
+
+
+@dataclasses.dataclass
+class Model(hyperparams.Config):
+    """The detector. `num_classes` 0 takes the number from the training data's annotations.
+
+    `location_offset` says where cell (i, j) of level l stands: `((i + offset) * 2^l, (j + offset) * 2^l)`.
+    """
+
+    num_classes: int = 0
+    min_level: int = 3
+    max_level: int = 7
+    location_offset: float = 0.5
+    backbone: Backbone = dataclasses.field(default_factory=Backbone)
+    fpn: FPN = dataclasses.field(default_factory=FPN)
+    heads: Heads = dataclasses.field(default_factory=Heads)
+    anchor_free: AnchorFree = dataclasses.field(default_factory=AnchorFree)
+    anchor_based: AnchorBased = dataclasses.field(default_factory=AnchorBased)
+    postprocess: Postprocess = dataclasses.field(default_factory=Postprocess)
+
+
+@dataclasses.dataclass
+class Losses(hyperparams.Config):
+    """What both branches share: the focal loss ([22]) and the weight decay (section 3.4)."""
+
+    focal_alpha: float = 0.25
+    focal_gamma: float = 2.0
+    weight_decay: float = 1e-4
+
+
+@dataclasses.dataclass
+class InputSize(hyperparams.Config):
+    """Image size in pixels for training, evaluation and prediction (section 4): aspect kept, padded to 32."""
+
+    shorter_side: int = 800
+    longer_side: int = 1333
+
+
+@dataclasses.dataclass
+class Data(hyperparams.Config):
+    """Where images and boxes come from: exactly one of `tfds_name`, `annotation_file`, `input_path`.
+
+    Attributes:
+        tfds_name: a TFDS data set, such as `coco/2017`, `voc/2007` or the built-in `shapes`.
+        tfds_split: its split.
+        tfds_data_dir: where TFDS keeps its data; empty for TFDS's own place.
+        annotation_file: COCO JSON.
+        image_dir: the folder of the images that `annotation_file` names.
+        input_path: TFRecord files in the Garden's keys, a glob.
+        label_map: names of the category ids of `input_path`: a JSON file `{"1": "person", ...}`; empty for
+            `label_map.json` beside the shards.
+        global_batch_size: images a step, over all replicas.
+        max_instances: N; an image with more is an error that names it.
+    """
+
+    tfds_name: str = ""
+    tfds_split: str = ""
+    tfds_data_dir: str = ""
+    annotation_file: str = ""
+    image_dir: str = ""
+    input_path: str = ""
+    label_map: str = ""
+    global_batch_size: int = 8
+    max_instances: int = 100
+
+
+@dataclasses.dataclass
+class TrainData(Data):
+    """Data for training: shuffled, repeated, flipped.
+
+    Attributes:
+        random_flip: mirror an image left to right with probability 1/2.
+        shuffle_buffer_size: encoded images held for shuffling.
+        seed: of order and flips.
+    """
+
+    global_batch_size: int = 16
+    random_flip: bool = True
+    shuffle_buffer_size: int = 1000
+    seed: int = 0
+
+
+@dataclasses.dataclass
+class Task(config_definitions.TaskConfig):
+    """What `fsaf_tf.task.FSAFTask` is built from."""
+
+    name: str = "fsaf"
+    model: Model = dataclasses.field(default_factory=Model)
+    losses: Losses = dataclasses.field(default_factory=Losses)
+    input_size: InputSize = dataclasses.field(default_factory=InputSize)
+    train_data: TrainData = dataclasses.field(default_factory=TrainData)
+    validation_data: Data = dataclasses.field(default_factory=Data)
+
+
+# Rates in an experiment are for this many images a step; the task scales them to the batch (section 3.4).
+REFERENCE_BATCH_SIZE = 16
+
+
+def _optimizer() -> optimization.OptimizationConfig:
+    """SGD as in section 3.4; the warm-up is Detectron's."""
+    return optimization.OptimizationConfig(
+        {
+            "optimizer": {"type": "sgd", "sgd": {"momentum": 0.9}},
+            "learning_rate": {
+                "type": "stepwise",
+                "stepwise": {"boundaries": [60_000, 80_000], "values": [0.01, 0.001, 0.0001]},
+            },
+            "warmup": {"type": "linear", "linear": {"warmup_steps": 500, "warmup_learning_rate": 0.01 / 3}},
+        }
+    )
+
+
+@exp_factory.register_config_factory("fsaf")
+def fsaf() -> config_definitions.ExperimentConfig:
+    """The paper's experiment, section 3.4: FSAF with ResNet-50 on COCO, 90k steps of 16 images."""
+    return config_definitions.ExperimentConfig(
+        task=Task(),
+        trainer=config_definitions.TrainerConfig(
+            train_steps=90_000,
+            validation_interval=10_000,
+            checkpoint_interval=1_000,
+            summary_interval=100,
+            steps_per_loop=10,
+            max_to_keep=3,
+            best_checkpoint_export_subdir="best",
+            best_checkpoint_eval_metric="AP",
+            optimizer_config=_optimizer(),
+        ),
+    )

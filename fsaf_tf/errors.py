@@ -1,0 +1,5 @@
+"""The one error that a user can mend."""
+
+
+class UserError(ValueError):
+    """Wrong input: a file, key or box. The tools print the message on one line, without a traceback, and exit with 1."""
