@@ -1,0 +1,81 @@
+"""Section 3.2: from boxes to cells of the pyramid, and from offsets back to boxes."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from fsaf_tf import pyramid
+
+EFFECTIVE, IGNORING = 0, 1
+
+
+def cell_ranges(
+    boxes: tf.Tensor,
+    valid: tf.Tensor,
+    image_size: tuple[pyramid.Size, pyramid.Size],
+    *,
+    levels: Sequence[int],
+    location_offset: float = 0.5,
+    effective: float = 0.2,
+    ignoring: float = 0.5,
+) -> tf.Tensor:
+    """The cells of each instance's effective and ignoring box on each level (section 3.2).
+
+    A box is shrunk to `effective` and to `ignoring` of its sides about its centre and projected (divided by `2^l`). A
+    cell belongs to it when the cell's square, which has the cell's location in its middle, meets it. The range is
+    clipped to the map and never empty: a box smaller than a cell, or outside of the map, has the nearest cell.
+
+    Args:
+        boxes: `[B, N, 4]` yxyx in pixels of the padded image.
+        valid: `[B, N]` bool; the rows that are not may hold anything.
+        image_size: height and width of the padded image, ints or scalar tensors.
+        levels: L pyramid levels.
+        location_offset: where a location stands, in cells.
+        effective: epsilon_e.
+        ignoring: epsilon_i.
+
+    Returns:
+        `[B, N, L, 2, 4]` int32: for `EFFECTIVE` and `IGNORING` the half-open range row0, column0, row1, column1; for
+        invalid rows the first cell.
+    """
+    boxes = tf.where(valid[..., None], boxes, 0.0)
+    regions = tf.stack([_shrink(boxes, share) for share in (effective, ignoring)], axis=-2)  # [B, N, 2, 4]
+    return tf.stack([_cells(regions, image_size, level, location_offset) for level in levels], axis=-3)
+
+
+def _shrink(boxes: tf.Tensor, share: float) -> tf.Tensor:
+    """Boxes of `share` of the sides about the same centre.
+
+    Moving each side inwards, and not the centre outwards, keeps sides that are whole numbers exact in float32, with or
+    without fused multiply-add: there the next `floor` and `ceil` would turn an error of 1e-7 into a cell.
+    """
+    inset = (1 - share) / 2 * (boxes[..., 2:] - boxes[..., :2])
+    return tf.concat([boxes[..., :2] + inset, boxes[..., 2:] - inset], axis=-1)
+
+
+def _cells(regions: tf.Tensor, image_size, level: int, location_offset: float) -> tf.Tensor:
+    """Half-open cell ranges `[..., 4]` of `regions` `[..., 4]` on one level."""
+    height, width = (pyramid.map_size(side, level) for side in image_size)
+    size = tf.cast(tf.stack([height, width]), tf.float32)  # [2]
+    projected = regions / 2**level + (0.5 - location_offset)
+    first = tf.clip_by_value(tf.floor(projected[..., :2]), 0.0, size - 1)
+    last = tf.clip_by_value(tf.math.ceil(projected[..., 2:]), first + 1, size)
+    return tf.cast(tf.concat([first, last], axis=-1), tf.int32)
+
+
+def decode_offsets(
+    offsets: tf.Tensor, locations: tf.Tensor, level: int | tf.Tensor, offset_scale: float = 4.0
+) -> tf.Tensor:
+    """Boxes from offsets: the inverse of section 3.2's projection (also section 3.2, inference).
+
+    Args:
+        offsets: `[..., 4]` (top, left, bottom, right) in units of `offset_scale * 2^level` pixels, not negative.
+        locations: `[..., 2]` (y, x) in pixels, broadcast against the offsets.
+        level: the level of all offsets.
+        offset_scale: S.
+
+    Returns:
+        Boxes `[..., 4]` yxyx in pixels.
+    """
+    distances = offsets * (offset_scale * 2**level)
+    return tf.concat([locations - distances[..., :2], locations + distances[..., 2:]], axis=-1)
