@@ -1,0 +1,205 @@
+"""Sections 3.2 and 3.4, inference: from the network's outputs to detections."""
+
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from fsaf_tf import anchors as anchor_ops
+from fsaf_tf import boxes as box_ops
+from fsaf_tf import configs, pyramid, regions
+
+BRANCHES = ("anchor-free", "anchor-based")  # the values of `branch`
+
+
+def arguments(model: configs.Model) -> dict:
+    """The values in the configuration that `detect` takes, by keyword."""
+    return dict(
+        model.postprocess.as_dict(),
+        location_offset=model.location_offset,
+        offset_scale=model.anchor_free.offset_scale,
+        scales=model.anchor_based.scales,
+        aspect_ratios=model.anchor_based.aspect_ratios,
+    )
+
+
+def detect(
+    outputs: dict[str, dict[str, tf.Tensor]],
+    image_size: tf.Tensor,
+    *,
+    score_threshold: float,
+    max_per_level: int,
+    nms_iou: float,
+    max_detections: int,
+    location_offset: float,
+    offset_scale: float,
+    scales: Sequence[float],
+    aspect_ratios: Sequence[float],
+) -> dict[str, tf.Tensor]:
+    """Decodes the best candidates of each level and branch, and suppresses them class by class (sections 3.2, 3.4).
+
+    An anchor-free location gives one candidate, of its best class; an anchor gives one for each class. Boxes are
+    clipped to the image first, since those that reach into the padding overlap less than what is seen of them; one
+    with nothing in the image is dropped. Both branches compete in one suppression.
+
+    The Garden's detection generators do not do this: they keep the best of each class over all levels together, so
+    that one level may take every place, and return no level. `tf.image.combined_non_max_suppression` returns none
+    either.
+
+    Args:
+        outputs: logits before the sigmoid, offsets and deltas as `detector.build_detector` returns them; an absent
+            branch's keys are absent. B may be 0.
+        image_size: `[B, 2]` int32 (height, width) of the images without their padding.
+        score_threshold: a candidate's score is above this.
+        max_per_level: at most so many candidates of a level of a branch.
+        nms_iou: a box that overlaps a better one of its class by more than this is dropped.
+        max_detections: D, at most so many detections of an image.
+        location_offset: where a location stands, in cells.
+        offset_scale: S.
+        scales: the anchors' sizes, as in `anchors.anchors`.
+        aspect_ratios: the anchors' ratios, as in `anchors.anchors`.
+
+    Returns:
+        By falling score, 0 in the rows past an image's `num_detections`: `boxes` `[B, D, 4]` float32 yxyx in pixels
+        of the input, `scores` `[B, D]` float32, `classes`, `levels` and `branch` (index of `BRANCHES`) `[B, D]` int32;
+        and `num_detections` `[B]` int32.
+    """
+    candidates = [
+        _anchor_free(logits, offsets, level, max_per_level, location_offset, offset_scale)
+        for level, logits, offsets in _by_level(outputs, "anchor_free_logits", "anchor_free_offsets")
+    ] + [
+        _anchor_based(logits, deltas, level, max_per_level, location_offset, scales, aspect_ratios)
+        for level, logits, deltas in _by_level(outputs, "anchor_based_logits", "anchor_based_deltas")
+    ]
+    candidates = {key: tf.concat([of_level[key] for of_level in candidates], axis=1) for key in candidates[0]}
+    boxes = box_ops.clip(candidates["boxes"], image_size[:, None])
+    scores = tf.where(box_ops.area(boxes) > 0, candidates["scores"], 0.0)  # [B, C]: under any threshold
+    num_classes = _num_classes(outputs, len(scales) * len(aspect_ratios))
+    selected, count = _class_wise_nms(
+        boxes, scores, candidates["classes"], image_size, num_classes, score_threshold, nms_iou, max_detections
+    )
+    is_detection = tf.range(max_detections) < count[:, None]  # [B, D]
+    detections = {
+        key: tf.where(is_detection, tf.gather(candidates[key], selected, batch_dims=1), 0)
+        for key in ("scores", "classes", "levels", "branch")
+    }
+    detections["boxes"] = tf.where(is_detection[..., None], tf.gather(boxes, selected, batch_dims=1), 0.0)
+    return dict(detections, num_detections=count)
+
+
+def to_original(boxes: tf.Tensor, scale: tf.Tensor, original_size: tf.Tensor) -> tf.Tensor:
+    """Boxes `[B, D, 4]` of the resized images in pixels of the original ones.
+
+    Args:
+        boxes: yxyx in pixels of the input.
+        scale: `[B, 2]` resized over original size (y, x).
+        original_size: `[B, 2]` int32 (height, width); the boxes are clipped to it.
+    """
+    return box_ops.clip(boxes / tf.concat([scale, scale], axis=-1)[:, None], original_size[:, None])
+
+
+def _by_level(outputs, logits_key: str, boxes_key: str) -> list:
+    """(level, logits, box outputs) of one branch, lowest level first."""
+    return [
+        (int(level), outputs[logits_key][level], outputs[boxes_key][level])
+        for level in sorted(outputs.get(logits_key, {}), key=int)
+    ]
+
+
+def _num_classes(outputs, per_location: int) -> int:
+    """K, from the channels of whichever branch is there."""
+    for logits in outputs.get("anchor_free_logits", {}).values():
+        return logits.shape[-1]
+    return next(iter(outputs["anchor_based_logits"].values())).shape[-1] // per_location
+
+
+def _anchor_free(logits, offsets, level: int, limit: int, location_offset: float, offset_scale: float) -> dict:
+    """At most `limit` candidates of an anchor-free level: the locations whose best class scores highest."""
+    _, height, width, classes = _shape(logits)
+    logits = _rows(logits, height * width, classes)  # [B, H*W, K]
+    best, location = _top(tf.reduce_max(logits, axis=-1), limit)  # [B, k]
+    offsets = tf.gather(_rows(offsets, height * width, 4), location, batch_dims=1)  # [B, k, 4]
+    positions = tf.gather(pyramid.locations(height, width, level, location_offset), location)  # [B, k, 2]
+    class_index = tf.argmax(tf.gather(logits, location, batch_dims=1), axis=-1, output_type=tf.int32)
+    boxes = regions.decode_offsets(tf.cast(offsets, tf.float32), positions, level, offset_scale)
+    return _candidates(boxes, best, class_index, level, branch=0)
+
+
+def _anchor_based(
+    logits, deltas, level: int, limit: int, location_offset: float, scales: Sequence, aspect_ratios: Sequence
+) -> dict:
+    """At most `limit` candidates of an anchor-based level: the (anchor, class) pairs that score highest.
+
+    P3 of a COCO image has 12 million pairs. The best `limit` pairs belong to the `limit` anchors of the highest best
+    class, so the pairs of those are all that is sorted. These anchors go back to their order first: equal pairs then
+    rank as they would among all pairs.
+    """
+    per_location = len(scales) * len(aspect_ratios)
+    _, height, width, channels = _shape(logits)
+    count, classes = height * width * per_location, channels // per_location
+    logits = _rows(logits, count, classes)  # [B, H*W*A, K]
+    _, anchor = _top(tf.reduce_max(logits, axis=-1), limit)
+    anchor = tf.sort(anchor, axis=-1)  # [B, k]
+    logits = tf.gather(logits, anchor, batch_dims=1)  # [B, k, K]
+    best, pair = _top(_rows(logits, tf.shape(anchor)[1] * classes), limit)  # [B, k]
+    anchor = tf.gather(anchor, pair // classes, batch_dims=1)
+    deltas = tf.gather(_rows(deltas, count, 4), anchor, batch_dims=1)  # [B, k, 4]
+    anchors = anchor_ops.anchors(
+        height, width, level, scales=scales, aspect_ratios=aspect_ratios, location_offset=location_offset
+    )
+    boxes = anchor_ops.decode(tf.cast(deltas, tf.float32), tf.gather(anchors, anchor))
+    return _candidates(boxes, best, pair % classes, level, branch=1)
+
+
+def _shape(maps) -> list:
+    """Sizes as ints where they are known, else as scalar tensors."""
+    return [known or size for known, size in zip(maps.shape, tf.unstack(tf.shape(maps)))]
+
+
+def _rows(maps, *size) -> tf.Tensor:
+    """`maps` as `[B, *size]`. No size is -1, which a batch of no image would leave open."""
+    return tf.reshape(maps, [tf.shape(maps)[0], *size])
+
+
+def _top(values, limit: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The highest of `[B, M]`, at most `limit`, and where they are; the first of equal ones comes first."""
+    return tf.math.top_k(values, tf.minimum(limit, tf.shape(values)[1]))
+
+
+def _candidates(boxes, logits, classes, level: int, branch: int) -> dict[str, tf.Tensor]:
+    return {
+        "boxes": boxes,
+        "scores": tf.sigmoid(tf.cast(logits, tf.float32)),
+        "classes": classes,
+        "levels": tf.fill(tf.shape(classes), level),
+        "branch": tf.fill(tf.shape(classes), branch),
+    }
+
+
+def _class_wise_nms(
+    boxes, scores, classes, image_size, num_classes: int, score_threshold: float, nms_iou: float, max_detections: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Indices `[B, D]` int32 of the boxes that stay, by falling score, and their number `[B]`.
+
+    One suppression over all classes, with each class's boxes moved to a place of their own. The places form a square:
+    80 of them in a row of 1344 px images would leave float32 a resolution of 1/128 px, a square has 1/1024.
+    """
+    columns = math.ceil(math.sqrt(num_classes))
+    place = tf.stack([classes // columns, classes % columns], axis=-1)  # [B, C, 2]
+    shift = tf.cast(place * (image_size[:, None] + 1), boxes.dtype)
+    moved = boxes + tf.concat([shift, shift], axis=-1)
+
+    def suppress(image):
+        return tuple(
+            tf.raw_ops.NonMaxSuppressionV4(
+                boxes=image[0],
+                scores=image[1],
+                max_output_size=max_detections,
+                iou_threshold=nms_iou,
+                score_threshold=score_threshold,
+                pad_to_max_output_size=True,
+            )
+        )
+
+    signature = (tf.TensorSpec([max_detections], tf.int32), tf.TensorSpec([], tf.int32))
+    return tf.map_fn(suppress, (moved, scores), fn_output_signature=signature)
