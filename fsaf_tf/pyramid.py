@@ -1,5 +1,6 @@
 """Section 3.1: pyramid levels, their map sizes, and where a location stands."""
 
+import dataclasses
 from typing import Union
 
 import tensorflow as tf
@@ -29,3 +30,64 @@ def locations(height: Size, width: Size, level: int, location_offset: float = 0.
     rows, columns = tf.meshgrid(tf.range(height), tf.range(width), indexing="ij")
     cells = tf.reshape(tf.stack([rows, columns], axis=-1), [-1, 2])
     return (tf.cast(cells, tf.float32) + location_offset) * 2**level
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The maps of all levels, one after another as P locations.
+
+    Attributes:
+        levels: the L levels, lowest first.
+        sizes: for each level the height and width of its map, in cells.
+    """
+
+    levels: tuple[int, ...]
+    sizes: tuple[tuple[Size, Size], ...]
+
+    @classmethod
+    def of_maps(cls, maps: dict[str, tf.Tensor]) -> "Layout":
+        """The layout of tensors by level, `{"3": [B, H, W, C], ...}`; sizes that are static stay Python numbers."""
+        levels = tuple(sorted(int(key) for key in maps))
+        return cls(levels, tuple(_map_size_of(maps[str(level)]) for level in levels))
+
+    @property
+    def image_size(self) -> tuple[Size, Size]:
+        """Height and width in pixels of the padded image, up to the lowest level's stride."""
+        height, width = self.sizes[0]
+        return height * 2 ** self.levels[0], width * 2 ** self.levels[0]
+
+    @property
+    def num_locations(self) -> Size:
+        """P."""
+        return sum(height * width for height, width in self.sizes)
+
+    def join(self, maps: dict[str, tf.Tensor], channels: int) -> tf.Tensor:
+        """Tensors by level as one: `{"3": [B, H, W, A * channels], ...}` to `[B, P * A, channels]` float32."""
+        by_level = [maps[str(level)] for level in self.levels]
+        flat = [tf.reshape(tf.cast(m, tf.float32), [tf.shape(m)[0], -1, channels]) for m in by_level]
+        return tf.concat(flat, axis=1)
+
+    def locations(self, location_offset: float = 0.5) -> list[tf.Tensor]:
+        """Where the locations of each level stand: L tensors `[H * W, 2]` (y, x) in pixels."""
+        return [locations(*size, level, location_offset) for level, size in zip(self.levels, self.sizes)]
+
+    def flat_index(self, image: tf.Tensor, level: tf.Tensor, cells: tf.Tensor) -> tf.Tensor:
+        """The place of cells in a `[B * P]` tensor.
+
+        Args:
+            image: `[...]` int32, the image of each cell.
+            level: `[...]` int32, the number of its level, from 0.
+            cells: `[..., 2]` int32 (row, column).
+
+        Returns:
+            `[...]` int32.
+        """
+        heights, widths = (tf.stack(sides) for sides in zip(*self.sizes))
+        starts = tf.cumsum(heights * widths, exclusive=True)
+        within = cells[..., 0] * tf.gather(widths, level) + cells[..., 1]
+        return image * self.num_locations + tf.gather(starts, level) + within
+
+
+def _map_size_of(level_map: tf.Tensor) -> tuple[Size, Size]:
+    static, dynamic = level_map.shape, tf.shape(level_map)
+    return tuple(dynamic[axis] if static[axis] is None else static[axis] for axis in (1, 2))

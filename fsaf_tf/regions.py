@@ -1,12 +1,15 @@
 """Section 3.2: from boxes to cells of the pyramid, and from offsets back to boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from fsaf_tf import pyramid
 
 EFFECTIVE, IGNORING = 0, 1
+
+# Cells that `fold_cells` takes at a time: the memory it needs, whatever the instances.
+CHUNK = 16384
 
 
 def cell_ranges(
@@ -79,3 +82,37 @@ def decode_offsets(
     """
     distances = offsets * (offset_scale * 2**level)
     return tf.concat([locations - distances[..., :2], locations + distances[..., 2:]], axis=-1)
+
+
+def fold_cells(ranges: tf.Tensor, step: Callable, state: tf.Tensor) -> tf.Tensor:
+    """Folds `step` over every cell of every range, so many cells at a time; without gradient.
+
+    Time grows with the cells that there are, not with the ranges times the map, and memory with neither; all shapes are
+    static, only the number of turns is not.
+
+    Args:
+        ranges: `[M, 4]` half-open cell ranges; one without cells is passed over.
+        step: `step(state, owner, cells, inside)` gives the next state, where each of `CHUNK` entries is a cell:
+            `owner` its range, `cells` `[CHUNK, 2]` its row and column, and `inside` is false past the last cell.
+        state: a tensor, the first state; its shape stays.
+
+    Returns:
+        The last state.
+    """
+    if ranges.shape[0] == 0:  # XLA has no scatter into nothing
+        return state
+    sides = ranges[:, 2:] - ranges[:, :2]  # [M, 2]
+    counts = sides[:, 0] * sides[:, 1]
+    starts, total = tf.cumsum(counts, exclusive=True), tf.reduce_sum(counts)
+
+    def turn(first, state):
+        # A cell's owner is the last range that starts at it or before: mark the starts, then count them.
+        marks = tf.scatter_nd(tf.clip_by_value(starts - first, 0, CHUNK)[:, None], tf.ones_like(starts), [CHUNK + 1])
+        owner = tf.maximum(tf.cumsum(marks[:CHUNK]) - 1, 0)
+        place = first + tf.range(CHUNK)
+        width = tf.maximum(tf.gather(sides[:, 1], owner), 1)
+        within = place - tf.gather(starts, owner)
+        cells = tf.gather(ranges[:, :2], owner) + tf.stack([within // width, within % width], axis=-1)
+        return first + CHUNK, step(state, owner, cells, place < total)
+
+    return tf.stop_gradient(tf.while_loop(lambda first, _: first < total, turn, (0, state))[1])

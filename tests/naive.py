@@ -1,0 +1,147 @@
+"""Sections 3.2 and 3.3 in loops over instances and cells: the specification that the fast code must equal.
+
+NumPy only, one image at a time, nothing shared with the package. Regions are computed in float32 as the package does, so
+that a side that falls on the border of a cell falls on the same side; losses are summed in float64.
+"""
+
+import math
+
+import numpy as np
+
+
+def shrink(low, high, share):
+    inset = np.float32((1 - share) / 2) * (high - low)
+    return low + inset, high - inset
+
+
+def cell_range(low, high, share, level, cells, location_offset):
+    """The half-open range of rows (or columns) of a box's side from `low` to `high`."""
+    low, high = shrink(np.float32(low), np.float32(high), share)
+    shift = np.float32(0.5 - location_offset)
+    first = math.floor(low / np.float32(2**level) + shift)
+    last = math.ceil(high / np.float32(2**level) + shift)
+    first = min(max(first, 0), cells - 1)
+    return first, min(max(last, first + 1), cells)
+
+
+def region(box, share, level, shape, location_offset):
+    """The set of cells (row, column) of a box's region on one level."""
+    rows = cell_range(box[0], box[2], share, level, shape[0], location_offset)
+    columns = cell_range(box[1], box[3], share, level, shape[1], location_offset)
+    return {(row, column) for row in range(*rows) for column in range(*columns)}
+
+
+def focal(logit, target, alpha, gamma):
+    logit = float(logit) if target else -float(logit)
+    log_right = -math.log1p(math.exp(-logit)) if logit > -30 else logit
+    wrong = 1 / (1 + math.exp(logit))
+    return -(alpha if target else 1 - alpha) * wrong**gamma * log_right
+
+
+def focal_gradient(logit, target, alpha, gamma):
+    """The derivative of `focal` by the logit."""
+    right = 1 / (1 + math.exp(-float(logit) if target else float(logit)))
+    weight = alpha if target else 1 - alpha
+    by_right_logit = weight * (1 - right) ** gamma * (gamma * right * math.log(right) - (1 - right))
+    return by_right_logit if target else -by_right_logit
+
+
+def iou(first, second):
+    height = max(0.0, min(first[2], second[2]) - max(first[0], second[0]))
+    width = max(0.0, min(first[3], second[3]) - max(first[1], second[1]))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    union = sum(areas) - height * width
+    return height * width / union if union > 0 else 0.0
+
+
+def predicted_box(offsets, cell, level, location_offset, offset_scale):
+    y, x = ((index + location_offset) * 2**level for index in cell)
+    top, left, bottom, right = (float(offset) * offset_scale * 2**level for offset in offsets)
+    return y - top, x - left, y + bottom, x + right
+
+
+def heuristic_level(box, levels):
+    side = math.sqrt((float(box[2]) - float(box[0])) * (float(box[3]) - float(box[1])))
+    if side == 0:
+        return levels[0]
+    return min(max(math.floor(5 + math.log2(side / 224)), levels[0]), levels[-1])
+
+
+def anchor_free_losses(
+    logits,
+    offsets,
+    boxes,
+    classes,
+    valid,
+    *,
+    selection="online",
+    location_offset=0.5,
+    effective=0.2,
+    ignoring=0.5,
+    offset_scale=4.0,
+    alpha=0.25,
+    gamma=2.0,
+    epsilon=1e-6,
+):
+    """One image: logits `{level: [H, W, K]}`, offsets `{level: [H, W, 4]}`, boxes `[N, 4]`, classes and valid `[N]`.
+
+    Returns class_loss, box_loss, levels, instance_losses, num_positives as the package does, and `logit_gradients`
+    `{level: [H, W, K]}`, the derivative of class_loss.
+    """
+    levels = sorted(logits)
+    instances = [n for n in range(len(boxes)) if valid[n]]
+
+    def region_of(n, share, level):
+        return region(boxes[n], share, level, logits[level].shape, location_offset)
+
+    def box_loss(n, cell, level):
+        box = predicted_box(offsets[level][cell], cell, level, location_offset, offset_scale)
+        return -math.log(max(iou(box, [float(side) for side in boxes[n]]), epsilon))
+
+    background = {level: _background(logits[level], alpha, gamma) for level in levels}
+    instance_losses = np.zeros([len(boxes), len(levels)])
+    chosen = np.full([len(boxes)], levels[0])
+    for n in instances:
+        for index, level in enumerate(levels):
+            cells = region_of(n, effective, level)
+            for cell in cells:
+                own = logits[level][cell][classes[n]]
+                class_loss = background[level][cell].sum() - background[level][cell][classes[n]]
+                class_loss += focal(own, True, alpha, gamma)
+                instance_losses[n, index] += (class_loss + box_loss(n, cell, level)) / len(cells)
+        online = levels[int(np.argmin(instance_losses[n]))]
+        chosen[n] = online if selection == "online" else heuristic_level(boxes[n], levels)
+
+    owner, ignored = {}, set()
+    by_size = sorted(instances, key=lambda n: (boxes[n][2] - boxes[n][0]) * (boxes[n][3] - boxes[n][1]))
+    for n in reversed(by_size):  # the smallest comes last and takes what it wants; of equal ones the first
+        for cell in region_of(n, effective, chosen[n]):
+            owner[chosen[n], cell] = n
+    for n in instances:
+        for level in (chosen[n] - 1, chosen[n], chosen[n] + 1):
+            if level in levels:
+                ignored |= {(level, cell, classes[n]) for cell in region_of(n, ignoring, level)}
+
+    normaliser = max(1, len(owner))
+    total, gradients = 0.0, {level: np.zeros(logits[level].shape) for level in levels}
+    for level in levels:
+        for cell in np.ndindex(logits[level].shape[:2]):
+            for k in range(logits[level].shape[2]):
+                n = owner.get((level, cell))
+                target = n is not None and classes[n] == k
+                if target or (level, cell, k) not in ignored:
+                    logit = logits[level][cell][k]
+                    total += focal(logit, True, alpha, gamma) if target else background[level][cell][k]
+                    gradients[level][cell][k] = focal_gradient(logit, target, alpha, gamma) / normaliser
+    return {
+        "class_loss": total / normaliser,
+        "box_loss": sum(box_loss(n, cell, level) for (level, cell), n in owner.items()) / normaliser,
+        "levels": chosen,
+        "instance_losses": instance_losses,
+        "num_positives": len(owner),
+        "logit_gradients": gradients,
+    }
+
+
+def _background(logits, alpha, gamma):
+    return np.vectorize(lambda logit: focal(logit, False, alpha, gamma), otypes=[float])(logits)
