@@ -65,13 +65,17 @@ def anchor_free_losses(
         shares = {"location_offset": location_offset, "effective": effective, "ignoring": ignoring}
         cell_ranges = regions.cell_ranges(boxes, valid, layout.image_size, levels=layout.levels, **shares)
     flat_logits = layout.join(logits, num_classes)  # [B, P, K]
-    predicted = _predicted_boxes(offsets, layout, location_offset, offset_scale)  # [B, P, 4]
+    # Boxes are compared as their locations see them: near the origin float32 resolves a box of one pixel.
+    locations = layout.locations(location_offset)  # [P, 2]
+    levels_of_locations = layout.location_levels()[:, None]
+    predicted = regions.decode_offsets(layout.join(offsets, 4), 0.0, levels_of_locations, offset_scale)  # [B, P, 4]
     as_negative = losses.focal(flat_logits, False, alpha=alpha, gamma=gamma)  # [B, P, K]
 
     instance_losses = level_selection.instance_losses(
         flat_logits,
         tf.reduce_sum(as_negative, axis=-1),
         predicted,
+        locations,
         boxes,
         classes,
         tf.where(valid[..., None, None], cell_ranges[..., regions.EFFECTIVE, :], 0),
@@ -85,7 +89,7 @@ def anchor_free_losses(
     positive = target["positive"]
     own_class, own_box = (_of_instance(values, target["instance"]) for values in (classes, boxes))
     as_positive = losses.focal(_pick(flat_logits, own_class), True, alpha=alpha, gamma=gamma)  # [B, P]
-    box_losses = losses.iou(predicted, own_box, epsilon=epsilon)  # [B, P]
+    box_losses = losses.iou(predicted, own_box - tf.tile(locations, [1, 2]), epsilon=epsilon)  # [B, P]
     return {
         "class_loss": _per_positive(_sum(as_negative, target["negative"]) + _sum(as_positive, positive), positive),
         "box_loss": _per_positive(_sum(box_losses, positive), positive),
@@ -174,15 +178,6 @@ def _layout(maps: Maps) -> pyramid.Layout:
 def _only_valid(boxes, classes, valid):
     """Boxes and classes with all that is not valid set to 0: NaN and -1 must not reach a sum or an index."""
     return tf.where(valid[..., None], tf.cast(boxes, tf.float32), 0.0), tf.where(valid, tf.cast(classes, tf.int32), 0)
-
-
-def _predicted_boxes(offsets: Maps, layout: pyramid.Layout, location_offset, offset_scale) -> tf.Tensor:
-    """Boxes `[B, P, 4]` of all locations, in pixels."""
-    by_level = []
-    for level, locations in zip(layout.levels, layout.locations(location_offset)):
-        flat = tf.reshape(tf.cast(offsets[str(level)], tf.float32), [-1, tf.shape(locations)[0], 4])
-        by_level.append(regions.decode_offsets(flat, locations, level, offset_scale))
-    return tf.concat(by_level, axis=1)
 
 
 def _select(selection: str, instance_losses: tf.Tensor, boxes: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:

@@ -67,9 +67,15 @@ class Layout:
         flat = [tf.reshape(tf.cast(m, tf.float32), [tf.shape(m)[0], -1, channels]) for m in by_level]
         return tf.concat(flat, axis=1)
 
-    def locations(self, location_offset: float = 0.5) -> list[tf.Tensor]:
-        """Where the locations of each level stand: L tensors `[H * W, 2]` (y, x) in pixels."""
-        return [locations(*size, level, location_offset) for level, size in zip(self.levels, self.sizes)]
+    def locations(self, location_offset: float = 0.5) -> tf.Tensor:
+        """Where the locations stand: `[P, 2]` float32 (y, x) in pixels."""
+        by_level = [locations(*size, level, location_offset) for level, size in zip(self.levels, self.sizes)]
+        return tf.concat(by_level, axis=0)
+
+    def location_levels(self) -> tf.Tensor:
+        """The level of each location: `[P]` int32."""
+        by_level = [tf.fill([height * width], level) for level, (height, width) in zip(self.levels, self.sizes)]
+        return tf.concat(by_level, axis=0)
 
     def flat_index(self, image: tf.Tensor, level: tf.Tensor, cells: tf.Tensor) -> tf.Tensor:
         """The place of cells in a `[B * P]` tensor.

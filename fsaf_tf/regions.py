@@ -67,20 +67,20 @@ def _cells(regions: tf.Tensor, image_size, level: int, location_offset: float) -
 
 
 def decode_offsets(
-    offsets: tf.Tensor, locations: tf.Tensor, level: int | tf.Tensor, offset_scale: float = 4.0
+    offsets: tf.Tensor, locations: tf.Tensor | float, level: tf.Tensor | int, offset_scale: float = 4.0
 ) -> tf.Tensor:
     """Boxes from offsets: the inverse of section 3.2's projection (also section 3.2, inference).
 
     Args:
         offsets: `[..., 4]` (top, left, bottom, right) in units of `offset_scale * 2^level` pixels, not negative.
-        locations: `[..., 2]` (y, x) in pixels, broadcast against the offsets.
-        level: the level of all offsets.
+        locations: `[..., 2]` (y, x) in pixels, broadcast against the offsets; 0 gives boxes as their locations see them.
+        level: the level of the offsets, an int or int32, broadcast against them.
         offset_scale: S.
 
     Returns:
         Boxes `[..., 4]` yxyx in pixels.
     """
-    distances = offsets * (offset_scale * 2**level)
+    distances = offsets * (offset_scale * tf.cast(2**level, offsets.dtype))
     return tf.concat([locations - distances[..., :2], locations + distances[..., 2:]], axis=-1)
 
 

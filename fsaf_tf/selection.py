@@ -14,6 +14,7 @@ def instance_losses(
     logits: tf.Tensor,
     background: tf.Tensor,
     predicted: tf.Tensor,
+    locations: tf.Tensor,
     boxes: tf.Tensor,
     classes: tf.Tensor,
     cells: tf.Tensor,
@@ -31,7 +32,8 @@ def instance_losses(
     Args:
         logits: `[B, P, K]`, all levels.
         background: `[B, P]` focal loss summed over the classes where every target is 0.
-        predicted: `[B, P, 4]` the boxes that the locations predict, yxyx in pixels.
+        predicted: `[B, P, 4]` the boxes that the locations predict, yxyx in pixels from the location.
+        locations: `[P, 2]` (y, x) in pixels.
         boxes: `[B, N, 4]` yxyx in pixels.
         classes: `[B, N]` int32.
         cells: `[B, N, L, 4]` int32 effective cell ranges, empty for an instance that does not count.
@@ -52,13 +54,14 @@ def instance_losses(
 
     def add_losses(sums, owner, cell, inside):
         instance, level = owner // shape[2], owner % shape[2]
-        place = layout.flat_index(instance // shape[1], level, cell)
-        place = tf.where(inside, place, 0)
+        place = tf.where(inside, layout.flat_index(instance // shape[1], level, cell), 0)
         own = tf.gather(flat_logits, place * num_classes + tf.gather(flat_classes, instance))
         as_positive = losses.focal(own, True, alpha=alpha, gamma=gamma)
         as_negative = losses.focal(own, False, alpha=alpha, gamma=gamma)
         class_loss = tf.gather(flat_background, place) - as_negative + as_positive
-        box_loss = losses.iou(tf.gather(flat_predicted, place), tf.gather(flat_boxes, instance), epsilon=epsilon)
+        here = tf.tile(tf.gather(locations, place % layout.num_locations), [1, 2])
+        box = tf.gather(flat_boxes, instance) - here
+        box_loss = losses.iou(tf.gather(flat_predicted, place), box, epsilon=epsilon)
         loss = tf.where(inside, class_loss + box_loss, 0.0)
         return sums + tf.math.unsorted_segment_sum(tf.cast(loss, tf.float64), owner, tf.shape(sums)[0])
 
