@@ -1,0 +1,176 @@
+"""COCO average precision by pycocotools (section 4), for every kind of data set in COCO form."""
+
+import contextlib
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from pycocotools import coco, cocoeval
+
+# In the order of pycocotools' summary.
+FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+THIN = 8  # a thin box is more than so many times as long as wide
+
+
+def detections_to_coco(
+    detections: dict[str, np.ndarray], image_ids: Sequence[int], category_ids: Sequence[int]
+) -> list[dict]:
+    """Detections of a batch in the form of COCO's results.
+
+    Args:
+        detections: as from `postprocess.detect`, with `boxes` `[B, D, 4]` yxyx in pixels of the original images.
+        image_ids: `[B]`.
+        category_ids: the annotations' id of each class index.
+
+    Returns:
+        `{"image_id", "category_id", "bbox": [x, y, width, height], "score"}` for each detection.
+    """
+    results = []
+    for image, image_id in enumerate(image_ids):
+        count = int(detections["num_detections"][image])
+        y1, x1, y2, x2 = np.asarray(detections["boxes"][image, :count], np.float64).T
+        boxes = np.stack([x1, y1, x2 - x1, y2 - y1], axis=-1)
+        for box, score, index in zip(boxes, detections["scores"][image], detections["classes"][image]):
+            results.append(
+                {
+                    "image_id": int(image_id),
+                    "category_id": int(category_ids[int(index)]),
+                    "bbox": [round(side, 3) for side in box.tolist()],
+                    "score": round(float(score), 6),
+                }
+            )
+    return results
+
+
+def coco_metrics(ground_truth: dict, results: Sequence[dict]) -> dict:
+    """COCO's 12 figures, AP by class, and the AP of thin boxes.
+
+    `AP_thin` is to thin boxes what APs is to small ones: ground truth that is not longer than 8 times its width is
+    ignored by COCO's own rule for areas out of range. It neither counts as missed nor is a detection of it wrong, and a
+    detection that matches nothing counts as wrong only if it is thin itself. Boxes of any area are in it.
+
+    Args:
+        ground_truth: COCO annotations: `images`, `annotations` (`image_id`, `category_id`, `bbox`, and where they are
+            known `area` and `iscrowd`) and `categories` (`id`, `name`). It is not changed.
+        results: COCO results, of these images and categories.
+
+    Returns:
+        `FIGURES` and `AP_thin` as floats in 0 to 1, and `AP_by_class`, `{name: AP}`. A figure without any ground truth,
+        which pycocotools gives as -1, is NaN: no value to average or to compare. `json_ready` makes it null.
+
+    Raises:
+        ValueError: a result of an unknown image or category.
+    """
+    _check(ground_truth, results)
+    evaluation = _evaluate(ground_truth, results)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.summarize()
+    metrics = {name: _figure(value) for name, value in zip(FIGURES, evaluation.stats)}
+    metrics["AP_thin"] = _ap_thin(ground_truth, results)
+    names = {category["id"]: category["name"] for category in ground_truth["categories"]}
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # [IoU, recall, K], every area, 100 an image
+    metrics["AP_by_class"] = {
+        names[category_id]: _mean(precision[..., index]) for index, category_id in enumerate(evaluation.params.catIds)
+    }
+    return metrics
+
+
+def json_ready(metrics: dict) -> dict:
+    """`metrics` with None in the place of NaN, which JSON does not know."""
+
+    def ready(value):
+        if isinstance(value, dict):
+            return json_ready(value)
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    return {key: ready(value) for key, value in metrics.items()}
+
+
+def _check(ground_truth: dict, results: Sequence[dict]) -> None:
+    """pycocotools leaves such results out, or fails on an assertion that does not name them."""
+    for key, table in (("image_id", "images"), ("category_id", "categories")):
+        unknown = {result[key] for result in results} - {row["id"] for row in ground_truth[table]}
+        if unknown:
+            raise ValueError(f"The results have {key} {min(unknown)}, which is not in the {table} of the ground truth.")
+
+
+def _evaluate(ground_truth: dict, results: Sequence[dict], area=None, area_range=None) -> cocoeval.COCOeval:
+    """Runs pycocotools silently. `area` gives a box `[x, y, w, h]` another area, of which those in `area_range` count.
+
+    Annotations are numbered anew: pycocotools takes one of id 0 for "no match".
+    """
+    truth = [
+        {"iscrowd": 0, "area": row["bbox"][2] * row["bbox"][3], **row, "id": number}
+        for number, row in enumerate(ground_truth["annotations"], start=1)
+    ]
+    found = [
+        {**row, "area": row["bbox"][2] * row["bbox"][3], "iscrowd": 0, "id": number}
+        for number, row in enumerate(results, start=1)
+    ]
+    if area:
+        truth, found = ([{**row, "area": area(row["bbox"])} for row in rows] for rows in (truth, found))
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = cocoeval.COCOeval(_index(ground_truth, truth), _index(ground_truth, found), "bbox")
+        if area:
+            evaluation.params.areaRng, evaluation.params.areaRngLbl = [area_range], ["all"]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation
+
+
+def _index(ground_truth: dict, annotations: list[dict]) -> coco.COCO:
+    """A `COCO` of our own making: `loadRes` fails on an empty list."""
+    indexed = coco.COCO()
+    indexed.dataset = {**ground_truth, "annotations": annotations}
+    indexed.createIndex()
+    return indexed
+
+
+def _ap_thin(ground_truth: dict, results: Sequence[dict]) -> float:
+    def is_thin(box):
+        return float(max(box[2:]) > THIN * min(box[2:]))
+
+    evaluation = _evaluate(ground_truth, results, area=is_thin, area_range=[1, 1])
+    return _mean(evaluation.eval["precision"][:, :, :, 0, -1])
+
+
+def _mean(precision: np.ndarray) -> float:
+    """The mean over what there is ground truth for: the rest is -1."""
+    known = precision[precision > -1]
+    return float(known.mean()) if known.size else math.nan
+
+
+def _figure(value: float) -> float:
+    return math.nan if value < 0 else float(value)
+
+
+def format_table(metrics: dict) -> str:
+    """The figures for the terminal, and the classes by falling AP. `-` is a figure without boxes."""
+    lines = [
+        _row("", ["IoU .5:.95", "IoU .5", "IoU .75", "small", "medium", "large", "thin"]),
+        _row("AP", [_cell(metrics[name]) for name in (*FIGURES[:6], "AP_thin")]),
+        "",
+        _row("", ["1 an image", "10", "100", "small", "medium", "large"]),
+        _row("AR", [_cell(metrics[name]) for name in FIGURES[6:]]),
+    ]
+    return "\n".join(lines + ["", *_class_rows(metrics["AP_by_class"])])
+
+
+def _row(title: str, cells: Sequence[str]) -> str:
+    return f"  {title:<10}" + "".join(f"{cell:>{12 if index == 0 else 9}}" for index, cell in enumerate(cells))
+
+
+def _cell(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _class_rows(by_class: dict[str, float], width: int = 78) -> list[str]:
+    """`AP  name` in as many columns as fit, read downwards."""
+    ranked = sorted(by_class.items(), key=lambda item: -1.0 if math.isnan(item[1]) else item[1], reverse=True)
+    cells = [f"{_cell(value):>5} {name}" for name, value in ranked]
+    widest = max(map(len, cells), default=0) + 3
+    columns = max(1, width // widest)
+    rows = math.ceil(len(cells) / columns)
+    table = ["".join(f"{cell:<{widest}}" for cell in cells[row::rows]).rstrip() for row in range(rows)]
+    return ["  AP by class", *("    " + line for line in table)]
