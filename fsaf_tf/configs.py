@@ -11,6 +11,8 @@ from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones
 
 SELECTIONS = ("online", "heuristic")
+RESNET_DEPTHS = (14, 50, 101)
+RESNET_FORMS = ("caffe", "pytorch")
 
 
 @dataclasses.dataclass
@@ -208,6 +210,28 @@ class Task(config_definitions.TaskConfig):
 
 # Rates in an experiment are for this many images a step; the task scales them to the batch (section 3.4).
 REFERENCE_BATCH_SIZE = 16
+
+
+def rates(optimizer_config: optimization.OptimizationConfig) -> dict:
+    """The learning rates of the chosen schedule and warm-up: `{"learning_rate.stepwise.values": [...], ...}`."""
+    found = {}
+    for part in ("learning_rate", "warmup"):
+        chosen = getattr(optimizer_config, part)
+        for name, value in chosen.get().as_dict().items() if chosen.type else ():
+            if (name == "values" or name.endswith("learning_rate")) and value is not None:
+                found[f"{part}.{chosen.type}.{name}"] = value
+    return found
+
+
+def scale_rates(optimizer_config: optimization.OptimizationConfig, batch_size: int) -> optimization.OptimizationConfig:
+    """The same optimizer for `batch_size` images a step: every rate times `batch_size / 16`; the given one is kept."""
+    factor = batch_size / REFERENCE_BATCH_SIZE
+    scaled = optimizer_config.replace()
+    for key, rate in rates(optimizer_config).items():
+        part, chosen, name = key.split(".")
+        rate = [factor * value for value in rate] if isinstance(rate, list) else factor * rate
+        setattr(getattr(getattr(scaled, part), chosen), name, rate)
+    return scaled
 
 
 def _optimizer() -> optimization.OptimizationConfig:
