@@ -1,0 +1,315 @@
+"""The Garden task: build the detector, take a training step, evaluate."""
+
+import functools
+
+import tensorflow as tf
+import tf_keras
+from official.core import base_task, task_factory
+from official.modeling import optimization, performance
+
+from fsaf_tf import configs, criterion, evaluation, pyramid
+from fsaf_tf.data import pipeline
+from fsaf_tf.data import source as sources
+from fsaf_tf.errors import UserError
+from fsaf_tf.modeling import detector, postprocess
+
+NON_FINITE = "Non-finite loss"
+BRANCH_TERMS = ("class_loss", "box_loss", "positives")
+
+
+@task_factory.register_task_cls(configs.Task)
+class FSAFTask(base_task.Task):
+    """RetinaNet, FSAF, or both together, as the experiment's `task.model` says."""
+
+    def __init__(self, params: configs.Task, logging_dir=None, name=None, *, runtime=None, download: bool = False):
+        """Makes the task; data is opened when it is first asked for.
+
+        Args:
+            params: the experiment's `task`.
+            logging_dir: see the base class.
+            name: see the base class.
+            runtime: the experiment's `runtime`; its `enable_xla` compiles forward pass, losses and gradients.
+            download: let TFDS download what is not there.
+        """
+        super().__init__(params, logging_dir=logging_dir, name=name)
+        self._download = download
+        self._levels = pyramid.levels(params.model.min_level, params.model.max_level)
+        self._terms_and_gradients = self._plain_terms_and_gradients
+        if runtime is not None and runtime.enable_xla:
+            self._terms_and_gradients = tf.function(self._plain_terms_and_gradients, jit_compile=True)
+
+    # Data.
+
+    @functools.cached_property
+    def train_source(self) -> sources.Source:
+        """The training data."""
+        return sources.open_source(self.task_config.train_data, download=self._download)
+
+    @functools.cached_property
+    def source(self) -> sources.Source:
+        """The validation data; its classes must be the training data's where that was opened before."""
+        source = sources.open_source(self.task_config.validation_data, download=self._download)
+        trained = self.__dict__.get("train_source")
+        if trained is not None and trained.class_names != source.class_names:
+            raise UserError(
+                f"{source.name} has the classes {list(source.class_names)}, but the training data {trained.name} has "
+                f"{list(trained.class_names)}; give both the same categories in the same order."
+            )
+        return source
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K names of the classes, in the order of the class index."""
+        return self._known_source.class_names
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """The annotations' id of each class."""
+        return self._known_source.category_ids
+
+    @property
+    def num_classes(self) -> int:
+        """K: the configured number, which must be the data's, or the data's where none is configured."""
+        configured, found = self.task_config.model.num_classes, len(self.class_names)
+        if configured not in (0, found):
+            raise UserError(
+                f"task.model.num_classes is {configured}, but {self._known_source.name} has {found} classes."
+            )
+        return found
+
+    @property
+    def _known_source(self) -> sources.Source:
+        return self.__dict__.get("train_source") or self.source
+
+    def build_inputs(self, params: configs.Data, input_context=None) -> tf.data.Dataset:
+        """Batches of `params`; on a machine without accelerators they have passed the device stage.
+
+        Args:
+            params: `train_data` or `validation_data`.
+            input_context: how many replicas share the batch.
+
+        Returns:
+            A data set of dicts; see `data.pipeline.build_dataset` and `device_stage`.
+        """
+        source = self.train_source if isinstance(params, configs.TrainData) else self.source
+        replicas = input_context.num_replicas_in_sync if input_context else 1
+        batches = pipeline.build_dataset(
+            source,
+            params,
+            self.task_config.input_size,
+            batch_size=params.global_batch_size // replicas,
+            input_context=input_context,
+        )
+        if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
+            return batches
+        return batches.map(self._device_stage, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def _device_stage(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        if "images" in batch:  # the tf.data pipeline has done it
+            return batch
+        model = self.task_config.model
+        return pipeline.device_stage(
+            batch,
+            normalization=detector.normalization(model.backbone),
+            levels=self._levels,
+            location_offset=model.location_offset,
+            effective=model.anchor_free.effective,
+            ignoring=model.anchor_free.ignoring,
+        )
+
+    # The model and its optimizer.
+
+    def build_model(self) -> tf_keras.Model:
+        """The detector for the data's classes; see `modeling.detector.build_detector`."""
+        return detector.build_detector(self.task_config.model, self.num_classes)
+
+    def create_optimizer(self, optimizer_config, runtime_config=None, dp_config=None):
+        """The Garden's optimizer, its rate scaled from 16 images to the batch (section 3.4: 0.01 for 16 images)."""
+        if dp_config is not None:
+            raise UserError("task.differential_privacy_config is not supported: leave it null.")
+        factory = optimization.OptimizerFactory(optimizer_config)
+        scale = self.task_config.train_data.global_batch_size / configs.REFERENCE_BATCH_SIZE
+        optimizer = factory.build_optimizer(ScaledRate(factory.build_learning_rate(), scale))
+        if runtime_config is None:
+            return optimizer
+        use_float16 = runtime_config.mixed_precision_dtype == "float16"
+        return performance.configure_optimizer(optimizer, use_float16=use_float16, loss_scale=runtime_config.loss_scale)
+
+    # Training.
+
+    def build_metrics(self, training: bool = True) -> list[tf_keras.metrics.Metric]:
+        """Means of every loss term and of what tells whether the selection is healthy; see `_losses`."""
+        if not training:
+            return []
+        names = ["weight_decay", "gradient_norm"]
+        if self.task_config.model.anchor_free.enabled:
+            shares = [f"level_{level}" for level in self._levels]
+            names += [f"anchor_free/{name}" for name in [*BRANCH_TERMS, "dead_offsets", *shares]]
+        if self.task_config.model.anchor_based.enabled:
+            names += [f"anchor_based/{name}" for name in BRANCH_TERMS]
+        return [tf_keras.metrics.Mean(name) for name in names]
+
+    def train_step(self, inputs, model: tf_keras.Model, optimizer, metrics=None) -> dict[str, tf.Tensor]:
+        """Forward pass, selection without gradient, losses and update (section 3.4), on one replica.
+
+        Args:
+            inputs: a batch.
+            model: the detector.
+            optimizer: its optimizer.
+            metrics: those of `build_metrics`.
+
+        Returns:
+            The total loss as `loss`.
+
+        Raises:
+            tf.errors.InvalidArgumentError: if a loss or the gradient is not finite: names the terms and the images.
+                Nothing is updated then.
+        """
+        batch = self._device_stage(inputs)
+        terms, gradients = self._terms_and_gradients(batch, model, optimizer)
+        # A loss scale meets overflowing gradients by skipping the step.
+        skips = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
+        _assert_finite({k: v for k, v in terms.items() if not (skips and k == "gradient_norm")}, batch["image_id"])
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+        for metric in metrics or []:
+            weight = terms["instances"] if "/level_" in metric.name else 1.0
+            metric.update_state(terms[metric.name], sample_weight=weight)
+        return {self.loss: terms["total_loss"]}
+
+    def _plain_terms_and_gradients(self, batch, model: tf_keras.Model, optimizer):
+        """The terms of `_losses` with `gradient_norm`, and the gradients ready for the optimizer."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        scaled = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
+        with tf.GradientTape() as tape:
+            terms = self._losses(batch, model(batch["images"], training=True), model)
+            loss = terms["total_loss"] / replicas  # the optimizer sums the replicas' gradients
+            loss = optimizer.get_scaled_loss(loss) if scaled else loss
+        gradients = tape.gradient(loss, model.trainable_variables)
+        if scaled:
+            gradients = optimizer.get_unscaled_gradients(gradients)
+        # Of the replica's own images: the others' gradients are known only to the optimizer.
+        return {**terms, "gradient_norm": tf.linalg.global_norm(gradients) * replicas}, gradients
+
+    def _losses(self, batch, outputs, model: tf_keras.Model) -> dict[str, tf.Tensor]:
+        """Scalars of one replica: `L = L_ab + lambda (L_cls + L_reg)` (section 3.4) with the weight decay, and its terms.
+
+        Beside the losses: `positives` an image, `instances` of the batch, the share of them that selects each level
+        (`level_3` ...), and the share of offsets that the ReLU has cut to zero (`dead_offsets`).
+        """
+        losses = self.task_config.losses
+        decay = losses.weight_decay * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels(model)])
+        terms = {"weight_decay": decay, "total_loss": decay}
+        if "anchor_free_logits" in outputs:
+            terms.update(self._anchor_free_terms(batch, outputs))
+            anchor_free = terms["anchor_free/class_loss"] + terms["anchor_free/box_loss"]
+            terms["total_loss"] += self.task_config.model.anchor_free.loss_weight * anchor_free
+        if "anchor_based_logits" in outputs:
+            terms.update(self._anchor_based_terms(batch, outputs))
+            terms["total_loss"] += terms["anchor_based/class_loss"] + terms["anchor_based/box_loss"]
+        return terms
+
+    def _anchor_free_terms(self, batch, outputs) -> dict[str, tf.Tensor]:
+        model, losses = self.task_config.model, self.task_config.losses
+        result = criterion.anchor_free_losses(
+            outputs["anchor_free_logits"],
+            outputs["anchor_free_offsets"],
+            batch["boxes"],
+            batch["classes"],
+            batch["valid"],
+            selection=model.anchor_free.selection,
+            cell_ranges=batch["cell_ranges"],
+            location_offset=model.location_offset,
+            offset_scale=model.anchor_free.offset_scale,
+            alpha=losses.focal_alpha,
+            gamma=losses.focal_gamma,
+        )
+        instances = tf.reduce_sum(tf.cast(batch["valid"], tf.float32))
+        offsets = [tf.reshape(by_level, [-1]) for by_level in outputs["anchor_free_offsets"].values()]
+        selects = {
+            f"level_{level}": tf.reduce_sum(tf.cast((result["levels"] == level) & batch["valid"], tf.float32))
+            for level in self._levels
+        }
+        terms = {
+            **_branch_terms(result),
+            "dead_offsets": tf.reduce_mean(tf.cast(tf.concat(offsets, axis=0) <= 0, tf.float32)),
+            **{name: tf.math.divide_no_nan(count, instances) for name, count in selects.items()},
+        }
+        return {"instances": instances, **{f"anchor_free/{name}": value for name, value in terms.items()}}
+
+    def _anchor_based_terms(self, batch, outputs) -> dict[str, tf.Tensor]:
+        model, losses = self.task_config.model, self.task_config.losses
+        result = criterion.anchor_based_losses(
+            outputs["anchor_based_logits"],
+            outputs["anchor_based_deltas"],
+            batch["boxes"],
+            batch["classes"],
+            batch["valid"],
+            scales=model.anchor_based.scales,
+            aspect_ratios=model.anchor_based.aspect_ratios,
+            location_offset=model.location_offset,
+            positive_iou=model.anchor_based.positive_iou,
+            negative_iou=model.anchor_based.negative_iou,
+            alpha=losses.focal_alpha,
+            gamma=losses.focal_gamma,
+            beta=model.anchor_based.box_loss_beta,
+        )
+        return {f"anchor_based/{name}": value for name, value in _branch_terms(result).items()}
+
+    # Evaluation.
+
+    def detect(self, batch: dict[str, tf.Tensor], model: tf_keras.Model) -> dict[str, tf.Tensor]:
+        """Detections of a batch that has passed the device stage; see `postprocess.detect`."""
+        outputs = model(batch["images"], training=False)
+        return postprocess.detect(outputs, batch["image_size"], **postprocess.arguments(self.task_config.model))
+
+    def validation_step(self, inputs, model: tf_keras.Model, metrics=None) -> dict[str, tf.Tensor]:
+        """Detections of a batch with `boxes` in pixels of the original images, and their `image_id`."""
+        batch = self._device_stage(inputs)
+        detections = self.detect(batch, model)
+        boxes = postprocess.to_original(detections["boxes"], batch["scale"], batch["original_size"])
+        return {**detections, "boxes": boxes, "image_id": batch["image_id"]}
+
+    def aggregate_logs(self, state=None, step_logs=None) -> list[dict]:
+        """Adds a step's detections, of all replicas, to the COCO results in `state`."""
+        results = [] if state is None else state
+        for index in range(len(step_logs["image_id"])):
+            detections = {name: by_replica[index].numpy() for name, by_replica in step_logs.items()}
+            image_ids = detections.pop("image_id")
+            results += evaluation.detections_to_coco(detections, image_ids, self.category_ids)
+        return results
+
+    def reduce_aggregated_logs(self, aggregated_logs, global_step=None) -> dict:
+        """The COCO figures of all results; see `evaluation.coco_metrics`. Keeps the results as `self.results`."""
+        self.results = aggregated_logs
+        return evaluation.coco_metrics(self.source.ground_truth(), aggregated_logs)
+
+
+class ScaledRate(tf_keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate, constant or a schedule, times a factor."""
+
+    def __init__(self, rate, factor: float):
+        super().__init__()
+        self._rate, self._factor = rate, factor
+
+    def __call__(self, step):
+        return self._factor * (self._rate(step) if callable(self._rate) else self._rate)
+
+    def get_config(self):
+        return {"rate": self._rate, "factor": self._factor}
+
+
+def kernels(model: tf_keras.Model) -> list[tf.Variable]:
+    """The variables that weight decay acts on: trainable kernels, no biases and no batch normalisation."""
+    return [v for v in model.trainable_variables if "kernel" in v.name.rsplit("/", 1)[-1]]
+
+
+def _branch_terms(result: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    positives = tf.reduce_mean(tf.cast(result["num_positives"], tf.float32))
+    return {"class_loss": result["class_loss"], "box_loss": result["box_loss"], "positives": positives}
+
+
+def _assert_finite(terms: dict[str, tf.Tensor], image_ids: tf.Tensor) -> None:
+    finite = tf.math.is_finite(tf.stack(list(terms.values())))
+    wrong = tf.boolean_mask(tf.constant(list(terms)), ~finite)
+    message = [f"{NON_FINITE}:", wrong, "images", image_ids]
+    tf.debugging.Assert(tf.reduce_all(finite), message, summarize=64)
