@@ -1,0 +1,127 @@
+"""The whole network of Fig. 4: backbone, feature pyramid, subnets; and the input that a backbone wants."""
+
+import dataclasses
+from typing import List, Tuple
+
+import tensorflow as tf
+import tf_keras
+from official.vision.configs import common
+from official.vision.modeling.backbones import factory
+
+from fsaf_tf import configs
+from fsaf_tf.errors import UserError
+from fsaf_tf.modeling import fpn, heads, resnet
+
+# Those of the Garden that give levels 3 to 5. Not ViT and the dilated ResNet, which do not, nor SpineNet, which is a
+# pyramid itself and takes only images of multiples of 128 pixels.
+GARDEN_BACKBONES = ("mobilenet", "mobiledet", "efficientnet", "revnet")
+
+# The Garden's 0.99 needs thousands of steps before the statistics are of use; short runs have hundreds.
+GARDEN_NORM_MOMENTUM = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """What a backbone wants of its images. `mean` and `std` are of 0 to 255, in `channel_order`, "rgb" or "bgr"."""
+
+    mean: Tuple[float, float, float]
+    std: Tuple[float, float, float]
+    channel_order: str
+
+    def normalize(self, images: tf.Tensor) -> tf.Tensor:
+        """Turns RGB images `[..., 3]` of 0 to 255, any type, into the backbone's float32 `[..., 3]`."""
+        images = tf.cast(images, tf.float32)
+        if self.channel_order == "bgr":
+            images = tf.reverse(images, axis=[-1])
+        return (images - tf.constant(self.mean)) / tf.constant(self.std)
+
+
+CAFFE_NORMALIZATION = Normalization((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "bgr")
+TORCHVISION_NORMALIZATION = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "rgb")
+
+
+def normalization(backbone: configs.Backbone) -> Normalization:
+    """The normalisation of a backbone: our Caffe form has its own, all others torchvision's (and the Garden's)."""
+    caffe = backbone.type == "resnet" and backbone.resnet.form == "caffe"
+    return CAFFE_NORMALIZATION if caffe else TORCHVISION_NORMALIZATION
+
+
+def build_detector(model: configs.Model, num_classes: int) -> tf_keras.Model:
+    """Builds the detector with the initial values of section 3.4; ImageNet weights are loaded by `weights.keras`.
+
+    Its layers are `backbone`, `fpn` and `heads`.
+
+    Args:
+        model: the configuration.
+        num_classes: K; `model.num_classes` is not looked at.
+
+    Returns:
+        A model from normalised images `[B, H, W, 3]` of any size to the dict of `heads.Heads`, by output and level.
+
+    Raises:
+        UserError: a value of the configuration that no network can be built from.
+    """
+    _check(model, num_classes)
+    anchors = model.anchor_based
+    images = tf_keras.layers.Input([None, None, 3], name="images")
+    features = _build_backbone(model.backbone, model.min_level)(images)
+    pyramid = fpn.FPN(
+        model.min_level,
+        model.max_level,
+        channels=model.fpn.channels,
+        relu_before_p7=model.fpn.relu_before_p7,
+    )(features)
+    outputs = heads.Heads(
+        num_classes,
+        convs=model.heads.convs,
+        channels=model.heads.channels,
+        anchor_free=model.anchor_free.enabled,
+        anchors_per_location=len(anchors.scales) * len(anchors.aspect_ratios) if anchors.enabled else 0,
+    )(pyramid)
+    return tf_keras.Model(images, outputs, name="detector")
+
+
+def _check(model: configs.Model, num_classes: int):
+    if num_classes < 1:
+        raise UserError(f"A detector needs at least one class, not {num_classes}")
+    if not model.anchor_free.enabled and not model.anchor_based.enabled:
+        raise UserError("task.model: enable anchor_free, anchor_based or both")
+    if model.anchor_based.enabled and not (model.anchor_based.scales and model.anchor_based.aspect_ratios):
+        raise UserError("task.model.anchor_based: scales and aspect_ratios must each hold a number")
+    if not 2 <= model.min_level <= fpn.BACKBONE_TOP <= model.max_level:
+        raise UserError(
+            f"task.model: min_level {model.min_level} and max_level {model.max_level}"
+            f" must be 2 to {fpn.BACKBONE_TOP} and at least {fpn.BACKBONE_TOP}"
+        )
+
+
+def _build_backbone(config: configs.Backbone, min_level: int) -> tf_keras.Model:
+    """The part of a backbone that the pyramid uses: a model to its maps of `min_level` to 5."""
+    levels = [str(level) for level in range(min_level, fpn.BACKBONE_TOP + 1)]
+    backbone = _build_resnet(config.resnet) if config.type == "resnet" else _build_garden(config)
+    missing = [level for level in levels if level not in backbone.output]
+    if missing:
+        raise UserError(f"task.model.backbone {config.type}, as set, has no level {', '.join(missing)}")
+    outputs = {level: backbone.output[level] for level in levels}
+    return tf_keras.Model(backbone.input, outputs, name="backbone")
+
+
+def _build_resnet(config: configs.ResNet) -> tf_keras.Model:
+    return resnet.build_resnet(
+        config.depth,
+        config.form,
+        pretrained=bool(config.weights),
+        frozen_stages=config.frozen_stages,
+        train_bn_affine=config.train_bn_affine,
+    )
+
+
+def _build_garden(config: configs.Backbone) -> tf_keras.Model:
+    """One of the Garden's, with random values; all of it is trained, batch normalisation's statistics too."""
+    if config.type not in GARDEN_BACKBONES:
+        known = ", ".join(("resnet", *GARDEN_BACKBONES))
+        raise UserError(f"task.model.backbone.type is {config.type!r}, but must be one of: {known}")
+    norm = common.NormActivation(
+        norm_momentum=GARDEN_NORM_MOMENTUM, use_sync_bn=tf.distribute.get_strategy().num_replicas_in_sync > 1
+    )
+    return factory.build_backbone(tf_keras.layers.InputSpec(shape=[None, None, None, 3]), config, norm)

@@ -1,0 +1,143 @@
+"""ResNet ([He et al. 2016]; section 4), in the two forms that published ImageNet weights have.
+
+The forms differ in one place: at the start of stages 2 to 4 the Caffe form (MSRA's weights, Detectron's and Keras
+Applications') has stride 2 in the first 1x1 convolution of a block, the PyTorch form in the 3x3. Convolutions have no
+bias, and padding at stride 2 is explicit and symmetric: TensorFlow's "same" then pads an even map only right and below,
+which shifts the grid that the weights were trained on.
+
+Layers have Keras Applications' names, `conv1_conv`, `conv1_bn`, `conv2_block1_0_conv` (the shortcut),
+`conv2_block1_1_conv` ..., in both forms: the loaders of weights go by them. Stage s is `conv{s + 1}_*`, the stem is
+stage 0.
+"""
+
+import functools
+from typing import Callable, NamedTuple
+
+import tensorflow as tf
+import tf_keras
+
+from fsaf_tf.errors import UserError
+
+# Depth to blocks a stage. 14 is for tests: one block a stage.
+BLOCKS = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+FORMS = ("caffe", "pytorch")
+EPSILON = 1e-5
+MOMENTUM = 0.9
+
+
+class FrozenBatchNormalization(tf_keras.layers.Layer):
+    """Batch normalisation by stored statistics, in training too; scale and shift are trained if `trainable`.
+
+    The variables are those of `tf_keras.layers.BatchNormalization`, in its order. The normalisation is one multiply
+    and add: its gradient does not need the input, which the fused kernel's does. That saves a map a layer in memory.
+    """
+
+    def __init__(self, epsilon: float = EPSILON, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        # Without autocast: in half precision the epsilon would vanish beside the variance.
+        weight = functools.partial(self.add_weight, shape=input_shape[-1:], experimental_autocast=False)
+        self.gamma = weight("gamma", initializer="ones")
+        self.beta = weight("beta", initializer="zeros")
+        self.moving_mean = weight("moving_mean", initializer="zeros", trainable=False)
+        self.moving_variance = weight("moving_variance", initializer="ones", trainable=False)
+
+    def call(self, inputs):
+        scale = self.gamma * tf.math.rsqrt(self.moving_variance + self.epsilon)
+        shift = self.beta - self.moving_mean * scale
+        return inputs * tf.cast(scale, inputs.dtype) + tf.cast(shift, inputs.dtype)
+
+
+class _Layers(NamedTuple):
+    """What makes the convolutions and the batch normalisation of one stage."""
+
+    conv: Callable[..., tf_keras.layers.Layer]
+    norm: Callable[..., tf_keras.layers.Layer]
+
+
+def build_resnet(
+    depth: int, form: str, *, pretrained: bool, frozen_stages: int = 1, train_bn_affine: bool = False
+) -> tf_keras.Model:
+    """Builds a ResNet with random values.
+
+    Args:
+        depth: 14, 50 or 101.
+        form: "caffe" or "pytorch".
+        pretrained: the weights will come from ImageNet, so batch normalisation uses stored statistics and the
+            arguments below hold. If not, everything is trained, statistics included.
+        frozen_stages: the stem and this many stages are not trained, 0 to 4.
+        train_bn_affine: train scale and shift of batch normalisation in the stages that are trained.
+
+    Returns:
+        A model from images `[B, H, W, 3]` to `{"2": C2, ..., "5": C5}`; level l has `ceil(H / 2^l)` rows and likewise
+        columns, and `2^(l + 6)` channels.
+
+    Raises:
+        UserError: a value that is not one of these.
+    """
+    _check(depth, form, frozen_stages)
+    layers = [_layers(pretrained, stage > frozen_stages, train_bn_affine) for stage in range(5)]
+    images = tf_keras.layers.Input([None, None, 3], name="images")
+    x = _stem(images, layers[0])
+    features = {}
+    for stage, blocks in enumerate(BLOCKS[depth], start=1):
+        for block in range(1, blocks + 1):
+            stride = 2 if stage > 1 and block == 1 else 1
+            name = f"conv{stage + 1}_block{block}"
+            x = _block(x, 32 * 2**stage, stride, name, layers[stage], form=form, project=block == 1)
+        features[str(stage + 1)] = x
+    return tf_keras.Model(images, features, name=f"resnet{depth}")
+
+
+def _check(depth: int, form: str, frozen_stages: int):
+    choices = {"depth": (depth, tuple(BLOCKS)), "form": (form, FORMS), "frozen_stages": (frozen_stages, range(5))}
+    for key, (value, known) in choices.items():
+        if value not in known:
+            listed = ", ".join(map(str, known))
+            raise UserError(f"task.model.backbone.resnet.{key} is {value!r}, but must be one of: {listed}")
+
+
+def _layers(pretrained: bool, trained: bool, train_bn_affine: bool) -> _Layers:
+    """The layer makers of a stage. "he_normal" is a name, so that each layer makes an initializer of its own."""
+    conv = functools.partial(tf_keras.layers.Conv2D, use_bias=False, kernel_initializer="he_normal")
+    if pretrained:
+        frozen_norm = functools.partial(FrozenBatchNormalization, trainable=trained and train_bn_affine)
+        return _Layers(functools.partial(conv, trainable=trained), frozen_norm)
+    # Statistics over all replicas, so that their number changes nothing; for one alone the fused kernel is faster.
+    synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    norm = functools.partial(
+        tf_keras.layers.BatchNormalization, momentum=MOMENTUM, epsilon=EPSILON, synchronized=synchronized
+    )
+    return _Layers(conv, norm)
+
+
+def _stem(images: tf.Tensor, layers: _Layers) -> tf.Tensor:
+    x = _conv_norm(images, 64, 7, 2, "conv1", layers)
+    x = tf_keras.layers.ReLU(name="conv1_relu")(x)
+    # After the ReLU a border of zeros is as good as one of minus infinity.
+    x = tf_keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
+    return tf_keras.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
+
+
+def _block(
+    x: tf.Tensor, channels: int, stride: int, name: str, layers: _Layers, *, form: str, project: bool
+) -> tf.Tensor:
+    """A bottleneck block: 1x1, 3x3, 1x1 to four times the channels, and the shortcut."""
+    shortcut = _conv_norm(x, 4 * channels, 1, stride, f"{name}_0", layers) if project else x
+    strides = (stride, 1) if form == "caffe" else (1, stride)
+    x = tf_keras.layers.ReLU(name=f"{name}_1_relu")(_conv_norm(x, channels, 1, strides[0], f"{name}_1", layers))
+    x = tf_keras.layers.ReLU(name=f"{name}_2_relu")(_conv_norm(x, channels, 3, strides[1], f"{name}_2", layers))
+    x = _conv_norm(x, 4 * channels, 1, 1, f"{name}_3", layers)
+    x = tf_keras.layers.Add(name=f"{name}_add")([shortcut, x])
+    return tf_keras.layers.ReLU(name=f"{name}_out")(x)
+
+
+def _conv_norm(x: tf.Tensor, channels: int, kernel: int, stride: int, name: str, layers: _Layers) -> tf.Tensor:
+    explicit = kernel > 1 and stride > 1
+    if explicit:
+        x = tf_keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    padding = "valid" if explicit else "same"
+    x = layers.conv(channels, kernel, strides=stride, padding=padding, name=f"{name}_conv")(x)
+    return layers.norm(name=f"{name}_bn")(x)
