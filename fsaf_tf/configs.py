@@ -4,15 +4,12 @@ One experiment, `fsaf`, is registered with the Garden's factory. A file in `expe
 """
 
 import dataclasses
-from typing import List
 
 from official.core import config_definitions, exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones
 
 SELECTIONS = ("online", "heuristic")
-RESNET_DEPTHS = (14, 50, 101)
-RESNET_FORMS = ("caffe", "pytorch")
 
 
 @dataclasses.dataclass
@@ -99,8 +96,8 @@ class AnchorBased(hyperparams.Config):
     """
 
     enabled: bool = False
-    scales: List[float] = dataclasses.field(default_factory=lambda: [2 ** (i / 3) for i in range(3)])
-    aspect_ratios: List[float] = dataclasses.field(default_factory=lambda: [0.5, 1.0, 2.0])
+    scales: list[float] = dataclasses.field(default_factory=lambda: [2 ** (i / 3) for i in range(3)])
+    aspect_ratios: list[float] = dataclasses.field(default_factory=lambda: [0.5, 1.0, 2.0])
     positive_iou: float = 0.5
     negative_iou: float = 0.4
     box_loss_beta: float = 1 / 9
