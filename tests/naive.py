@@ -99,16 +99,16 @@ def anchor_free_losses(
         return -math.log(max(iou(box, [float(side) for side in boxes[n]]), epsilon))
 
     background = {level: _background(logits[level], alpha, gamma) for level in levels}
-    instance_losses = np.zeros([len(boxes), len(levels)])
+    instance_losses = np.zeros([len(boxes), len(levels)], np.float32)  # a tie is one of float32 numbers
     chosen = np.full([len(boxes)], levels[0])
     for n in instances:
         for index, level in enumerate(levels):
-            cells = region_of(n, effective, level)
-            for cell in cells:
-                own = logits[level][cell][classes[n]]
-                class_loss = background[level][cell].sum() - background[level][cell][classes[n]]
-                class_loss += focal(own, True, alpha, gamma)
-                instance_losses[n, index] += (class_loss + box_loss(n, cell, level)) / len(cells)
+            cell_losses = []
+            for cell in region_of(n, effective, level):
+                class_loss = math.fsum(background[level][cell]) - background[level][cell][classes[n]]
+                class_loss += focal(logits[level][cell][classes[n]], True, alpha, gamma)
+                cell_losses.append(class_loss + box_loss(n, cell, level))
+            instance_losses[n, index] = math.fsum(cell_losses) / len(cell_losses)
         online = levels[int(np.argmin(instance_losses[n]))]
         chosen[n] = online if selection == "online" else heuristic_level(boxes[n], levels)
 

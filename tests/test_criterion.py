@@ -1,0 +1,230 @@
+"""The criterion: fast equals naive, eagerly, in a graph and compiled; and what it must not do."""
+
+import naive
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fsaf_tf import criterion
+
+LEVELS = range(3, 8)
+
+
+def _maps(height, width):
+    return {str(level): (-(-height // 2**level), -(-width // 2**level)) for level in LEVELS}
+
+
+def _boxes(rng, kind, count, height, width):
+    """Boxes of one kind `[count, 4]`."""
+    size = np.array([height, width])
+    sides = np.exp(rng.uniform(0, np.log(size), [count, 2]))
+    corner = rng.uniform(0, 1, [count, 2]) * (size - sides)
+    if kind == "one pixel":
+        sides = np.ones([count, 2])
+    if kind == "over the border":
+        corner = rng.uniform(-0.6, 1, [count, 2]) * size
+    if kind == "full image":
+        corner, sides = np.zeros([count, 2]), np.tile(size, [count, 1])
+    if kind == "whole pixels":
+        corner, sides = np.floor(corner), np.ceil(sides)
+    if kind == "nested":
+        corner, sides = size / 2 - sides / 2, sides
+    if kind == "equal":
+        corner, sides = np.tile(corner[:1], [count, 1]), np.tile(sides[:1], [count, 1])
+    return np.concatenate([corner, corner + sides], axis=-1).astype(np.float32)
+
+
+KINDS = ("any", "one pixel", "over the border", "full image", "whole pixels", "nested", "equal", "tie", "no instance")
+
+
+def _case(rng, kind, *, height, width, batch, instances, classes):
+    """Random outputs and instances; rows that are not valid hold garbage."""
+    spread = rng.choice([0.1, 1.0, 4.0])
+    maps = _maps(height, width)
+    logits = {k: rng.normal(-2, spread, (batch, *size, classes)).astype(np.float32) for k, size in maps.items()}
+    offsets = {k: np.maximum(rng.normal(0.3, 1, (batch, *size, 4)), 0).astype(np.float32) for k, size in maps.items()}
+    if kind == "tie":  # every cell of every level loses the same
+        logits = {k: np.full_like(values, -1.5) for k, values in logits.items()}
+        offsets = {k: np.zeros_like(values) for k, values in offsets.items()}
+    boxes = np.stack([_boxes(rng, kind, instances, height, width) for _ in range(batch)])
+    own = rng.integers(0, 1 if kind == "nested" else classes, [batch, instances])
+    valid = rng.random([batch, instances]) < (0 if kind == "no instance" else 0.8)
+    boxes[~valid] = rng.choice([np.nan, np.inf, -1, 1e30], size=[int((~valid).sum()), 4])
+    own[~valid] = rng.choice([-1, 99999], size=int((~valid).sum()))
+    return logits, offsets, boxes, own, valid
+
+
+def _fast(logits, offsets, boxes, classes, valid, selection):
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        result = criterion.anchor_free_losses(logits, offsets, boxes, classes, valid, selection=selection)
+    return {**result, "logit_gradients": tape.gradient(result["class_loss"], logits)}
+
+
+def _assert_equals_naive(fast, case, selection):
+    logits, offsets, boxes, classes, valid = case
+    images = [
+        naive.anchor_free_losses(
+            {int(k): v[image] for k, v in logits.items()},
+            {int(k): v[image] for k, v in offsets.items()},
+            boxes[image],
+            classes[image],
+            valid[image],
+            selection=selection,
+        )
+        for image in range(len(boxes))
+    ]
+
+    def stacked(name):
+        return np.stack([image[name] for image in images])
+
+    np.testing.assert_array_equal(fast["levels"], stacked("levels"))
+    np.testing.assert_array_equal(fast["num_positives"], stacked("num_positives"))
+    np.testing.assert_allclose(fast["instance_losses"], stacked("instance_losses"), rtol=1e-4)
+    np.testing.assert_allclose(fast["class_loss"], stacked("class_loss").mean(), rtol=1e-4)
+    np.testing.assert_allclose(fast["box_loss"], stacked("box_loss").mean(), rtol=1e-4)
+    for level in LEVELS:
+        expected = np.stack([image["logit_gradients"][level] for image in images]) / len(images)
+        gradient = fast["logit_gradients"][str(level)].numpy()
+        np.testing.assert_array_equal(gradient == 0, expected == 0)  # ignored cells exactly, and only they
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "cases, size",
+    [
+        (150, dict(height=64, width=96, batch=2, instances=8, classes=3)),
+        (54, dict(height=256, width=160, batch=1, instances=40, classes=4)),
+        (9, dict(height=800, width=1344, batch=1, instances=500, classes=2)),
+    ],
+    ids=["small", "medium", "800x1344, N 500"],
+)
+def test_fast_equals_naive(cases, size):
+    rng = np.random.default_rng(1)
+    ways = {"eager": _fast, "graph": tf.function(_fast), "compiled": tf.function(_fast, jit_compile=True)}
+    for number in range(cases):
+        case = _case(rng, KINDS[number % len(KINDS)], **size)
+        selection = "heuristic" if number // len(KINDS) % 3 == 2 else "online"
+        tensors = tf.nest.map_structure(tf.constant, case)
+        for way in ways.values():
+            _assert_equals_naive(way(*tensors, selection), case, selection)
+
+
+def _single(boxes, classes, *, size=64, num_classes=2):
+    """Outputs that say nothing, for the instances of one image."""
+    logits = {k: tf.zeros([1, *cells, num_classes]) for k, cells in _maps(size, size).items()}
+    offsets = {k: tf.fill([1, *cells, 4], 0.1) for k, cells in _maps(size, size).items()}
+    return logits, offsets, tf.constant([boxes], tf.float32), tf.constant([classes]), tf.ones([1, len(boxes)], tf.bool)
+
+
+def test_no_instance_gives_background_over_one_and_no_box_loss():
+    logits, offsets, *_ = _single([[0, 0, 8, 8]], [0])
+    none = tf.zeros([1, 0, 4]), tf.zeros([1, 0], tf.int32), tf.zeros([1, 0], tf.bool)
+    result = criterion.anchor_free_losses(logits, offsets, *none)
+    cells = sum(int(np.prod(size)) for size in _maps(64, 64).values())
+    np.testing.assert_allclose(result["class_loss"], cells * 2 * 0.75 * 0.25 * np.log(2), rtol=1e-5)
+    assert result["box_loss"] == 0
+    assert result["num_positives"].numpy().tolist() == [0]
+    assert result["instance_losses"].shape == (1, 0, 5)
+
+
+def test_batch_is_the_mean_of_its_images():
+    rng = np.random.default_rng(2)
+    case = _case(rng, "any", height=64, width=64, batch=2, instances=6, classes=3)
+    whole = criterion.anchor_free_losses(*case)
+    halves = [criterion.anchor_free_losses(*tf.nest.map_structure(lambda x, i=i: x[i : i + 1], case)) for i in (0, 1)]
+    for name in ("class_loss", "box_loss"):
+        np.testing.assert_allclose(whole[name], np.mean([half[name] for half in halves]), rtol=1e-5)
+
+
+def test_no_gradient_passes_through_the_selection():
+    """Offsets that are not trained have none, though every level's loss was compared."""
+    logits, offsets, *instances = _single([[8, 8, 56, 56]], [1])
+    with tf.GradientTape() as tape:
+        tape.watch(offsets)
+        result = criterion.anchor_free_losses(logits, offsets, *instances)
+        total = result["box_loss"]
+    gradients = tape.gradient(total, offsets, unconnected_gradients="zero")
+    chosen = str(result["levels"].numpy()[0, 0])
+    assert all(np.any(gradient) == (level == chosen) for level, gradient in gradients.items())
+    with tf.GradientTape() as tape:
+        tape.watch((logits, offsets))
+        total = tf.reduce_sum(criterion.anchor_free_losses(logits, offsets, *instances)["instance_losses"])
+    assert tape.gradient(total, (logits, offsets))[0]["3"] is None
+
+
+def test_wrong_selection_and_wrong_map_are_errors():
+    logits, offsets, *instances = _single([[8, 8, 56, 56]], [1])
+    with pytest.raises(ValueError, match="online or heuristic"):
+        criterion.anchor_free_losses(logits, offsets, *instances, selection="random")
+    logits["4"] = logits["4"][:, 1:]
+    with pytest.raises(ValueError, match=r"level 4 has \(3, 4\) cells, not \(4, 4\)"):
+        criterion.anchor_free_losses(logits, offsets, *instances)
+
+
+def test_two_branches_read_bfloat16():
+    logits, offsets, *instances = _single([[8, 8, 56, 56]], [1])
+    halved = tf.nest.map_structure(lambda x: tf.cast(x, tf.bfloat16), (logits, offsets))
+    result = criterion.anchor_free_losses(*halved, *instances)
+    np.testing.assert_allclose(
+        result["class_loss"], criterion.anchor_free_losses(logits, offsets, *instances)["class_loss"], rtol=1e-2
+    )
+
+
+ANCHORS = dict(scales=[1.0, 2 ** (1 / 3), 2 ** (2 / 3)], aspect_ratios=[0.5, 1.0, 2.0])
+
+
+def _naive_anchor_based(logits, deltas, boxes, classes, anchors):
+    """One image, `[M, K]` logits, `[M, 4]` deltas, in a loop over anchors."""
+    class_loss = box_loss = positives = 0
+    for anchor, anchor_logits, anchor_deltas in zip(anchors, logits, deltas):
+        overlaps = [naive.iou(anchor, box) for box in boxes]
+        best = int(np.argmax(overlaps)) if len(boxes) else None
+        overlap = overlaps[best] if len(boxes) else 0
+        if 0.4 <= overlap < 0.5:
+            continue
+        for k, logit in enumerate(anchor_logits):
+            class_loss += naive.focal(logit, overlap >= 0.5 and classes[best] == k, 0.25, 2.0)
+        if overlap >= 0.5:
+            positives += 1
+            side, box_side = anchor[2:] - anchor[:2], boxes[best][2:] - boxes[best][:2]
+            shift = (boxes[best][:2] + boxes[best][2:] - anchor[:2] - anchor[2:]) / 2 / side
+            error = np.abs(anchor_deltas - np.concatenate([shift, np.log(box_side / side)]))
+            box_loss += np.sum(np.where(error < 1 / 9, error**2 * 4.5, error - 1 / 18))
+    return class_loss / max(1, positives), box_loss / max(1, positives), positives
+
+
+@pytest.mark.parametrize("instances", [0, 1, 12])
+def test_anchor_based_equals_naive(instances):
+    from fsaf_tf import anchors as anchor_ops
+
+    rng = np.random.default_rng(3)
+    maps = _maps(64, 96)
+    anchors = np.concatenate([anchor_ops.anchors(*size, int(k), **ANCHORS) for k, size in maps.items()])
+    logits, deltas, boxes, classes, valid = _case(
+        rng, "any", height=64, width=96, batch=1, instances=max(instances, 1), classes=3
+    )
+    logits = {k: rng.normal(size=(1, *size, 27)).astype(np.float32) for k, size in maps.items()}
+    deltas = {k: rng.normal(size=(1, *size, 36)).astype(np.float32) for k, size in maps.items()}
+    valid[:] = instances > 0
+    boxes[:] = _boxes(rng, "any", max(instances, 1), 64, 96) * [0.5, 0.5, 1, 1] if instances else np.nan
+    flat = [np.concatenate([m.reshape(-1, c) for m in maps.values()]) for maps, c in ((logits, 3), (deltas, 4))]
+    classes[:] = rng.integers(0, 3, classes.shape)
+    for way in (criterion.anchor_based_losses, tf.function(criterion.anchor_based_losses, jit_compile=True)):
+        result = way(logits, deltas, tf.constant(boxes), tf.constant(classes), tf.constant(valid), **ANCHORS)
+        expected = _naive_anchor_based(*flat, boxes[0] if instances else [], classes[0], anchors)
+        np.testing.assert_allclose(result["class_loss"], expected[0], rtol=1e-4)
+        np.testing.assert_allclose(result["box_loss"], expected[1], rtol=1e-4)
+        assert result["num_positives"][0] == expected[2]
+
+
+def test_anchor_based_takes_500_instances_at_full_size():
+    maps = _maps(800, 1344)
+    logits = {k: tf.zeros([1, *size, 9]) for k, size in maps.items()}
+    deltas = {k: tf.zeros([1, *size, 36]) for k, size in maps.items()}
+    boxes = np.stack([_boxes(np.random.default_rng(4), "any", 500, 800, 1344)])
+    result = tf.function(criterion.anchor_based_losses)(
+        logits, deltas, boxes, tf.zeros([1, 500], tf.int32), tf.ones([1, 500], tf.bool), **ANCHORS
+    )
+    assert np.isfinite(result["class_loss"]) and np.isfinite(result["box_loss"])
+    assert result["num_positives"][0] > 100
