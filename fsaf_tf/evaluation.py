@@ -57,7 +57,7 @@ def coco_metrics(ground_truth: dict, results: Sequence[dict]) -> dict:
 
     Returns:
         `FIGURES` and `AP_thin` as floats in 0 to 1, and `AP_by_class`, `{name: AP}`. A figure without any ground truth,
-        which pycocotools gives as -1, is NaN: no value to average or to compare. `json_ready` makes it null.
+        which pycocotools gives as -1, is NaN: no value to average or to compare. In JSON it is null.
 
     Raises:
         ValueError: a result of an unknown image or category.
@@ -74,17 +74,6 @@ def coco_metrics(ground_truth: dict, results: Sequence[dict]) -> dict:
         names[category_id]: _mean(precision[..., index]) for index, category_id in enumerate(evaluation.params.catIds)
     }
     return metrics
-
-
-def json_ready(metrics: dict) -> dict:
-    """`metrics` with None in the place of NaN, which JSON does not know."""
-
-    def ready(value):
-        if isinstance(value, dict):
-            return json_ready(value)
-        return None if isinstance(value, float) and math.isnan(value) else value
-
-    return {key: ready(value) for key, value in metrics.items()}
 
 
 def _check(ground_truth: dict, results: Sequence[dict]) -> None:
@@ -146,7 +135,7 @@ def _figure(value: float) -> float:
 
 
 def format_table(metrics: dict) -> str:
-    """The figures for the terminal, and the classes by falling AP. `-` is a figure without boxes."""
+    """The figures for the terminal, and the classes by falling AP; `-` is one without boxes (NaN, or None of JSON)."""
     lines = [
         _row("", ["IoU .5:.95", "IoU .5", "IoU .75", "small", "medium", "large", "thin"]),
         _row("AP", [_cell(metrics[name]) for name in (*FIGURES[:6], "AP_thin")]),
@@ -161,13 +150,17 @@ def _row(title: str, cells: Sequence[str]) -> str:
     return f"  {title:<10}" + "".join(f"{cell:>{12 if index == 0 else 9}}" for index, cell in enumerate(cells))
 
 
-def _cell(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+def _cell(value: float | None) -> str:
+    return "-" if _is_unknown(value) else f"{value:.3f}"
+
+
+def _is_unknown(value: float | None) -> bool:
+    return value is None or math.isnan(value)
 
 
 def _class_rows(by_class: dict[str, float], width: int = 78) -> list[str]:
     """`AP  name` in as many columns as fit, read downwards."""
-    ranked = sorted(by_class.items(), key=lambda item: -1.0 if math.isnan(item[1]) else item[1], reverse=True)
+    ranked = sorted(by_class.items(), key=lambda item: -1.0 if _is_unknown(item[1]) else item[1], reverse=True)
     cells = [f"{_cell(value):>5} {name}" for name, value in ranked]
     widest = max(map(len, cells), default=0) + 3
     columns = max(1, width // widest)

@@ -199,7 +199,7 @@ def one_location(boxes_px, logits):
 
 
 def test_boxes_are_clipped_before_suppression():
-    """Two boxes that agree inside the image: outside it they differ so much that their IoU is 0.32, inside it is 0.8."""
+    """Two boxes that differ outside the image: their IoU is 0.32 with that part, 0.8 without."""
     outputs = one_location([(0, 0, 20, 10), (0, 2, 20, 25)], [[2.0], [1.0]])
     kept = {
         width: postprocess.detect(outputs, tf.constant([[32, width]]), **ARGUMENTS)["num_detections"][0].numpy()

@@ -1,0 +1,133 @@
+"""Pictures: what is written and where, colours, and what a target picture shows of each cell."""
+
+import itertools
+
+import numpy as np
+import pytest
+from PIL import ImageFont
+
+from fsaf_tf import visualize
+
+RED, BLUE = (tuple(visualize.PALETTE[index]) for index in (0, 1))
+
+
+def detections(boxes, branch=0):
+    count = len(boxes)
+    return {
+        "boxes": np.array(boxes, np.float32).reshape(-1, 4),
+        "scores": np.linspace(0.9, 0.1, count, dtype=np.float32),
+        "classes": np.arange(count),
+        "names": [f"class {index}" for index in range(count)],
+        "levels": np.full(count, 4),
+        "branch": np.full(count, branch),
+    }
+
+
+def grey(height, width):
+    return np.full((height, width, 3), 100, np.uint8)
+
+
+def has(picture, colour):
+    return np.all(picture == colour, axis=-1)
+
+
+def test_the_level_is_written_on_anchor_free_detections_only():
+    assert visualize.caption(detections([[0, 0, 9, 9]], branch=0), 0) == "P4 class 0 0.90"
+    assert visualize.caption(detections([[0, 0, 9, 9]], branch=1), 0) == "class 0 0.90"
+
+
+def test_frames_are_where_the_boxes_are():
+    image = grey(1000, 1200)
+    picture = visualize.draw_detections(image, detections([[300, 400, 700, 900], [100, 100, 200, 200]]))
+    assert picture.shape == image.shape and picture.dtype == np.uint8
+    rows, columns = np.nonzero(has(picture, RED))
+    assert (rows.min(), columns.min(), rows.max(), columns.max()) == (300, 400, 700, 900)
+    assert np.all(has(picture, RED)[[300, 700], 450:850]) and np.all(has(picture, RED)[350:650, [400, 900]])
+    assert np.all(image == 100) and np.all(picture[400:650, 450:850] == 100)
+
+
+def test_small_pictures_are_enlarged_a_whole_number_of_times():
+    picture = visualize.draw_detections(grey(100, 300), detections([[20, 50, 80, 250]]))
+    assert picture.shape == (400, 1200, 3)
+    rows, columns = np.nonzero(has(picture, RED))
+    assert (rows.min(), columns.min(), rows.max(), columns.max()) == (80, 200, 320, 1000)
+
+
+def test_threshold_and_no_detection():
+    both = detections([[300, 400, 700, 900], [100, 100, 200, 200]])
+    picture = visualize.draw_detections(grey(1000, 1200), both, score_threshold=0.5)
+    assert np.any(has(picture, RED)) and not np.any(has(picture, BLUE))
+    assert np.all(visualize.draw_detections(grey(1000, 1200), detections([])) == 100)
+
+
+@pytest.mark.parametrize("box", [[0, 0, 5, 5], [0, 1190, 30, 1200], [995, 0, 1000, 9], [990, 1190, 1000, 1200]])
+def test_a_caption_at_the_border_is_inside_the_picture(box):
+    picture = visualize.draw_detections(grey(1000, 1200), detections([box]))
+    width, height = visualize._text_size(ImageFont.load_default(16), "P4 class 0 0.90")
+    changed = np.any(picture != 100, axis=-1)
+    assert changed.sum() >= width * height * 0.95  # the whole tag is there
+
+
+def test_captions_avoid_each_other():
+    placed = []
+    for _ in range(4):  # of the same box
+        placed.append(visualize._place((200, 200, 500, 400), (100, 20), placed, (1000, 1000)))
+    assert all(visualize._overlap(a, b) == 0 for a, b in itertools.combinations(placed, 2))
+    assert placed[0] == (200, 180, 300, 200)  # above its box
+
+
+def test_any_class_index_has_a_colour_that_black_text_is_read_on():
+    colours = np.array([visualize._colour(index) for index in range(200)])
+    assert np.all(colours @ [0.299, 0.587, 0.114] > 90)
+    assert len({tuple(colour) for colour in colours[:36]}) == 36
+
+
+def targets_of(positive_cells, ignored_cells, height, width, owner=0, class_index=0):
+    """Targets of a map of P3 (8 px cells) with 2 classes."""
+    positive, instance = np.zeros((height, width), bool), np.zeros((height, width), np.int32)
+    negative = np.ones((height, width, 2), bool)
+    for row, column in positive_cells:
+        positive[row, column], instance[row, column] = True, owner
+    for row, column in (*positive_cells, *ignored_cells):
+        negative[row, column, class_index] = False
+    return {"positive": positive.ravel(), "instance": instance.ravel(), "negative": negative.reshape(-1, 2)}
+
+
+def panel_of(picture, side):
+    """The second panel, P3's, of a square image: beside the first, under a title."""
+    return picture[-side:, -side:]
+
+
+@pytest.mark.parametrize("location_offset", [0.5, 0.0])
+def test_cells_are_drawn_where_they_stand(location_offset):
+    """64 x 64 px in a panel of 640: a cell of P3 has 80 x 80; with locations at multiples of 8 px, 40 less."""
+    instances = {
+        "boxes": np.array([[np.nan] * 4, [16, 16, 40, 40]], np.float32),
+        "classes": np.array([-1, 1]),
+        "valid": np.array([False, True]),
+        "levels": np.array([3, 3]),
+    }
+    targets = targets_of([(3, 3)], [(3, 4)], 8, 8, owner=1, class_index=1)
+    picture = visualize.draw_targets(grey(64, 64), instances, targets, [3], ["a", "b"], location_offset)
+    panel = panel_of(picture, 640).astype(int)
+    start = 240 if location_offset == 0.5 else 200
+
+    def cell(row, column):
+        top, left = start + (row - 3) * 80, start + (column - 3) * 80
+        return panel[top + 8 : top + 72, left + 8 : left + 72].reshape(-1, 3).mean(axis=0)
+
+    background = cell(6, 1)
+    np.testing.assert_allclose(background, 40, atol=1)  # grey 100, dimmed
+    positive, ignored = cell(3, 3), cell(3, 4)
+    np.testing.assert_allclose(positive, 0.8 * np.array(BLUE) + 0.2 * 40, atol=3)
+    assert 100 < ignored[2] < positive[2] - 30  # tinted, less than a positive one
+    np.testing.assert_allclose(cell(4, 4), background, atol=1)
+
+
+def test_target_pictures_of_an_image_without_instances():
+    instances = {"boxes": np.zeros((3, 4)), "classes": np.zeros(3, int), "valid": np.zeros(3, bool), "levels": [3] * 3}
+    sizes = [(8, 12), (4, 6), (2, 3)]
+    targets = targets_of([], [], 1, sum(height * width for height, width in sizes))
+    picture = visualize.draw_targets(grey(64, 96), instances, targets, [3, 4, 5], ["a", "b"])
+    assert picture.dtype == np.uint8 and picture.shape[1] == 2 * 640 + 8  # four panels in two rows
+    assert not np.any(np.ptp(picture[:, 650:].astype(int), axis=-1))  # no colour
