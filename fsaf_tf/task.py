@@ -2,19 +2,21 @@
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 from official.core import base_task, task_factory
 from official.modeling import optimization, performance
 
-from fsaf_tf import configs, criterion, evaluation, pyramid
+from fsaf_tf import configs, evaluation, objective, pyramid, visualize
 from fsaf_tf.data import pipeline
 from fsaf_tf.data import source as sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector, postprocess
+from fsaf_tf.weights import keras as keras_weights
 
 NON_FINITE = "Non-finite loss"
-BRANCH_TERMS = ("class_loss", "box_loss", "positives")
+SUMMARY_IMAGES = 4
 
 
 @task_factory.register_task_cls(configs.Task)
@@ -123,6 +125,13 @@ class FSAFTask(base_task.Task):
         """The detector for the data's classes; see `modeling.detector.build_detector`."""
         return detector.build_detector(self.task_config.model, self.num_classes)
 
+    def initialize(self, model: tf_keras.Model) -> None:
+        """Weights for a run without a checkpoint: `init_checkpoint`, or the ImageNet weights of the backbone."""
+        if self.task_config.init_checkpoint:
+            super().initialize(model)
+        else:
+            keras_weights.initialize(model, self.task_config.model.backbone)
+
     def create_optimizer(self, optimizer_config, runtime_config=None, dp_config=None):
         """The Garden's optimizer, its rate scaled from 16 images to the batch (section 3.4: 0.01 for 16 images)."""
         if dp_config is not None:
@@ -138,15 +147,8 @@ class FSAFTask(base_task.Task):
     # Training.
 
     def build_metrics(self, training: bool = True) -> list[tf_keras.metrics.Metric]:
-        """Means of every loss term and of what tells whether the selection is healthy; see `_losses`."""
-        if not training:
-            return []
-        names = ["weight_decay", "gradient_norm"]
-        if self.task_config.model.anchor_free.enabled:
-            shares = [f"level_{level}" for level in self._levels]
-            names += [f"anchor_free/{name}" for name in [*BRANCH_TERMS, "dead_offsets", *shares]]
-        if self.task_config.model.anchor_based.enabled:
-            names += [f"anchor_based/{name}" for name in BRANCH_TERMS]
+        """Means of the terms of the loss and of what tells whether the selection is healthy; see `objective.terms`."""
+        names = [*objective.names(self.task_config.model), "gradient_norm"] if training else []
         return [tf_keras.metrics.Mean(name) for name in names]
 
     def train_step(self, inputs, model: tf_keras.Model, optimizer, metrics=None) -> dict[str, tf.Tensor]:
@@ -172,16 +174,17 @@ class FSAFTask(base_task.Task):
         _assert_finite({k: v for k, v in terms.items() if not (skips and k == "gradient_norm")}, batch["image_id"])
         optimizer.apply_gradients(zip(gradients, model.trainable_variables))
         for metric in metrics or []:
-            weight = terms["instances"] if "/level_" in metric.name else 1.0
+            weight = terms["instances"] if objective.is_share_of_instances(metric.name) else 1.0
             metric.update_state(terms[metric.name], sample_weight=weight)
         return {self.loss: terms["total_loss"]}
 
     def _plain_terms_and_gradients(self, batch, model: tf_keras.Model, optimizer):
-        """The terms of `_losses` with `gradient_norm`, and the gradients ready for the optimizer."""
+        """The terms of the objective with `gradient_norm`, and the gradients ready for the optimizer."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         scaled = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape:
-            terms = self._losses(batch, model(batch["images"], training=True), model)
+            outputs = model(batch["images"], training=True)
+            terms = objective.terms(batch, outputs, model.trainable_variables, self.task_config)
             loss = terms["total_loss"] / replicas  # the optimizer sums the replicas' gradients
             loss = optimizer.get_scaled_loss(loss) if scaled else loss
         gradients = tape.gradient(loss, model.trainable_variables)
@@ -190,76 +193,11 @@ class FSAFTask(base_task.Task):
         # Of the replica's own images: the others' gradients are known only to the optimizer.
         return {**terms, "gradient_norm": tf.linalg.global_norm(gradients) * replicas}, gradients
 
-    def _losses(self, batch, outputs, model: tf_keras.Model) -> dict[str, tf.Tensor]:
-        """Scalars of one replica: `L = L_ab + lambda (L_cls + L_reg)` (section 3.4) with the weight decay, and its terms.
-
-        Beside the losses: `positives` an image, `instances` of the batch, the share of them that selects each level
-        (`level_3` ...), and the share of offsets that the ReLU has cut to zero (`dead_offsets`).
-        """
-        losses = self.task_config.losses
-        decay = losses.weight_decay * tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels(model)])
-        terms = {"weight_decay": decay, "total_loss": decay}
-        if "anchor_free_logits" in outputs:
-            terms.update(self._anchor_free_terms(batch, outputs))
-            anchor_free = terms["anchor_free/class_loss"] + terms["anchor_free/box_loss"]
-            terms["total_loss"] += self.task_config.model.anchor_free.loss_weight * anchor_free
-        if "anchor_based_logits" in outputs:
-            terms.update(self._anchor_based_terms(batch, outputs))
-            terms["total_loss"] += terms["anchor_based/class_loss"] + terms["anchor_based/box_loss"]
-        return terms
-
-    def _anchor_free_terms(self, batch, outputs) -> dict[str, tf.Tensor]:
-        model, losses = self.task_config.model, self.task_config.losses
-        result = criterion.anchor_free_losses(
-            outputs["anchor_free_logits"],
-            outputs["anchor_free_offsets"],
-            batch["boxes"],
-            batch["classes"],
-            batch["valid"],
-            selection=model.anchor_free.selection,
-            cell_ranges=batch["cell_ranges"],
-            location_offset=model.location_offset,
-            offset_scale=model.anchor_free.offset_scale,
-            alpha=losses.focal_alpha,
-            gamma=losses.focal_gamma,
-        )
-        instances = tf.reduce_sum(tf.cast(batch["valid"], tf.float32))
-        offsets = [tf.reshape(by_level, [-1]) for by_level in outputs["anchor_free_offsets"].values()]
-        selects = {
-            f"level_{level}": tf.reduce_sum(tf.cast((result["levels"] == level) & batch["valid"], tf.float32))
-            for level in self._levels
-        }
-        terms = {
-            **_branch_terms(result),
-            "dead_offsets": tf.reduce_mean(tf.cast(tf.concat(offsets, axis=0) <= 0, tf.float32)),
-            **{name: tf.math.divide_no_nan(count, instances) for name, count in selects.items()},
-        }
-        return {"instances": instances, **{f"anchor_free/{name}": value for name, value in terms.items()}}
-
-    def _anchor_based_terms(self, batch, outputs) -> dict[str, tf.Tensor]:
-        model, losses = self.task_config.model, self.task_config.losses
-        result = criterion.anchor_based_losses(
-            outputs["anchor_based_logits"],
-            outputs["anchor_based_deltas"],
-            batch["boxes"],
-            batch["classes"],
-            batch["valid"],
-            scales=model.anchor_based.scales,
-            aspect_ratios=model.anchor_based.aspect_ratios,
-            location_offset=model.location_offset,
-            positive_iou=model.anchor_based.positive_iou,
-            negative_iou=model.anchor_based.negative_iou,
-            alpha=losses.focal_alpha,
-            gamma=losses.focal_gamma,
-            beta=model.anchor_based.box_loss_beta,
-        )
-        return {f"anchor_based/{name}": value for name, value in _branch_terms(result).items()}
-
     # Evaluation.
 
     def detect(self, batch: dict[str, tf.Tensor], model: tf_keras.Model) -> dict[str, tf.Tensor]:
         """Detections of a batch that has passed the device stage; see `postprocess.detect`."""
-        outputs = model(batch["images"], training=False)
+        outputs = detector.infer(model, batch["images"])
         return postprocess.detect(outputs, batch["image_size"], **postprocess.arguments(self.task_config.model))
 
     def validation_step(self, inputs, model: tf_keras.Model, metrics=None) -> dict[str, tf.Tensor]:
@@ -283,6 +221,33 @@ class FSAFTask(base_task.Task):
         self.results = aggregated_logs
         return evaluation.coco_metrics(self.source.ground_truth(), aggregated_logs)
 
+    def summary_pictures(self, model: tf_keras.Model) -> dict[str, np.ndarray]:
+        """Pictures for TensorBoard of the first validation images: `detections`, and `targets` as in Fig. 5.
+
+        Args:
+            model: the detector.
+
+        Returns:
+            `[images, H, W, 3]` uint8 each; no `targets` without an anchor-free branch.
+        """
+        batch = self._device_stage(self._summary_batch)
+        outputs = detector.infer(model, batch["images"])
+        images = self._summary_batch["image"].numpy()
+        found = postprocess.detect(outputs, batch["image_size"], **postprocess.arguments(self.task_config.model))
+        pictures = {"detections": visualize.detection_pictures(images, found, self.class_names)}
+        if self.task_config.model.anchor_free.enabled:
+            target = objective.anchor_free_targets(batch, outputs, self.task_config)
+            instances = {name: batch[name] for name in ("boxes", "classes", "valid")} | {"levels": target.pop("levels")}
+            pictures["targets"] = visualize.target_pictures(
+                images, instances, target, self._levels, self.class_names, self.task_config.model.location_offset
+            )
+        return pictures
+
+    @functools.cached_property
+    def _summary_batch(self) -> dict[str, tf.Tensor]:
+        config, size = self.task_config.validation_data, self.task_config.input_size
+        return next(iter(pipeline.build_dataset(self.source, config, size, batch_size=SUMMARY_IMAGES)))
+
 
 class ScaledRate(tf_keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate, constant or a schedule, times a factor."""
@@ -296,16 +261,6 @@ class ScaledRate(tf_keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self):
         return {"rate": self._rate, "factor": self._factor}
-
-
-def kernels(model: tf_keras.Model) -> list[tf.Variable]:
-    """The variables that weight decay acts on: trainable kernels, no biases and no batch normalisation."""
-    return [v for v in model.trainable_variables if "kernel" in v.name.rsplit("/", 1)[-1]]
-
-
-def _branch_terms(result: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    positives = tf.reduce_mean(tf.cast(result["num_positives"], tf.float32))
-    return {"class_loss": result["class_loss"], "box_loss": result["box_loss"], "positives": positives}
 
 
 def _assert_finite(terms: dict[str, tf.Tensor], image_ids: tf.Tensor) -> None:

@@ -233,3 +233,26 @@ def _tile(panels: list[Image.Image], gap: int = 8) -> np.ndarray:
     for index, panel in enumerate(panels):
         picture.paste(panel, (index % columns * width, index // columns * height))
     return np.asarray(picture)
+
+
+def detection_pictures(images: np.ndarray, detections: dict, class_names: Sequence[str]) -> np.ndarray:
+    """`draw_detections` of a batch: images `[B, H, W, 3]` uint8, detections as from `postprocess.detect`."""
+    pictures = []
+    for index, image in enumerate(images):
+        count = int(detections["num_detections"][index])
+        found = {
+            name: np.asarray(values[index])[:count] for name, values in detections.items() if name != "num_detections"
+        }
+        found["names"] = [class_names[k] for k in found["classes"]]
+        pictures.append(draw_detections(image, found))
+    return np.stack(pictures)
+
+
+def target_pictures(images: np.ndarray, instances: dict, targets: dict, *args) -> np.ndarray:
+    """`draw_targets` of a batch: its arguments with a dimension B in front, but for levels, names and offset."""
+    return np.stack(
+        [
+            draw_targets(image, *({k: np.asarray(v[index]) for k, v in d.items()} for d in (instances, targets)), *args)
+            for index, image in enumerate(images)
+        ]
+    )
