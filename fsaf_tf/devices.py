@@ -1,0 +1,71 @@
+"""The devices of a run, and how a batch is shared among them."""
+
+import tensorflow as tf
+from official.common import distribute_utils
+from official.core import config_definitions
+from official.modeling import performance
+
+from fsaf_tf.errors import UserError
+
+STRATEGIES = ("mirrored", "multi_worker_mirrored", "one_device", "off", "tpu")
+
+
+def build_strategy(runtime: config_definitions.RuntimeConfig) -> tf.distribute.Strategy:
+    """The Garden's strategy over all visible GPUs, or the first `num_gpus` of them; one CPU where there are none.
+
+    Sets the precision of the Keras layers too (`runtime.mixed_precision_dtype`).
+
+    Raises:
+        UserError: an unknown strategy or precision, or more GPUs wanted than there are.
+    """
+    name = runtime.distribution_strategy
+    if name not in STRATEGIES:
+        raise UserError(f"runtime.distribution_strategy is {name!r}; it must be one of {', '.join(STRATEGIES)}")
+    num_gpus = _num_gpus(runtime) if name in ("mirrored", "one_device") else 0
+    try:
+        performance.set_mixed_precision_policy(runtime.mixed_precision_dtype or "float32")
+        distribute_utils.configure_cluster(runtime.worker_hosts, runtime.task_index)
+        return distribute_utils.get_distribution_strategy(
+            name,
+            num_gpus=num_gpus,
+            all_reduce_alg=runtime.all_reduce_alg,
+            num_packs=runtime.num_packs,
+            tpu_address=runtime.tpu,
+        )
+    except (ValueError, TypeError) as error:
+        raise UserError(f"runtime: {error}") from error
+
+
+def _num_gpus(runtime: config_definitions.RuntimeConfig) -> int:
+    visible = len(tf.config.list_logical_devices("GPU"))
+    if runtime.num_gpus > visible:
+        raise UserError(f"runtime.num_gpus is {runtime.num_gpus}, but {visible} GPUs are visible")
+    if runtime.num_gpus:
+        return runtime.num_gpus
+    return min(visible, 1) if runtime.distribution_strategy == "one_device" else visible
+
+
+def names(strategy: tf.distribute.Strategy) -> list[str]:
+    """Short names of this worker's devices, such as `GPU:0`."""
+    return [":".join(name.split(":")[-2:]) for name in strategy.extended.worker_devices]
+
+
+def describe(strategy: tf.distribute.Strategy, params: config_definitions.ExperimentConfig, mode: str) -> str:
+    """One line: the devices, and how many images each takes a step.
+
+    Raises:
+        UserError: a batch does not divide by the replicas.
+    """
+    replicas = strategy.num_replicas_in_sync
+    shares = []
+    for key, word in (("train_data", "train"), ("validation_data", "eval")):
+        if word in mode:
+            batch_size = getattr(params.task, key).global_batch_size
+            if batch_size % replicas:
+                raise UserError(
+                    f"task.{key}.global_batch_size is {batch_size}, which does not divide by {replicas} replicas; take"
+                    f" a multiple of {replicas}"
+                )
+            shares.append(f"{word} {batch_size} images a step, {batch_size // replicas} on each")
+    number = f"{replicas} {'replica' if replicas == 1 else 'replicas'}"
+    return f"Devices: {number} ({', '.join(names(strategy))}); {'; '.join(shares)}"

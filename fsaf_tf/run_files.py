@@ -1,0 +1,172 @@
+"""The small files of a run's folder: params.yaml, labels.json, run.json, metrics.json."""
+
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+import tensorflow as tf
+from official.core import config_definitions
+
+from fsaf_tf import catalog
+from fsaf_tf.errors import UserError
+
+PACKAGES = ("fsaf_tf", "tensorflow", "tf_keras", "tf-models-official", "tensorflow-datasets", "numpy", "pycocotools")
+# What makes it another run. Batch size, seed and the like may change when a run goes on; thresholds of
+# post-processing touch no weights.
+_IDENTITY = ("task.model.", "task.input_size.")
+_NOT_IDENTITY = ("task.model.postprocess.",)
+_DATA_KEYS = ("tfds_name", "tfds_split", "annotation_file", "image_dir", "input_path", "label_map")
+_KEYS_SHOWN = 8
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a file in one piece: whoever reads meanwhile, or after a kill, sees the old file or the new one."""
+    part = f"{path}.part"
+    with tf.io.gfile.GFile(part, "w") as file:
+        file.write(text)
+    tf.io.gfile.rename(part, path, overwrite=True)
+
+
+def write_json(path: str, value: Any) -> None:
+    """Writes JSON in one piece; tensors and NumPy numbers become numbers, NaN and infinity become null."""
+    write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str) -> Any:
+    """The content of a JSON file; None if there is none or it cannot be parsed."""
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            return json.loads(file.read())
+    except (tf.errors.NotFoundError, ValueError):
+        return None
+
+
+def plain(value: Any) -> Any:
+    """`value` with Python's own numbers in it, and None for what is not finite."""
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if hasattr(value, "numpy"):
+        value = value.numpy()
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_params(model_dir: str, params: config_definitions.ExperimentConfig) -> list[str]:
+    """Compares the experiment with the one that `model_dir/params.yaml` records, if there is one.
+
+    Returns:
+        The other settings that changed, a line each: a run may go on with them.
+
+    Raises:
+        UserError: model or data differ, or the file cannot be read.
+    """
+    recorded = _flat(_recorded_params(f"{model_dir}/params.yaml"))
+    now = _flat(params.as_dict())
+    changed = [key for key in now if key in recorded and now[key] != recorded[key]]
+    another = [key for key in changed if _is_identity(key)]
+    if another:
+        shown = "; ".join(
+            f"{key} is {catalog.shown(recorded[key])} there and {catalog.shown(now[key])} now"
+            for key in another[:_KEYS_SHOWN]
+        )
+        more = f"; and {len(another) - _KEYS_SHOWN} more" if len(another) > _KEYS_SHOWN else ""
+        raise UserError(
+            f"{model_dir}/params.yaml records another experiment: {shown}{more}; take the recorded values, or another"
+            " --model_dir (task.init_checkpoint starts there from this run's weights)"
+        )
+    return [f"{key}: {catalog.shown(recorded[key])} before, {catalog.shown(now[key])} now" for key in changed]
+
+
+def check_labels(model_dir: str, names: list[str], category_ids: list[int]) -> None:
+    """Raises a UserError if `model_dir/labels.json` records other classes than the data have."""
+    recorded = read_json(f"{model_dir}/labels.json") or {}
+    now = {"names": list(names), "category_ids": list(category_ids)}
+    for key in now:
+        if key in recorded and recorded[key] != now[key]:
+            raise UserError(
+                f"{model_dir}/labels.json records the {key} {recorded[key]}, the data now have {now[key]}; bring the"
+                " data back, or take another --model_dir"
+            )
+
+
+def write_labels(model_dir: str, names: list[str], category_ids: list[int]) -> None:
+    """Writes `labels.json`: name and category id of class k at place k."""
+    write_json(f"{model_dir}/labels.json", {"names": list(names), "category_ids": list(category_ids)})
+
+
+def record_start(model_dir: str, *, step: int, devices: list[str]) -> None:
+    """Adds this start to `run.json`: when, with which command, code, packages and devices, from which step."""
+    path = f"{model_dir}/run.json"
+    starts = (read_json(path) or {}).get("starts", [])
+    starts.append(
+        {
+            "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "from_step": step,
+            "command": command(),
+            "git": _git_commit(),
+            "python": platform.python_version(),
+            "packages": _versions(),
+            "devices": devices,
+        }
+    )
+    write_json(path, {"starts": starts})
+
+
+def command() -> str:
+    """The command line of this process, as one would type it."""
+    program = [sys.argv[0]] if os.access(sys.argv[0], os.X_OK) else ["python", sys.argv[0]]
+    return shlex.join([*program, *sys.argv[1:]])
+
+
+def _recorded_params(path: str) -> dict[str, Any]:
+    if not tf.io.gfile.exists(path):
+        return {}
+    with tf.io.gfile.GFile(path) as file:
+        return catalog.parse(file.read(), path)
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    result = {}
+    for key, value in nested.items():
+        inner = _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        result.update(inner)
+    return result
+
+
+def _is_identity(key: str) -> bool:
+    is_data = key.startswith(("task.train_data.", "task.validation_data.")) and key.rsplit(".", 1)[1] in _DATA_KEYS
+    return is_data or (key.startswith(_IDENTITY) and not key.startswith(_NOT_IDENTITY))
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that this package runs from, `-dirty` if it is changed; None when installed."""
+    here = pathlib.Path(__file__)
+    try:
+        subprocess.run(
+            ["git", "ls-files", "--error-unmatch", here.name], cwd=here.parent, check=True, capture_output=True
+        )
+        described = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        return subprocess.run(described, cwd=here.parent, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found

@@ -1,0 +1,162 @@
+"""The run: checks, devices, then training and evaluation by the Garden's runner."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+import tensorflow as tf
+import tf_keras
+from official.core import config_definitions
+
+from fsaf_tf import checkpoints, devices, evaluation, experiment, run_files, runner
+from fsaf_tf import task as tasks
+from fsaf_tf.errors import UserError
+from fsaf_tf.interrupts import Interrupted, Interrupts
+from fsaf_tf.progress import Progress
+
+MODES = ("train", "eval", "train_and_eval", "continuous_eval")
+
+
+def run(params: config_definitions.ExperimentConfig, model_dir: str, mode: str, *, download: bool = False) -> dict:
+    """Trains, evaluates, or both, and goes on where an earlier run in `model_dir` stopped.
+
+    `model_dir` then holds the checkpoints `ckpt-<step>`, the best one in `best/`, `params.yaml`, `labels.json`,
+    `run.json`, `metrics.json` of the last evaluation, and TensorBoard's events in `train/` and `validation/`. A run
+    that has reached its last step evaluates if that is missing, else only says so. A resumed run restores weights,
+    optimizer and step; the order of its data starts anew, from another seed.
+
+    SIGINT and SIGTERM end it after the present loop with a checkpoint, and with SystemExit(128 + signal).
+
+    Args:
+        params: the experiment. `runtime.num_gpus` 0 takes all visible GPUs. `trainer.summary_interval` must be a
+            multiple of `trainer.steps_per_loop`; the other intervals need not be: evaluation shortens a loop, a
+            checkpoint is saved after the loop that passes its multiple.
+        model_dir: the folder of the run.
+        mode: `train`, `eval` (the newest checkpoint, else `task.init_checkpoint`), `train_and_eval`, or
+            `continuous_eval` (each new checkpoint while another process trains).
+        download: let TFDS download what is not there.
+
+    Returns:
+        What `metrics.json` holds; empty if nothing was evaluated.
+
+    Raises:
+        UserError: settings, data or checkpoints do not fit; a loss is not finite.
+    """
+    _check(params, mode)
+    strategy = devices.build_strategy(params.runtime)
+    progress = Progress()
+    progress.say(devices.describe(strategy, params, mode))
+    with Interrupts() as interrupt, _ending(progress, model_dir):
+        return _run(params, model_dir.rstrip("/"), mode, strategy, progress, interrupt, download)
+
+
+def _check(params: config_definitions.ExperimentConfig, mode: str) -> None:
+    if mode not in MODES:
+        raise UserError(f"--mode is {mode!r}; it must be one of {', '.join(MODES)}")
+    experiment.check(params, mode)
+    known = (*evaluation.FIGURES, "AP_thin")
+    if params.trainer.best_checkpoint_eval_metric not in known:
+        raise UserError(
+            f"trainer.best_checkpoint_eval_metric is {params.trainer.best_checkpoint_eval_metric!r}; it must be one of"
+            f" {', '.join(known)}"
+        )
+    if params.trainer.validation_steps == 0 or params.trainer.validation_steps < -1:
+        raise UserError("trainer.validation_steps must be above 0, or -1 for all validation images")
+
+
+def _run(
+    params, model_dir: str, mode: str, strategy, progress: Progress, interrupt: Interrupts, download: bool
+) -> dict:
+    is_training, is_chief = "train" in mode, strategy.extended.should_checkpoint
+    changed = run_files.check_params(model_dir, params)
+    prefix = _checkpoint(model_dir, mode, params, progress, set_aside=is_training and is_chief)
+    step = checkpoints.step_of(prefix)
+    done = run_files.read_json(f"{model_dir}/metrics.json") or {}
+    if is_training and step >= params.trainer.train_steps and (mode == "train" or done.get("step") == step):
+        progress.say(f"The run in {model_dir} is finished: it is at step {step} of {params.trainer.train_steps}.")
+        return _report(done, model_dir, progress)
+    if prefix and is_training:
+        progress.say("\n".join([f"Going on from step {step}, {prefix}.", *(f"  {line}" for line in changed)]))
+    seed = params.task.train_data.seed + step
+    tf_keras.utils.set_random_seed(seed)
+    with strategy.scope():
+        task = tasks.FSAFTask(params.task, logging_dir=model_dir, runtime=params.runtime, download=download)
+    _open_data(task, mode, progress)
+    run_files.check_labels(model_dir, task.class_names, task.category_ids)
+    loops = runner.Runner(
+        strategy=strategy,
+        task=task,
+        mode=mode,
+        # XLA belongs to the task: around the whole step, as the Garden's trainer has it, it fails on several replicas.
+        params=params.replace(runtime={"enable_xla": False}, task={"train_data": {"seed": seed}}),
+        model_dir=model_dir,
+        prefix=prefix,
+        progress=progress,
+        interrupt=interrupt,
+    )
+    if is_chief and mode != "continuous_eval":  # there, the run that trains writes them
+        _write_records(model_dir, params, is_training, task, step, strategy)
+    return _report(loops.run(), model_dir, progress)
+
+
+def _checkpoint(model_dir: str, mode: str, params, progress: Progress, set_aside: bool) -> str | None:
+    """The checkpoint to start from. Raises a UserError if there is none and the mode needs one."""
+    if mode == "continuous_eval":
+        return None
+    prefix = checkpoints.newest_readable(model_dir, set_aside=set_aside, say=progress.say)
+    if prefix and set_aside:
+        checkpoints.write_record(model_dir)
+    if mode == "eval" and not prefix and not params.task.init_checkpoint:
+        raise UserError(
+            f"{model_dir} holds no checkpoint to evaluate; train first, or name one by"
+            " --params_override=task.init_checkpoint=PATH"
+        )
+    return prefix
+
+
+def _open_data(task: tasks.FSAFTask, mode: str, progress: Progress) -> None:
+    """Opens the data that the mode needs, so that what is wrong with them is told before anything is built."""
+    used = [task.train_source] if "train" in mode else []
+    used += [task.source] if "eval" in mode else []
+    for source in used:
+        lines = [f"{source.name}: {source.num_images} images, {len(source.class_names)} classes", *source.report]
+        progress.say("\n  ".join(lines))
+
+
+def _write_records(model_dir: str, params, is_training: bool, task, step: int, strategy) -> None:
+    """What the run is, written only after its checkpoint and data were found to fit."""
+    tf.io.gfile.makedirs(model_dir)
+    path = f"{model_dir}/params.yaml"
+    if is_training or not tf.io.gfile.exists(path):
+        run_files.write_text(path, experiment.to_yaml(params))
+    run_files.write_labels(model_dir, task.class_names, task.category_ids)
+    run_files.record_start(model_dir, step=step, devices=devices.names(strategy))
+
+
+def _report(metrics: dict, model_dir: str, progress: Progress) -> dict:
+    """Prints the table of the last evaluation, if there was one, and where everything is."""
+    progress.close()
+    if "AP" in metrics:
+        progress.say(f"Evaluation of {metrics['checkpoint']}, {metrics['images']} images:")
+        progress.say(evaluation.format_table(metrics))
+    progress.say(f"Everything is in {model_dir}; curves and pictures: tensorboard --logdir={model_dir}")
+    return metrics
+
+
+@contextlib.contextmanager
+def _ending(progress: Progress, model_dir: str) -> Iterator[None]:
+    """Turns a signal and a loss that blew up into a line that says what to do."""
+    try:
+        yield
+    except Interrupted as stop:
+        newest = next(iter(checkpoints.prefixes(model_dir)), "no checkpoint yet")
+        progress.say(f"Stopped by {stop} ({newest}). The same command goes on from there: {run_files.command()}")
+        raise SystemExit(128 + stop.signum) from None
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(f"{tasks.NON_FINITE}.*", str(error))
+        if not found:
+            raise
+        said = " ".join(re.sub(r"[\[\]\"]", " ", found[0]).split())
+        raise UserError(f"{said}; nothing was saved after that. Look at these images, or lower the rate.") from error
+    finally:
+        progress.close()

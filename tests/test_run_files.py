@@ -1,0 +1,92 @@
+"""The small files of a run's folder."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from official.core import exp_factory
+
+from fsaf_tf import experiment, run_files
+from fsaf_tf.errors import UserError
+
+
+@pytest.fixture
+def params():
+    params = exp_factory.get_exp_config("fsaf")
+    params.task.train_data.tfds_name = "shapes"
+    return params
+
+
+@pytest.fixture
+def folder(tmp_path, params):
+    run_files.write_text(f"{tmp_path}/params.yaml", experiment.to_yaml(params))
+    return str(tmp_path)
+
+
+def test_same_experiment_goes_on(folder, params):
+    assert run_files.check_params(folder, params) == []
+    assert run_files.check_params(f"{folder}/new", params) == []
+
+
+def test_another_model_or_data_is_an_error_with_keys_and_values(folder, params):
+    params.task.model.anchor_free.selection = "heuristic"
+    params.task.train_data.tfds_name = "coco/2017"
+    params.task.input_size.shorter_side = 600
+    with pytest.raises(UserError) as caught:
+        run_files.check_params(folder, params)
+    message = str(caught.value)
+    assert "task.model.anchor_free.selection is online there and heuristic now" in message
+    assert "task.train_data.tfds_name is shapes there and coco/2017 now" in message
+    assert "task.input_size.shorter_side is 800 there and 600 now" in message
+    assert "params.yaml" in message and "\n" not in message
+
+
+def test_another_kind_of_backbone_is_an_error(folder, params):
+    params.override({"task": {"model": {"backbone": {"type": "mobilenet"}}}})
+    with pytest.raises(UserError, match="task.model.backbone.type is resnet there and mobilenet now"):
+        run_files.check_params(folder, params)
+
+
+def test_other_settings_may_change_and_are_told(folder, params):
+    params.trainer.train_steps = 100
+    params.task.train_data.global_batch_size = 8
+    params.task.model.postprocess.score_threshold = 0.3
+    assert run_files.check_params(folder, params) == [
+        "task.model.postprocess.score_threshold: 0.05 before, 0.3 now",
+        "task.train_data.global_batch_size: 16 before, 8 now",
+        "trainer.train_steps: 90000 before, 100 now",
+    ]
+
+
+def test_unreadable_record_is_an_error(folder, params):
+    run_files.write_text(f"{folder}/params.yaml", "task: [")
+    with pytest.raises(UserError, match="params.yaml, line 1"):
+        run_files.check_params(folder, params)
+
+
+def test_other_classes_are_an_error(tmp_path):
+    run_files.check_labels(str(tmp_path), ["a", "b"], [1, 7])
+    run_files.write_labels(str(tmp_path), ("a", "b"), (1, 7))
+    run_files.check_labels(str(tmp_path), ("a", "b"), (1, 7))
+    with pytest.raises(UserError, match=r"labels.json records the names \['a', 'b'\]"):
+        run_files.check_labels(str(tmp_path), ["a", "c"], [1, 7])
+    with pytest.raises(UserError, match="category_ids"):
+        run_files.check_labels(str(tmp_path), ["a", "b"], [1, 2])
+
+
+def test_json_holds_plain_numbers_and_no_nan(tmp_path):
+    value = {"a": np.float32(0.5), "b": [math.nan, np.int64(3)], "c": {"d": tf.constant(2.0)}, "e": np.array([1, 2])}
+    run_files.write_json(f"{tmp_path}/x.json", value)
+    assert run_files.read_json(f"{tmp_path}/x.json") == {"a": 0.5, "b": [None, 3], "c": {"d": 2.0}, "e": [1, 2]}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+    (tmp_path / "x.json").write_text('{"a"')
+    assert run_files.read_json(f"{tmp_path}/x.json") is None
+
+
+def test_each_start_is_recorded(tmp_path):
+    run_files.record_start(str(tmp_path), step=0, devices=["CPU:0"])
+    run_files.record_start(str(tmp_path), step=40, devices=["GPU:0"])
+    first, second = run_files.read_json(f"{tmp_path}/run.json")["starts"]
+    assert (first["from_step"], second["from_step"], second["devices"]) == (0, 40, ["GPU:0"])
+    assert first["packages"]["tensorflow"] == tf.__version__ and first["command"]
