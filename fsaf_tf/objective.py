@@ -59,7 +59,7 @@ def decayed(variables: Sequence[tf.Variable]) -> list[tf.Variable]:
 
 
 def anchor_free_targets(batch: Tensors, outputs: dict, task: configs.Task) -> Tensors:
-    """What each location would learn from a batch: `targets.anchor_free_targets`, with the selected `levels` `[B, N]`."""
+    """What each location would learn: `targets.anchor_free_targets`, and the selected `levels` `[B, N]`."""
     selected = _anchor_free(batch, outputs, task)["levels"]
     logits = outputs["anchor_free_logits"]
     instances = [batch[name] for name in ("boxes", "classes", "valid", "cell_ranges")]
