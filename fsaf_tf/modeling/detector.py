@@ -1,7 +1,6 @@
 """The whole network of Fig. 4: backbone, feature pyramid, subnets; and the input that a backbone wants."""
 
 import dataclasses
-from typing import List, Tuple
 
 import tensorflow as tf
 import tf_keras
@@ -24,8 +23,8 @@ GARDEN_NORM_MOMENTUM = 0.9
 class Normalization:
     """What a backbone wants of its images. `mean` and `std` are of 0 to 255, in `channel_order`, "rgb" or "bgr"."""
 
-    mean: Tuple[float, float, float]
-    std: Tuple[float, float, float]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
     channel_order: str
 
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
@@ -81,6 +80,17 @@ def build_detector(model: configs.Model, num_classes: int) -> tf_keras.Model:
     return tf_keras.Model(images, outputs, name="detector")
 
 
+def infer(model: tf_keras.Model, images: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
+    """Outputs of a detector for any number of images, none among them, in inference mode.
+
+    A replica may get no image of the last batch, and oneDNN's convolution of none (on CPUs, in TensorFlow 2.20) passes
+    its input's shape on. So the network always sees one image at least.
+    """
+    count = tf.shape(images)[0]
+    at_least_one = tf.pad(images, [[0, tf.maximum(1 - count, 0)], [0, 0], [0, 0], [0, 0]])
+    return tf.nest.map_structure(lambda output: output[:count], model(at_least_one, training=False))
+
+
 def _check(model: configs.Model, num_classes: int):
     if num_classes < 1:
         raise UserError(f"A detector needs at least one class, not {num_classes}")
@@ -98,12 +108,8 @@ def _check(model: configs.Model, num_classes: int):
 def _build_backbone(config: configs.Backbone, min_level: int) -> tf_keras.Model:
     """The part of a backbone that the pyramid uses: a model to its maps of `min_level` to 5."""
     levels = [str(level) for level in range(min_level, fpn.BACKBONE_TOP + 1)]
-    backbone = _build_resnet(config.resnet) if config.type == "resnet" else _build_garden(config)
-    missing = [level for level in levels if level not in backbone.output]
-    if missing:
-        raise UserError(f"task.model.backbone {config.type}, as set, has no level {', '.join(missing)}")
-    outputs = {level: backbone.output[level] for level in levels}
-    return tf_keras.Model(backbone.input, outputs, name="backbone")
+    backbone = _build_resnet(config.resnet) if config.type == "resnet" else _build_garden(config, levels)
+    return tf_keras.Model(backbone.input, {level: backbone.output[level] for level in levels}, name="backbone")
 
 
 def _build_resnet(config: configs.ResNet) -> tf_keras.Model:
@@ -116,7 +122,7 @@ def _build_resnet(config: configs.ResNet) -> tf_keras.Model:
     )
 
 
-def _build_garden(config: configs.Backbone) -> tf_keras.Model:
+def _build_garden(config: configs.Backbone, levels: list[str]) -> tf_keras.Model:
     """One of the Garden's, with random values; all of it is trained, batch normalisation's statistics too."""
     if config.type not in GARDEN_BACKBONES:
         known = ", ".join(("resnet", *GARDEN_BACKBONES))
@@ -124,4 +130,9 @@ def _build_garden(config: configs.Backbone) -> tf_keras.Model:
     norm = common.NormActivation(
         norm_momentum=GARDEN_NORM_MOMENTUM, use_sync_bn=tf.distribute.get_strategy().num_replicas_in_sync > 1
     )
-    return factory.build_backbone(tf_keras.layers.InputSpec(shape=[None, None, None, 3]), config, norm)
+    backbone = factory.build_backbone(tf_keras.layers.InputSpec(shape=[None, None, None, 3]), config, norm)
+    # The outputs may hold one more, a classifier's last layer, under the next free level.
+    missing = sorted(set(levels) - set(backbone.output_specs))
+    if missing:
+        raise UserError(f"task.model.backbone: {config.type}, as set, has no level {', '.join(missing)}")
+    return backbone

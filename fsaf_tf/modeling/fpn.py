@@ -3,8 +3,6 @@
 Differs from the Garden's FPN, which normalises its levels, takes P6 from P5 and needs maps of even size.
 """
 
-from typing import Dict
-
 import tensorflow as tf
 import tf_keras
 
@@ -25,14 +23,16 @@ class FPN(tf_keras.layers.Layer):
         super().__init__(name=name)
         merged, extra = range(min_level, BACKBONE_TOP + 1), range(BACKBONE_TOP + 1, max_level + 1)
         self.relu_before_p7 = relu_before_p7
-        self.laterals = {str(l): tf_keras.layers.Conv2D(channels, 1, name=f"lateral_{l}") for l in merged}
+        self.laterals = {str(level): tf_keras.layers.Conv2D(channels, 1, name=f"lateral_{level}") for level in merged}
         self.merged_outputs = {
-            str(l): tf_keras.layers.Conv2D(channels, 3, padding="same", name=f"output_{l}") for l in merged
+            str(level): tf_keras.layers.Conv2D(channels, 3, padding="same", name=f"output_{level}") for level in merged
         }
-        self.extra_outputs = {str(l): tf_keras.layers.Conv2D(channels, 3, strides=2, name=f"output_{l}") for l in extra}
+        self.extra_outputs = {
+            str(level): tf_keras.layers.Conv2D(channels, 3, strides=2, name=f"output_{level}") for level in extra
+        }
         self.pad = tf_keras.layers.ZeroPadding2D(1)
 
-    def call(self, features: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
+    def call(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Takes `{"3": [B, H3, W3, C3], ... "5"}`, gives `{"3": [B, H3, W3, channels], ... "7"}`."""
         merged = self._merge(features)
         pyramid = {level: conv(merged[level]) for level, conv in self.merged_outputs.items()}
@@ -43,7 +43,7 @@ class FPN(tf_keras.layers.Layer):
             pyramid[level] = x = conv(self.pad(x))
         return pyramid
 
-    def _merge(self, features: Dict[str, tf.Tensor]) -> Dict[str, tf.Tensor]:
+    def _merge(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The laterals, each plus all above it."""
         merged = {level: conv(features[level]) for level, conv in self.laterals.items()}
         for level in range(BACKBONE_TOP - 1, BACKBONE_TOP - len(merged), -1):

@@ -3,8 +3,8 @@
 The towers are shared by all levels and by both branches, so FSAF adds two convolutions to RetinaNet's and no more.
 """
 
+import functools
 import math
-from typing import Dict
 
 import tensorflow as tf
 import tf_keras
@@ -12,6 +12,22 @@ import tf_keras
 PRIOR = 0.01  # pi: every cell starts with this score (section 3.4; [22]).
 SIGMA = 0.01  # of all initial weights (section 3.4).
 OFFSET_BIAS = 0.1  # b: keeps the first offsets above the dead side of the ReLU (section 3.4).
+
+
+def _conv(channels: int, name: str, *, bias: float = 0.0, **kwargs) -> tf_keras.layers.Layer:
+    return tf_keras.layers.Conv2D(
+        channels,
+        3,
+        padding="same",
+        kernel_initializer=tf_keras.initializers.RandomNormal(stddev=SIGMA),
+        bias_initializer=tf_keras.initializers.Constant(bias),
+        name=name,
+        **kwargs,
+    )
+
+
+# In mixed precision the outputs are float32 all the same: the losses need it.
+_output = functools.partial(_conv, dtype="float32")
 
 
 class Heads(tf_keras.layers.Layer):
@@ -46,16 +62,16 @@ class Heads(tf_keras.layers.Layer):
         prior_bias = -math.log((1 - PRIOR) / PRIOR)
         self.class_outputs, self.box_outputs = {}, {}
         if anchor_free:
-            offsets = _conv(4, "anchor_free_offsets", bias=OFFSET_BIAS, activation="relu")
-            self.class_outputs["anchor_free_logits"] = _conv(num_classes, "anchor_free_logits", bias=prior_bias)
-            self.box_outputs["anchor_free_offsets"] = offsets
+            self.class_outputs["anchor_free_logits"] = _output(num_classes, "anchor_free_logits", bias=prior_bias)
+            self.box_outputs["anchor_free_offsets"] = _output(
+                4, "anchor_free_offsets", bias=OFFSET_BIAS, activation="relu"
+            )
         if anchors_per_location:
-            channels_by_anchor = anchors_per_location * num_classes
-            logits = _conv(channels_by_anchor, "anchor_based_logits", bias=prior_bias)
-            self.class_outputs["anchor_based_logits"] = logits
-            self.box_outputs["anchor_based_deltas"] = _conv(4 * anchors_per_location, "anchor_based_deltas")
+            anchor_classes = anchors_per_location * num_classes
+            self.class_outputs["anchor_based_logits"] = _output(anchor_classes, "anchor_based_logits", bias=prior_bias)
+            self.box_outputs["anchor_based_deltas"] = _output(4 * anchors_per_location, "anchor_based_deltas")
 
-    def call(self, pyramid: Dict[str, tf.Tensor]) -> Dict[str, Dict[str, tf.Tensor]]:
+    def call(self, pyramid: dict[str, tf.Tensor]) -> dict[str, dict[str, tf.Tensor]]:
         """Runs both subnets on every level.
 
         Args:
@@ -77,15 +93,3 @@ class Heads(tf_keras.layers.Layer):
                 for key, conv in convs.items():
                     outputs[key][level] = conv(x)
         return outputs
-
-
-def _conv(channels: int, name: str, *, bias: float = 0.0, activation: str | None = None) -> tf_keras.layers.Layer:
-    return tf_keras.layers.Conv2D(
-        channels,
-        3,
-        padding="same",
-        activation=activation,
-        kernel_initializer=tf_keras.initializers.RandomNormal(stddev=SIGMA),
-        bias_initializer=tf_keras.initializers.Constant(bias),
-        name=name,
-    )

@@ -1,7 +1,5 @@
 """Keras Applications' ImageNet weights into our ResNet of the Caffe form (section 4)."""
 
-from typing import Dict, List
-
 import h5py
 import numpy as np
 import tf_keras
@@ -60,7 +58,7 @@ def load(backbone: tf_keras.Model, weights: str, depth: int):
             layer.set_weights([gamma, beta, mean - bias, variance + (EPSILON - resnet.EPSILON)])
 
 
-def _download(depth: int) -> Dict[str, List[np.ndarray]]:
+def _download(depth: int) -> dict[str, list[np.ndarray]]:
     """The values of Keras Applications' layers by name; Keras keeps the file in `~/.keras/models`."""
     try:
         model = APPLICATIONS[depth](weights="imagenet", include_top=False)
@@ -72,7 +70,7 @@ def _download(depth: int) -> Dict[str, List[np.ndarray]]:
     return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
 
 
-def _read(path: str) -> Dict[str, List[np.ndarray]]:
+def _read(path: str) -> dict[str, list[np.ndarray]]:
     """The same from a file, of the weights alone or of a whole model."""
     try:
         with h5py.File(path, "r") as file:
@@ -85,7 +83,7 @@ def _read(path: str) -> Dict[str, List[np.ndarray]]:
         raise UserError(f"task.model.backbone.resnet.weights: {path} cannot be read ({_one_line(error)})") from error
 
 
-def _check_layers(backbone: tf_keras.Model, values: Dict[str, List[np.ndarray]], message: str):
+def _check_layers(backbone: tf_keras.Model, values: dict[str, list[np.ndarray]], message: str):
     """Every layer's values must be there, of its shape, and no other convolution: ResNet-101's hold 50's and more."""
     needed = {}
     for layer in backbone.layers:

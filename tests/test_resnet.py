@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from fsaf_tf.errors import UserError
+from fsaf_tf.modeling import resnet
+
+
+def stage_of(variable) -> int:
+    """0 for the stem, 1 to 4 for the stages."""
+    return int(variable.name[len("conv")]) - 1
+
+
+def kinds(variables) -> set:
+    """`{(stage, "kernel"), (stage, "gamma"), ...}`."""
+    return {(stage_of(v), v.name.split("/")[1].split(":")[0]) for v in variables}
+
+
+@pytest.fixture(scope="module")
+def random_caffe():
+    return resnet.build_resnet(14, "caffe", pretrained=False)
+
+
+def test_sizes_are_rounded_up_at_any_image_size(random_caffe):
+    pytorch = resnet.build_resnet(14, "pytorch", pretrained=False)
+    for height, width in ((64, 96), (97, 131), (33, 1)):
+        for model in (random_caffe, pytorch):
+            features = model(tf.zeros([1, height, width, 3]))
+            for level in range(2, 6):
+                cells = (1, -(-height // 2**level), -(-width // 2**level), 64 * 2**level)
+                assert features[str(level)].shape == cells
+
+
+def test_forms_differ_only_in_where_the_stride_is(random_caffe):
+    pytorch = resnet.build_resnet(14, "pytorch", pretrained=False)
+    assert [(v.name, v.shape) for v in random_caffe.weights] == [(v.name, v.shape) for v in pytorch.weights]
+    for model, strided in ((random_caffe, "_1_conv"), (pytorch, "_2_conv")):
+        found = {layer.name for layer in model.layers if getattr(layer, "strides", None) == (2, 2)}
+        blocks = [f"conv{stage}_block1" for stage in (3, 4, 5)]
+        convs = {f"{block}{end}" for block in blocks for end in (strided, "_0_conv")}
+        assert found == convs | {"conv1_conv", "pool1_pool"}
+
+
+def test_padding_at_stride_2_is_symmetric_on_even_maps():
+    model = resnet.build_resnet(14, "pytorch", pretrained=False)
+    inner = [model.get_layer(name).output for name in ("conv1_conv", "conv3_block1_1_relu", "conv3_block1_2_conv")]
+    images = tf.random.stateless_normal([1, 64, 64, 3], seed=(1, 2))
+    stem, before, after = tf_keras.Model(model.input, inner)(images)
+
+    def convolve(x, name, border):
+        pads = [[0, 0], [border, border], [border, border], [0, 0]]
+        return tf.nn.conv2d(x, model.get_layer(name).kernel, strides=2, padding=pads)
+
+    np.testing.assert_allclose(stem, convolve(images, "conv1_conv", 3), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(after, convolve(before, "conv3_block1_2_conv", 1), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("frozen_stages", [0, 1, 4])
+def test_pretrained_stages_are_frozen(frozen_stages):
+    trained = set(range(frozen_stages + 1, 5))
+    model = resnet.build_resnet(14, "caffe", pretrained=True, frozen_stages=frozen_stages)
+    assert kinds(model.trainable_variables) == {(stage, "kernel") for stage in trained}
+    model = resnet.build_resnet(14, "caffe", pretrained=True, frozen_stages=frozen_stages, train_bn_affine=True)
+    names = ("kernel", "gamma", "beta")
+    assert kinds(model.trainable_variables) == {(stage, name) for stage in trained for name in names}
+
+
+def test_from_random_values_everything_is_trained(random_caffe):
+    trained = kinds(random_caffe.trainable_variables)
+    assert trained == {(stage, name) for stage in range(5) for name in ("kernel", "gamma", "beta")}
+    assert kinds(random_caffe.weights) - trained == {
+        (stage, name) for stage in range(5) for name in ("moving_mean", "moving_variance")
+    }
+
+
+def test_statistics_are_frozen_if_pretrained_and_follow_with_momentum_if_not(random_caffe):
+    images = 3.0 + tf.random.stateless_normal([2, 64, 64, 3], seed=(1, 2))
+    pretrained = resnet.build_resnet(14, "caffe", pretrained=True, frozen_stages=0, train_bn_affine=True)
+    pretrained(images, training=True)
+    norm = pretrained.get_layer("conv1_bn")
+    assert np.all(norm.moving_mean == 0) and np.all(norm.moving_variance == 1)
+
+    stem = tf_keras.Model(random_caffe.input, random_caffe.get_layer("conv1_conv").output)(images)
+    norm = random_caffe.get_layer("conv1_bn")
+    before = norm.moving_mean.numpy()
+    random_caffe(images, training=True)
+    expected = 0.9 * before + 0.1 * np.mean(stem, axis=(0, 1, 2))
+    np.testing.assert_allclose(norm.moving_mean, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_frozen_normalisation_equals_keras_at_inference():
+    ours, keras = resnet.FrozenBatchNormalization(), tf_keras.layers.BatchNormalization(epsilon=resnet.EPSILON)
+    x = tf.random.stateless_normal([2, 3, 4, 5], seed=(1, 2))
+    ours(x), keras(x)
+    assert [w.name.split("/")[1] for w in ours.weights] == [w.name.split("/")[1] for w in keras.weights]
+    values = [*np.random.default_rng(0).normal(size=(3, 5)), np.array([0.0, 1e-6, 0.1, 1.0, 50.0])]
+    ours.set_weights(values), keras.set_weights(values)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        outputs = ours(x), keras(x, training=False)
+        losses = [tf.reduce_sum(y**2) for y in outputs]
+    np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-5)
+    ours_gradients = tape.gradient(losses[0], [x, ours.gamma, ours.beta])
+    keras_gradients = tape.gradient(losses[1], [x, keras.gamma, keras.beta])
+    for ours_gradient, keras_gradient in zip(ours_gradients, keras_gradients):
+        np.testing.assert_allclose(ours_gradient, keras_gradient, rtol=1e-4, atol=1e-3)
+
+
+def test_layers_start_with_different_values(random_caffe):
+    """One unseeded initializer for all of them would give equal kernels."""
+    kernels = [random_caffe.get_layer(f"conv{stage}_block1_0_conv").kernel.numpy() for stage in (2, 3, 4, 5)]
+    first, second = (random_caffe.get_layer(f"conv2_block1_{i}_conv").kernel.numpy() for i in (0, 3))
+    assert first.shape == second.shape and not np.allclose(first, second)
+    for kernel in kernels:  # He et al.: variance 2 / fan-in, 1x1 kernels
+        np.testing.assert_allclose(kernel.std(), np.sqrt(2 / kernel.shape[2]), rtol=0.03)
+
+
+def test_replicas_share_their_statistics():
+    devices = tf.config.list_logical_devices("CPU")
+    if len(devices) < 2:
+        pytest.skip("needs two logical CPU devices")
+    images = tf.random.stateless_normal([2, 32, 32, 3], seed=(1, 2)) + tf.reshape([0.0, 5.0], [2, 1, 1, 1])
+    strategy = tf.distribute.MirroredStrategy([device.name for device in devices[:2]])
+    with strategy.scope():
+        model = resnet.build_resnet(14, "caffe", pretrained=False)
+    halves = strategy.experimental_distribute_values_from_function(
+        lambda context: images[context.replica_id_in_sync_group :][:1]
+    )
+    strategy.run(tf.function(lambda x: model(x, training=True)["2"]), args=(halves,))
+    stem = tf_keras.Model(model.input, model.get_layer("conv1_conv").output)(images)
+    expected = 0.1 * np.mean(stem, axis=(0, 1, 2))
+    np.testing.assert_allclose(model.get_layer("conv1_bn").moving_mean.numpy(), expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((18, "caffe", 1), "depth is 18, but must be one of: 14, 50, 101"),
+        ((50, "tensorflow", 1), "form is 'tensorflow', but must be one of: caffe, pytorch"),
+        ((50, "caffe", 5), "frozen_stages is 5, but must be one of: 0, 1, 2, 3, 4"),
+    ],
+)
+def test_unknown_values_are_named(arguments, message):
+    depth, form, frozen_stages = arguments
+    with pytest.raises(UserError, match=message):
+        resnet.build_resnet(depth, form, pretrained=True, frozen_stages=frozen_stages)
