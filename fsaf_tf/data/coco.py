@@ -1,0 +1,181 @@
+"""COCO JSON and a folder of images, read directly and checked before anything runs.
+
+Errors, each one line with counts and the first case: an annotation file that is missing, empty or no COCO JSON; an
+image that is missing, cannot be read, or has another size than declared; an id that stands twice; an unknown image or
+category; a box that is not four finite numbers, has a negative side, or lies outside its image; values of a wrong
+type; an image with more boxes than `max_instances`.
+
+Counted in the report, and the run goes on: boxes over the border (clipped for training), boxes without area and crowd
+boxes (not trained on), annotations that repeat another one word for word (left out). Images without boxes stay.
+
+The classes are the categories in the order of their ids. Boxes refer to the pixels as they are stored: an EXIF
+rotation is not applied, as in COCO itself, and a file declared as it looks after rotation is an error.
+"""
+
+import os
+import warnings
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from fsaf_tf.data import coco_json, images
+from fsaf_tf.data.examples import Order, Source, annotation, categories
+from fsaf_tf.errors import UserError
+
+# So many images have their headers read before the run (some seconds); of more, each when its turn comes.
+MAX_HEADERS = 10_000
+
+
+def open_coco(annotation_file: str, image_dir: str, *, max_instances: int) -> Source:
+    """Opens COCO JSON with its images.
+
+    Args:
+        annotation_file: the JSON file.
+        image_dir: the folder that its file names start from.
+        max_instances: boxes that an image may have, crowd boxes among them.
+
+    Raises:
+        UserError: see the top of this file.
+    """
+    table = coco_json.read(annotation_file)
+    _check_counts(table, max_instances)
+    _check_files(table, image_dir)
+    boxes = _clipped_yxyx(table)
+
+    def examples(order: Order = Order()) -> tf.data.Dataset:
+        return _read(table, boxes, image_dir, order)
+
+    return Source(
+        name=annotation_file,
+        class_names=table.class_names,
+        category_ids=table.category_ids,
+        num_images=len(table.image_ids),
+        examples=examples,
+        ground_truth=lambda: _ground_truth(table),
+        report=_report(table, boxes),
+    )
+
+
+def _check_counts(table: coco_json.Annotations, max_instances: int) -> None:
+    counts = np.diff(table.splits)
+    findings = coco_json.Findings(table.file, "images", len(counts))
+    for i in np.flatnonzero(counts > max_instances):
+        findings.add(
+            f"more boxes than max_instances, {max_instances}; set it to {counts.max()}",
+            f"image {table.image_ids[i]}, {table.file_names[i]}, {counts[i]} boxes",
+        )
+    findings.raise_any()
+
+
+def _check_files(table: coco_json.Annotations, image_dir: str) -> None:
+    """Every image is there; if there are not too many, each has the declared size."""
+    if not tf.io.gfile.isdir(image_dir):
+        raise UserError(f"{image_dir}: there is no such image folder")
+    folders = {os.path.dirname(name) for name in table.file_names}
+    present = {folder: _listing(os.path.join(image_dir, folder)) for folder in folders}
+    findings = coco_json.Findings(table.file, "images", len(table.file_names))
+    read_headers = len(table.file_names) <= MAX_HEADERS and os.path.isdir(image_dir)
+    for name, image_id, size in zip(table.file_names, table.image_ids, table.sizes):
+        folder, base = os.path.split(name)
+        if base not in present[folder]:
+            findings.add(f"image missing in {image_dir}", f"image {image_id}, {name}")
+        elif read_headers and (mistake := _header_mistake(os.path.join(image_dir, name), size)):
+            findings.add(mistake[0], f"image {image_id}, {name}, {mistake[1]}")
+    findings.raise_any()
+
+
+def _listing(folder: str) -> set[str]:
+    try:
+        return set(tf.io.gfile.listdir(folder))
+    except tf.errors.NotFoundError:
+        return set()
+
+
+def _header_mistake(path: str, declared: np.ndarray) -> tuple[str, str] | None:
+    """What is wrong with an image as far as its header tells, or None."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large pictures, which `images.add_sizes` judges
+            with Image.open(path) as image:
+                width, height = image.size
+    except Exception as error:  # PIL raises many kinds for damaged files
+        return "image that cannot be read", type(error).__name__
+    if (height, width) != tuple(declared):
+        stored = f"{width} x {height} and not {declared[1]} x {declared[0]}"
+        return "image of another size than declared (as it is stored, without EXIF rotation)", stored
+    return None
+
+
+def _clipped_yxyx(table: coco_json.Annotations) -> np.ndarray:
+    """Boxes `[n, 4]` float64 yxyx, clipped to the declared sizes."""
+    corners = table.boxes_xywh[:, 1::-1], (table.boxes_xywh[:, :2] + table.boxes_xywh[:, 2:])[:, ::-1]
+    limits = np.tile(np.repeat(table.sizes, np.diff(table.splits), axis=0), 2)
+    return np.clip(np.concatenate(corners, axis=1), 0, limits)
+
+
+def _report(table: coco_json.Annotations, clipped: np.ndarray) -> tuple[str, ...]:
+    sides = (clipped[:, 2:] - clipped[:, :2])[:, ::-1]
+    counts = {
+        "annotations repeat another one and are left out": table.repeated,
+        "boxes reach over the border by more than half a pixel and are clipped": np.sum(
+            np.any(table.boxes_xywh[:, 2:] - sides > 0.5, axis=1)
+        ),
+        "boxes without area are not trained on": np.sum(np.any(sides <= 0, axis=1)),
+        "crowd boxes are not trained on": np.sum(table.crowd),
+        "images have no boxes": np.sum(np.diff(table.splits) == 0),
+    }
+    return tuple(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order) -> tf.data.Dataset:
+    names, image_ids = tf.constant(table.file_names), tf.constant(table.image_ids)
+    sizes, splits = tf.constant(table.sizes), tf.constant(table.splits)
+    columns = {
+        "boxes": tf.constant(boxes, tf.float32),
+        "classes": tf.constant(table.classes),
+        "crowd": tf.constant(table.crowd),
+        "area": tf.constant(table.area, tf.float32),
+    }
+
+    def load(i: tf.Tensor) -> dict:
+        return {
+            "image_bytes": tf.io.read_file(tf.strings.join([image_dir, names[i]], "/")),
+            "file_name": names[i],
+            "image_id": image_ids[i],
+            "declared": sizes[i],
+            **{key: column[splits[i] : splits[i + 1]] for key, column in columns.items()},
+        }
+
+    indices = tf.data.Dataset.range(len(image_ids))
+    if order.seed is not None:
+        indices = indices.shuffle(len(image_ids), seed=order.seed, reshuffle_each_iteration=True)
+    indices = indices.shard(order.num_shards, order.shard)
+    loaded = indices.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return images.add_sizes(loaded).map(_check_size)
+
+
+def _check_size(example: dict) -> dict:
+    """The stored size is the declared one, for sets whose headers were not read before."""
+    declared = example.pop("declared")
+    check = images.require(
+        tf.reduce_all(example["size"] == declared),
+        *(example["file_name"], " has height, width "),
+        tf.strings.reduce_join(tf.strings.as_string(example["size"]), separator=", "),
+        " as it is stored, not as declared",
+    )
+    with tf.control_dependencies([check]):
+        return {**example, "size": tf.identity(example["size"])}
+
+
+def _ground_truth(table: coco_json.Annotations) -> dict:
+    """The file's own boxes, not clipped, so that figures are those of COCO's tools on the file."""
+    numbers = np.repeat(table.image_ids, np.diff(table.splits)).tolist()
+    category_ids = np.array(table.category_ids)[table.classes].tolist()
+    columns = (numbers, category_ids, table.boxes_xywh.tolist(), table.area.tolist(), table.crowd.tolist())
+    rows = zip(table.image_ids.tolist(), table.file_names, table.sizes.tolist())
+    return {
+        "images": [{"id": i, "file_name": name, "height": size[0], "width": size[1]} for i, name, size in rows],
+        "annotations": [annotation(i + 1, *row) for i, row in enumerate(zip(*columns))],
+        "categories": categories(table.class_names, table.category_ids),
+    }

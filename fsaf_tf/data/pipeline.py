@@ -1,0 +1,157 @@
+"""From a source to batches (section 4): the host decodes, flips and resizes; the device stage does the rest.
+
+Images are resized onto one of two canvases, landscape or portrait, and each batch holds one orientation.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from fsaf_tf import configs, regions
+from fsaf_tf.data import augment, images
+from fsaf_tf.data.examples import Order, Source
+
+
+def canvas_sizes(input_size: configs.InputSize) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Height and width of the landscape and of the portrait canvas."""
+    return augment.canvas_sizes(input_size.shorter_side, input_size.longer_side)
+
+
+def build_dataset(
+    source: Source,
+    config: configs.Data,
+    input_size: configs.InputSize,
+    *,
+    batch_size: int,
+    input_context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Host batches: endless, shuffled and flipped for `TrainData`, else every image once.
+
+    The order of `TrainData` and its flips follow from its `seed`; both are new in every epoch.
+
+    Args:
+        source: the opened data.
+        config: of the same data.
+        input_size: of the images.
+        batch_size: images a batch. Training batches are full, the last ones of either orientation else may not be.
+        input_context: which part of the data is wanted; without it all.
+
+    Returns:
+        A data set of dicts:
+            image: `[B, H, W, 3]` uint8, RGB, zero outside of the resized image.
+            image_size: `[B, 2]` int32, height and width of the resized image.
+            original_size: `[B, 2]` int32, height and width of the stored image.
+            scale: `[B, 2]` float32, resized over original, by axis.
+            image_id: `[B]` int64.
+            boxes: `[B, N, 4]` float32, yxyx in pixels of the resized image.
+            classes: `[B, N]` int32.
+            valid: `[B, N]` bool, False for padding and for boxes that are not trained on.
+            left_out: `[B]` int32, boxes that are not trained on: crowd, or with a side under 1 px after resizing.
+
+    Raises (when the data set runs):
+        tf.errors.InvalidArgumentError: a bad image or box; `images.user_error` gives its one line.
+    """
+    training = isinstance(config, configs.TrainData)
+    shards, shard = (input_context.num_input_pipelines, input_context.input_pipeline_id) if input_context else (1, 0)
+    examples = source.examples(Order(config.seed if training else None, shards, shard))
+    if training:
+        examples = examples.shuffle(
+            config.shuffle_buffer_size, seed=config.seed, reshuffle_each_iteration=True
+        ).repeat()
+    decoded = images.decode_examples(examples)
+    if training and config.random_flip:
+        decoded = decoded.enumerate().map(
+            lambda number, example: _flip_half(example, config.seed, number * shards + shard)
+        )
+    canvases = decoded.map(
+        lambda example: _to_canvas(example, input_size, config.max_instances),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    batches = canvases.group_by_window(
+        key_func=_is_portrait,
+        reduce_func=lambda _, window: window.batch(batch_size, drop_remainder=training),
+        window_size=batch_size,
+    )
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF  # done above
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _is_portrait(example: dict) -> tf.Tensor:
+    shape = tf.shape(example["image"], tf.int64)
+    return tf.cast(shape[0] > shape[1], tf.int64)
+
+
+def _flip_half(example: dict, seed: int, number: tf.Tensor) -> dict:
+    """Mirrors the `number`-th image with probability 1/2."""
+    wanted = tf.random.stateless_uniform([], tf.stack([tf.constant(seed, tf.int64), number])) < 0.5
+    image, boxes = example["image"], example["boxes"]
+    image, boxes = tf.cond(wanted, lambda: augment.flip(image, boxes), lambda: (image, boxes))
+    return {**example, "image": image, "boxes": boxes}
+
+
+def _to_canvas(example: dict, input_size: configs.InputSize, max_instances: int) -> dict:
+    """One image of a host batch."""
+    original_size = tf.shape(example["image"])[:2]
+    image, image_size = augment.resize_and_pad(example["image"], input_size.shorter_side, input_size.longer_side)
+    scale = tf.cast(image_size, tf.float32) / tf.cast(original_size, tf.float32)
+    boxes = example["boxes"] * tf.tile(scale, [2])
+    valid = ~example["crowd"] & tf.reduce_all(boxes[:, 2:] - boxes[:, :2] >= 1, axis=1)
+    count = tf.shape(boxes)[0]
+    check = images.require(
+        count <= max_instances,
+        *(example["file_name"], " has ", count, f" boxes, more than max_instances, {max_instances}: raise it"),
+    )
+    with tf.control_dependencies([check]):
+        padding = tf.maximum(max_instances - count, 0)
+    return {
+        "image": image,
+        "image_size": image_size,
+        "original_size": original_size,
+        "scale": scale,
+        "image_id": example["image_id"],
+        "boxes": tf.ensure_shape(tf.pad(boxes, [[0, padding], [0, 0]]), [max_instances, 4]),
+        "classes": tf.ensure_shape(tf.pad(example["classes"], [[0, padding]]), [max_instances]),
+        "valid": tf.ensure_shape(tf.pad(valid, [[0, padding]]), [max_instances]),
+        "left_out": tf.math.count_nonzero(~valid, dtype=tf.int32),
+    }
+
+
+def device_stage(
+    batch: dict[str, tf.Tensor],
+    *,
+    normalization,
+    levels: Sequence[int],
+    location_offset: float,
+    effective: float,
+    ignoring: float,
+) -> dict[str, tf.Tensor]:
+    """What may run on the training device: normalise, zero the padding, boxes to cells (section 3.2).
+
+    Args:
+        batch: a host batch; B may be 0.
+        normalization: `modeling.detector.Normalization` of the backbone.
+        levels: L pyramid levels.
+        location_offset: where a location stands, in cells.
+        effective: epsilon_e.
+        ignoring: epsilon_i.
+
+    Returns:
+        The batch with `images` `[B, H, W, 3]` float32 in the place of `image`, and `cell_ranges` `[B, N, L, 2, 4]`
+        int32 of `regions.cell_ranges`.
+    """
+    height, width = tf.unstack(tf.shape(batch["image"])[1:3])
+    ranges = regions.cell_ranges(
+        batch["boxes"],
+        batch["valid"],
+        (height, width),
+        levels=levels,
+        location_offset=location_offset,
+        effective=effective,
+        ignoring=ignoring,
+    )
+    normalized = augment.normalize(batch["image"], batch["image_size"], normalization)
+    kept = {key: value for key, value in batch.items() if key != "image"}
+    return {**kept, "images": normalized, "cell_ranges": ranges}

@@ -1,0 +1,173 @@
+"""TFRecord files in the Garden's keys, with a label map.
+
+The Garden's `TfExampleDecoder` reads the same keys; it is not used, as it decodes the picture at once, before its size
+can be checked, and cannot say in which record something is wrong.
+
+The label map is JSON, `{"1": "person", "3": "car"}`: the category ids in the shards and their names. It gives K; the
+classes are in the order of the ids. An id outside of it is an error that names file and record.
+"""
+
+import json
+import os
+
+import tensorflow as tf
+
+from fsaf_tf.data import images
+from fsaf_tf.data.examples import Order, Source, clip_boxes, collect_ground_truth
+from fsaf_tf.errors import UserError
+
+DEFAULT_LABEL_MAP = "label_map.json"
+
+_SIDES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
+_LABEL, _CROWD, _AREA = "image/object/class/label", "image/object/is_crowd", "image/object/area"
+_FEATURES = {
+    "image/encoded": tf.io.FixedLenFeature((), tf.string, ""),
+    "image/source_id": tf.io.FixedLenFeature((), tf.string, ""),
+    "image/filename": tf.io.FixedLenFeature((), tf.string, ""),
+    **{key: tf.io.RaggedFeature(tf.float32) for key in (*_SIDES, _AREA)},
+    **{key: tf.io.RaggedFeature(tf.int64) for key in (_LABEL, _CROWD)},
+}
+
+
+def open_records(input_path: str, label_map: str) -> Source:
+    """Opens TFRecord files.
+
+    Args:
+        input_path: a glob.
+        label_map: the label map; empty for `label_map.json` beside the files.
+
+    Raises:
+        UserError: no files, a file that is cut off, or a label map that is missing or wrong.
+    """
+    files = sorted(tf.io.gfile.glob(input_path))
+    if not files:
+        raise UserError(f"input_path {input_path}: no file matches")
+    names = _label_map(label_map or os.path.join(os.path.dirname(files[0]), DEFAULT_LABEL_MAP))
+    num_images = sum(count_records(file) for file in files)
+    if not num_images:
+        raise UserError(f"input_path {input_path}: the files hold no records")
+    class_names, category_ids = tuple(names.values()), tuple(names)
+
+    def examples(order: Order = Order()) -> tf.data.Dataset:
+        return _read(files, category_ids, order)
+
+    return Source(
+        name=input_path,
+        class_names=class_names,
+        category_ids=category_ids,
+        num_images=num_images,
+        examples=examples,
+        ground_truth=lambda: collect_ground_truth(examples(), class_names, category_ids),
+    )
+
+
+def _label_map(file: str) -> dict[int, str]:
+    """`{category id: name}` by ascending id."""
+    wanted = f'write the names of the category ids, {{"1": "person", ...}}, there or set label_map to such a file'
+    if not tf.io.gfile.exists(file):
+        raise UserError(f"{file}: there is no such label map; {wanted}")
+    try:
+        with tf.io.gfile.GFile(file) as stream:
+            pairs = json.load(stream, object_pairs_hook=list)
+        names = {int(number): name for number, name in pairs}
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{file}: not a label map ({error}); {wanted}") from None
+    if not names or not all(isinstance(name, str) and name for name in names.values()):
+        raise UserError(f"{file}: not a label map; {wanted}")
+    if not len(set(names.values())) == len(names) == len(pairs):
+        raise UserError(f"{file}: an id or a name stands twice in the label map")
+    return dict(sorted(names.items()))
+
+
+def count_records(file: str) -> int:
+    """The records of a TFRecord file, by their lengths alone: the data is not read.
+
+    Raises:
+        UserError: the file ends within a record.
+    """
+    count, position = 0, 0
+    with tf.io.gfile.GFile(file, "rb") as stream:
+        size = stream.size()
+        while position < size:
+            stream.seek(position)
+            # Length (8 bytes), its checksum (4), the data, its checksum (4).
+            position += 16 + int.from_bytes(stream.read(8), "little")
+            if position > size:
+                raise UserError(f"{file}: cut off, or no TFRecord file: record {count} ends beyond the file's end")
+            count += 1
+    return count
+
+
+def _read(files: list[str], category_ids: tuple[int, ...], order: Order) -> tf.data.Dataset:
+    """Examples file by file, or from several shuffled files in turn."""
+
+    def records(file: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.TFRecordDataset(file).enumerate().map(lambda number, record: (file, number, record))
+
+    examples = tf.data.Dataset.from_tensor_slices(files)
+    if order.seed is not None:
+        examples = examples.shuffle(len(files), seed=order.seed, reshuffle_each_iteration=True)
+    examples = examples.interleave(
+        records,
+        cycle_length=1 if order.seed is None else min(16, len(files)),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    examples = examples.shard(order.num_shards, order.shard)
+    ids = tf.constant(category_ids, tf.int64)
+    parsed = examples.map(
+        lambda file, number, record: _parse(file, number, record, ids),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return images.add_sizes(parsed).map(_in_pixels).map(clip_boxes)
+
+
+def _parse(file: tf.Tensor, number: tf.Tensor, record: tf.Tensor, ids: tf.Tensor) -> dict:
+    """A record's example, its boxes still in shares of the picture; `file_name` names the record too."""
+    parsed = tf.io.parse_single_example(record, _FEATURES)
+    name = tf.strings.join([file, " record ", tf.strings.as_string(number), " ", parsed["image/filename"]])
+    labels = parsed[_LABEL]
+    count = tf.size(labels)
+    unknown = tf.boolean_mask(labels, ~tf.reduce_any(labels[:, None] == ids, axis=1))[:1]
+    checks = [
+        images.require(tf.reduce_all([tf.size(parsed[side]) == count for side in _SIDES]), name, ": not a box a label"),
+        images.require(tf.size(unknown) == 0, name, ": the label map has no category id ", _joined(unknown)),
+    ]
+    for key in (_CROWD, _AREA):
+        given = tf.size(parsed[key])
+        checks.append(images.require((given == count) | (given == 0), name, f": not one value of {key} a label"))
+    with tf.control_dependencies(checks):
+        labels = tf.identity(labels)
+        boxes = tf.stack([parsed[side] for side in _SIDES], axis=1)
+    return {
+        "image_bytes": parsed["image/encoded"],
+        "file_name": tf.strings.strip(name),
+        "image_id": _number(parsed["image/source_id"], name),
+        "boxes": boxes,
+        "classes": tf.cast(tf.searchsorted(ids, labels), tf.int32),
+        "crowd": tf.cast(_or_zeros(parsed[_CROWD], labels), tf.bool),
+        "area": parsed[_AREA],
+    }
+
+
+def _joined(values: tf.Tensor) -> tf.Tensor:
+    return tf.strings.reduce_join(tf.strings.as_string(values), separator=", ")
+
+
+def _or_zeros(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    return tf.cond(tf.size(values) > 0, lambda: values, lambda: tf.zeros_like(like, values.dtype))
+
+
+def _number(source_id: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
+    """The image's id: `image/source_id` where it is a whole number, else a hash of it, or of file and record."""
+    is_number = tf.strings.regex_full_match(source_id, "[0-9]{1,18}")
+    hashed = tf.strings.to_hash_bucket_fast(tf.where(source_id == "", name, source_id), 2**53)
+    return tf.where(is_number, tf.strings.to_number(tf.where(is_number, source_id, "0"), tf.int64), hashed)
+
+
+def _in_pixels(example: dict) -> dict:
+    boxes = example["boxes"] * tf.cast(tf.tile(example["size"], [2]), tf.float32)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    given = example["area"]
+    return {**example, "boxes": boxes, "area": tf.cond(tf.size(given) > 0, lambda: given, lambda: area)}

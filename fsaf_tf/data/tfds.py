@@ -1,0 +1,145 @@
+"""Data sets of TensorFlow Datasets by name: COCO, VOC, `shapes`, and others with the same features.
+
+Wanted are `image`, and `objects` with `bbox` and a `label` that has names. Objects that `is_crowd`, or in VOC
+`is_difficult`, are not trained on and ignored in evaluation; for the latter that is VOC's own rule.
+"""
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from absl import logging
+
+from fsaf_tf.data import images, shapes
+from fsaf_tf.data.examples import Order, Source, clip_boxes, collect_ground_truth
+from fsaf_tf.errors import UserError
+
+# COCO's 80 categories have the ids 1 to 90 with gaps; TFDS keeps their index alone.
+COCO_IDS = tuple(i for i in range(1, 91) if i not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83))
+
+
+def open_tfds(name: str, split: str, data_dir: str, *, download: bool) -> Source:
+    """Opens a TFDS data set.
+
+    Args:
+        name: such as `coco/2017`.
+        split: such as `train` or `validation[:100]`.
+        data_dir: where TFDS keeps its data; empty for its own place.
+        download: fetch and prepare it when it is not there. `shapes` is drawn without being asked.
+
+    Raises:
+        UserError: no such data set or split, it is not there, or it lacks the wanted features.
+    """
+    builder = _prepared(name, data_dir, download)
+    labels = _labels(builder, name)
+    try:
+        num_images = builder.info.splits[split].num_examples
+    except (ValueError, KeyError):
+        known = ", ".join(sorted(builder.info.splits))
+        raise UserError(f"TFDS {name} has no split {split!r}; it has {known}, and parts such as train[:10%]") from None
+
+    def examples(order: Order = Order()) -> tf.data.Dataset:
+        return _read(builder, split, order)
+
+    class_names = tuple(labels.names)
+    category_ids = COCO_IDS if builder.name == "coco" else tuple(range(1, len(class_names) + 1))
+    return Source(
+        name=f"TFDS {name} {split}",
+        class_names=class_names,
+        category_ids=category_ids,
+        num_images=num_images,
+        examples=examples,
+        ground_truth=lambda: collect_ground_truth(examples(), class_names, category_ids),
+    )
+
+
+def _builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
+    try:
+        return tfds.builder(name, data_dir=data_dir or None)
+    except tfds.core.DatasetNotFoundError:
+        raise UserError(f"TFDS has no data set {name!r}; coco/2017, voc/2012 and shapes are some that fit") from None
+    except ValueError as error:
+        raise UserError(f"TFDS cannot open {name!r}: {str(error).splitlines()[0]}") from None
+
+
+def _prepared(name: str, data_dir: str, download: bool) -> tfds.core.DatasetBuilder:
+    """The builder of data that is there, or has just been made."""
+    builder = _builder(name, data_dir)
+    if builder.is_prepared():
+        return builder
+    drawn = builder.name == shapes.Shapes.name
+    if not (download or drawn):
+        raise UserError(
+            f"TFDS {name} is not in {builder.data_dir}: prepare it with --download, or give annotation_file and "
+            "image_dir (COCO JSON), or input_path (TFRecord files), in place of tfds_name"
+        )
+    logging.info("Preparing TFDS %s in %s", name, builder.data_dir)
+    try:
+        if drawn:
+            tfds.disable_progress_bar()
+        builder.download_and_prepare()
+    except Exception as error:  # whatever the network, the disk and the builder raise
+        if not builder.is_prepared():  # else another process was faster
+            line = (str(error).splitlines() or [""])[0]
+            raise UserError(f"TFDS {name} could not be prepared: {type(error).__name__}: {line}") from error
+    return _builder(name, data_dir)
+
+
+def _labels(builder: tfds.core.DatasetBuilder, name: str) -> tfds.features.ClassLabel:
+    """The labels of the objects, once the features are known to be those that `_read` wants."""
+    features = dict(builder.info.features)
+    objects = dict(getattr(features.get("objects"), "feature", {}))
+    fits = "image" in features and {"bbox", "label"} <= set(objects)
+    fits = fits and objects["bbox"].bbox_format == tfds.features.BBoxFeature().bbox_format
+    if not (fits and isinstance(objects["label"], tfds.features.ClassLabel) and objects["label"].names):
+        raise UserError(
+            f"TFDS {name} has no `image` and `objects` with `bbox` and a named `label`; give it as COCO JSON"
+        )
+    return objects["label"]
+
+
+def _read(builder: tfds.core.DatasetBuilder, split: str, order: Order) -> tf.data.Dataset:
+    config = tfds.ReadConfig(try_autocache=False, add_tfds_id=True, shuffle_seed=order.seed)
+    examples = builder.as_dataset(
+        split=split,
+        shuffle_files=order.seed is not None,
+        decoders={"image": tfds.decode.SkipDecoding()},
+        read_config=config,
+    )
+    examples = examples.shard(order.num_shards, order.shard)
+    examples = images.add_sizes(examples.map(lambda features: _with_names(features, builder.name)))
+    return examples.map(lambda example: _with_boxes(example, builder.name)).map(clip_boxes)
+
+
+def _with_names(features: dict, builder_name: str) -> dict:
+    """Bytes, name and number of an image; the objects come along."""
+    file_name = features.get("image/filename", features["tfds_id"])
+    if "image/id" in features:
+        image_id = features["image/id"]
+    elif builder_name == "voc":
+        # 000005.jpg and 2008_000002.jpg
+        image_id = tf.strings.to_number(tf.strings.regex_replace(file_name, "[^0-9]", ""), tf.int64)
+    else:
+        image_id = tf.strings.to_hash_bucket_fast(features["tfds_id"], 2**53)
+    return {
+        "image_bytes": features["image"],
+        "file_name": file_name,
+        "image_id": tf.cast(image_id, tf.int64),
+        "objects": features["objects"],
+    }
+
+
+def _with_boxes(example: dict, builder_name: str) -> dict:
+    """Objects as the other sources have them: boxes in pixels, and what is to be ignored as crowd."""
+    objects = example.pop("objects")
+    boxes = objects["bbox"] * tf.cast(tf.tile(example["size"], [2]), tf.float32)
+    if builder_name == "voc":
+        # VOC counts pixels from 1 and includes the last one, and TFDS keeps that.
+        boxes -= [1.0, 1.0, 0.0, 0.0]
+    nothing = tf.zeros_like(objects["label"])
+    area = objects.get("area", (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    return {
+        **example,
+        "boxes": boxes,
+        "classes": tf.cast(objects["label"], tf.int32),
+        "crowd": tf.cast(objects.get("is_crowd", objects.get("is_difficult", nothing)), tf.bool),
+        "area": tf.cast(area, tf.float32),
+    }
