@@ -1,0 +1,185 @@
+"""A trained detector as a function from a picture to its detections."""
+
+import os
+import re
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from fsaf_tf import checkpoints, configs, experiment, run_files
+from fsaf_tf.data import augment
+from fsaf_tf.errors import UserError
+from fsaf_tf.modeling import detector, postprocess
+
+BEST = "best"  # the folder of the best checkpoint in a run's folder
+
+
+class Detector:
+    """Detects the objects of one picture; made by `load_detector`.
+
+    Attributes:
+        model: the Keras model: normalised float32 images `[B, H, W, 3]` in the channel order of its backbone, as
+            `preprocess` makes them, to the outputs by level that `modeling.detector.build_detector` describes.
+        class_names: the name of each class index.
+        category_ids: its id in the annotations that it was trained on.
+    """
+
+    def __init__(self, model: tf_keras.Model, config: configs.Task, class_names: list[str], category_ids: list[int]):
+        self.model = model
+        self.class_names = class_names
+        self.category_ids = category_ids
+        self._input_size = config.input_size
+        self._normalization = detector.normalization(config.model.backbone)
+        self._arguments = postprocess.arguments(config.model)
+        sizes = tf.TensorSpec([None, 2], tf.int32)
+        images = tf.TensorSpec([None, None, None, 3], tf.float32)
+        self._detect = tf.function(self._detections, input_signature=[images, sizes, sizes])  # one graph for all sizes
+
+    def __call__(self, image: np.ndarray, resize: bool = True) -> dict:
+        """Detects what is in a picture.
+
+        Args:
+            image: `[H, W, 3]` uint8 RGB of any size.
+            resize: bring it to the size of training (section 4: shorter side 800), or take it as it is.
+
+        Returns:
+            By falling score, D detections: `boxes` `[D, 4]` float32 yxyx in pixels of `image`, `scores` `[D]` float32,
+            `classes` `[D]` int32, `names` list of D, `levels` `[D]` int32 (the pyramid level it comes from), and
+            `branch` `[D]` int32 (0 anchor-free, 1 anchor-based).
+
+        Raises:
+            UserError: another type or shape of image.
+        """
+        images, size = self._prepare(image, resize)
+        detections = self._detect(images, size[None], tf.constant([image.shape[:2]]))
+        count = int(detections.pop("num_detections")[0])
+        result = {key: value[0, :count].numpy() for key, value in detections.items()}
+        return dict(result, names=[self.class_names[index] for index in result["classes"]])
+
+    def preprocess(self, image: np.ndarray, resize: bool = True) -> tf.Tensor:
+        """What `model` sees of a picture: resized, normalised, and padded with zeros below and to the right.
+
+        Args:
+            image: `[H, W, 3]` uint8 RGB.
+            resize: to the canvas of training, landscape or portrait; else it is padded to multiples of 32 pixels only.
+
+        Returns:
+            `[1, H', W', 3]` float32.
+        """
+        return self._prepare(image, resize)[0]
+
+    def _prepare(self, image, resize: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """The input `[1, H', W', 3]`, and the size `[2]` int32 of the picture in it."""
+        _check_image(image)
+        if resize:
+            sides = self._input_size.shorter_side, self._input_size.longer_side
+            canvas, size = augment.resize_and_pad(tf.constant(image), *sides)
+            image, limits = canvas[: size[0], : size[1]], canvas.shape[:2]
+        else:
+            limits = [-(-side // augment.MULTIPLE) * augment.MULTIPLE for side in image.shape[:2]]
+        height, width = image.shape[:2]
+        padding = [[0, limits[0] - height], [0, limits[1] - width], [0, 0]]
+        return tf.pad(self._normalization.normalize(image), padding)[None], tf.constant([height, width])
+
+    def _detections(self, images, image_size, original_size) -> dict[str, tf.Tensor]:
+        outputs = self.model(images, training=False)
+        detections = postprocess.detect(outputs, image_size, **self._arguments)
+        scale = tf.cast(image_size, tf.float32) / tf.cast(original_size, tf.float32)
+        boxes = postprocess.to_original(detections["boxes"], scale, original_size)
+        return dict(detections, boxes=boxes)
+
+
+def load_detector(model_dir: str | os.PathLike, checkpoint: str | os.PathLike | None = None) -> Detector:
+    """Loads the detector that a run trained. No ImageNet weights are needed.
+
+    Args:
+        model_dir: the run's folder, with `params.yaml` and `labels.json`.
+        checkpoint: a file prefix such as `runs/fsaf_r50/ckpt-90000`, or a folder of checkpoints; if not given, the
+            best one (`model_dir/best`), or the newest where there is no best one.
+
+    Returns:
+        A callable; see `Detector`.
+
+    Raises:
+        UserError: no such folder, no checkpoint, or one of another model.
+    """
+    model_dir = os.fspath(model_dir)
+    if not tf.io.gfile.isdir(model_dir):
+        raise UserError(f"{model_dir} is not a folder; give the model_dir of a run")
+    params = experiment.read_params(model_dir)
+    best = params.trainer.best_checkpoint_export_subdir or BEST
+    prefix = find_checkpoint(os.fspath(checkpoint or model_dir), best)
+    return restore_detector(params.task, model_dir, prefix)
+
+
+def restore_detector(config: configs.Task, labels_dir: str, prefix: str) -> Detector:
+    """Builds a detector and takes its variables from a checkpoint.
+
+    Args:
+        config: the experiment's `task`.
+        labels_dir: the folder with `labels.json`.
+        prefix: of the checkpoint's files.
+
+    Raises:
+        UserError: `labels.json` is not there or does not fit, or the checkpoint is of another model.
+    """
+    names, category_ids = _read_labels(f"{labels_dir}/labels.json", config.model.num_classes)
+    problem = checkpoints.problem(prefix)
+    if problem:
+        raise UserError(f"{prefix} cannot be read ({problem}); give another checkpoint")
+    model = detector.build_detector(config.model, len(names))
+    checkpoints.restore(tf.train.Checkpoint(model=model), prefix)
+    return Detector(model, config, names, category_ids)
+
+
+def find_checkpoint(path: str, best: str = BEST) -> str:
+    """The file prefix of a checkpoint.
+
+    Args:
+        path: such a prefix (or one of its files), a folder of checkpoints, or the folder of a run: there, the best one
+            (in the folder `best`) comes before the newest.
+        best: name of that folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not tf.io.gfile.isdir(path):
+        prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path)
+        if not tf.io.gfile.exists(f"{prefix}.index"):
+            raise UserError(f"{path} is neither a folder nor a checkpoint: there is no {prefix}.index")
+        return prefix
+    prefix = _latest(f"{path}/{best}") or _latest(path) or checkpoints.newest_readable(path, set_aside=False, say=print)
+    if prefix is None:
+        raise UserError(f"{path} holds no checkpoint; train first, or give the folder or file prefix of one")
+    return prefix
+
+
+def _latest(folder: str) -> str | None:
+    try:
+        return tf.train.latest_checkpoint(folder)
+    except ValueError:  # an empty record
+        return None
+
+
+def _read_labels(path: str, num_classes: int) -> tuple[list[str], list[int]]:
+    labels = run_files.read_json(path)
+    if not isinstance(labels, dict) or not {"names", "category_ids"} <= set(labels):
+        raise UserError(
+            f'{path} is missing or damaged; it holds {{"names": [...], "category_ids": [...]}}, one a class'
+        )
+    names, category_ids = labels["names"], labels["category_ids"]
+    if len(names) != len(category_ids) or num_classes not in (0, len(names)):
+        raise UserError(
+            f"{path} has {len(names)} names and {len(category_ids)} category_ids;"
+            f" the experiment has {num_classes or len(names)} classes"
+        )
+    return names, category_ids
+
+
+def _check_image(image) -> None:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise UserError(f"an image must be a uint8 array [height, width, 3], RGB, not {found}")
+    if 0 in image.shape:
+        raise UserError(f"an image of {image.shape[0]} x {image.shape[1]} pixels shows nothing")

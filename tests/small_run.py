@@ -1,0 +1,48 @@
+"""A run's folder with a tiny detector of random weights, for the tests of what loads one."""
+
+import json
+
+import tensorflow as tf
+from official.core import exp_factory
+
+from fsaf_tf import experiment
+from fsaf_tf.modeling import detector
+
+NAMES, IDS = ["cat", "dog", "bird"], [17, 18, 16]
+SMALL = {
+    "task": {
+        "model": {
+            "backbone": {"resnet": {"depth": 14}},
+            "fpn": {"channels": 16},
+            "heads": {"channels": 16, "convs": 1},
+            "anchor_based": {"enabled": True},
+            "postprocess": {"score_threshold": 0.005, "max_detections": 20},
+        },
+        "input_size": {"shorter_side": 64, "longer_side": 96},
+    }
+}
+
+
+def small_params():
+    """The experiment: both branches, a ResNet of one block a stage."""
+    params = exp_factory.get_exp_config("fsaf")
+    params.override(SMALL)
+    return params
+
+
+def write_run(folder, model, step=7, checkpoint="ckpt-7"):
+    """A run's folder as the tools leave it, with the variables of `model`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(experiment.to_yaml(small_params()))
+    (folder / "labels.json").write_text(json.dumps({"names": NAMES, "category_ids": IDS}))
+    optimizer = tf.Variable(0.0)  # something that is in the checkpoint and not needed
+    saved = tf.train.Checkpoint(model=model, optimizer=optimizer, global_step=tf.Variable(step, dtype=tf.int64))
+    directory, name = (folder / checkpoint).parent, (folder / checkpoint).name
+    tf.train.CheckpointManager(saved, directory, max_to_keep=5, checkpoint_name=name.rsplit("-", 1)[0]).save(step)
+    return folder
+
+
+def build_model():
+    """The experiment's model with random weights, the same each time."""
+    tf.random.set_seed(1)
+    return detector.build_detector(small_params().task.model, len(NAMES))
