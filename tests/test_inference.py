@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 from small_run import NAMES, build_model, small_params, write_run
 
 import fsaf_tf
@@ -83,6 +84,32 @@ def test_a_picture_of_the_training_size_is_the_same_with_and_without_resizing(de
     resized, own = detect(picture), detect(picture, resize=False)
     assert resized["names"] == own["names"]
     np.testing.assert_allclose(resized["boxes"], own["boxes"], rtol=1e-5, atol=1e-3)
+
+
+def brightness_detector():
+    """A `Detector` whose model is made by hand: P3 fires where a cell is bright, with boxes of 16 x 16 px about it."""
+    images = tf_keras.layers.Input([None, None, 3])
+    cells = tf_keras.layers.AveragePooling2D(8)(images)
+    logits = tf_keras.layers.Lambda(lambda x: (tf.reduce_mean(x, axis=-1, keepdims=True) - 60) / 10)(cells)
+    offsets = tf_keras.layers.Lambda(lambda x: tf.fill(tf.concat([tf.shape(x)[:3], [4]], 0), 8 / 32))(cells)
+    outputs = {"anchor_free_logits": {"3": logits}, "anchor_free_offsets": {"3": offsets}}
+    return inference.Detector(tf_keras.Model(images, outputs), small_params().task, ["light"], [1])
+
+
+@pytest.mark.parametrize("portrait", [False, True])
+def test_what_is_at_a_place_is_found_there(portrait):
+    """One bright cell on the canvas of 64 x 96 is 16 px of this picture, halved; at its own size four cells."""
+    image = np.zeros((120, 192, 3), np.uint8)
+    image[32:48, 80:96] = 255
+    resized, own = [24, 72, 56, 104], [[y, x, y + 16, x + 16] for y in (28, 36) for x in (76, 84)]
+    if portrait:
+        image = np.swapaxes(image, 0, 1)
+        resized, own = np.array(resized)[[1, 0, 3, 2]], np.array(own)[:, [1, 0, 3, 2]]
+    light = brightness_detector()
+    np.testing.assert_allclose(light(image)["boxes"], [resized], atol=1e-4)
+    own_size = light(image, resize=False)
+    np.testing.assert_allclose(sorted(own_size["boxes"].tolist()), sorted(map(list, np.array(own) * 1.0)), atol=1e-4)
+    assert own_size["names"] == ["light"] * 4 and set(own_size["levels"]) == {3}
 
 
 def test_any_size_and_one_graph(detect, image):
