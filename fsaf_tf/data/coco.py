@@ -20,7 +20,7 @@ import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf.data import coco_json, images
-from fsaf_tf.data.examples import Order, Source, annotation, categories
+from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, annotation, categories
 from fsaf_tf.errors import UserError
 
 # So many images have their headers read before the run (some seconds); of more, each when its turn comes.
@@ -43,7 +43,7 @@ def open_coco(annotation_file: str, image_dir: str, *, max_instances: int) -> So
     _check_files(table, image_dir)
     boxes = _clipped_yxyx(table)
 
-    def examples(order: Order = Order()) -> tf.data.Dataset:
+    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         return _read(table, boxes, image_dir, order)
 
     return Source(

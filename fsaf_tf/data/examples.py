@@ -26,6 +26,9 @@ class Order:
     shard: int = 0
 
 
+FIXED_ORDER = Order()
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """An opened data set.
@@ -35,7 +38,7 @@ class Source:
         class_names: the K names in the order of the class index.
         category_ids: the annotations' id of each class index.
         num_images: images, those without objects among them.
-        examples: `examples(Order())` gives a data set of
+        examples: `examples()`, or with an `Order`, gives a data set of
             `image_bytes` (the encoded file), `file_name`, `image_id` int64, `size` `[2]` int32 (height, width),
             `boxes` `[n, 4]` float32 (yxyx, pixels of the stored image, clipped to it), `classes` `[n]` int32,
             `crowd` `[n]` bool (not trained on, ignored in evaluation) and `area` `[n]` float32.

@@ -13,7 +13,7 @@ import os
 import tensorflow as tf
 
 from fsaf_tf.data import images
-from fsaf_tf.data.examples import Order, Source, clip_boxes, collect_ground_truth
+from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 
 DEFAULT_LABEL_MAP = "label_map.json"
@@ -48,7 +48,7 @@ def open_records(input_path: str, label_map: str) -> Source:
         raise UserError(f"input_path {input_path}: the files hold no records")
     class_names, category_ids = tuple(names.values()), tuple(names)
 
-    def examples(order: Order = Order()) -> tf.data.Dataset:
+    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         return _read(files, category_ids, order)
 
     return Source(
@@ -63,7 +63,7 @@ def open_records(input_path: str, label_map: str) -> Source:
 
 def _label_map(file: str) -> dict[int, str]:
     """`{category id: name}` by ascending id."""
-    wanted = f'write the names of the category ids, {{"1": "person", ...}}, there or set label_map to such a file'
+    wanted = 'write the names of the category ids, {"1": "person", ...}, there or set label_map to such a file'
     if not tf.io.gfile.exists(file):
         raise UserError(f"{file}: there is no such label map; {wanted}")
     try:

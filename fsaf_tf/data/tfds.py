@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from fsaf_tf.data import images, shapes
-from fsaf_tf.data.examples import Order, Source, clip_boxes, collect_ground_truth
+from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 
 # COCO's 80 categories have the ids 1 to 90 with gaps; TFDS keeps their index alone.
@@ -36,7 +36,7 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool) -> Source
         known = ", ".join(sorted(builder.info.splits))
         raise UserError(f"TFDS {name} has no split {split!r}; it has {known}, and parts such as train[:10%]") from None
 
-    def examples(order: Order = Order()) -> tf.data.Dataset:
+    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         return _read(builder, split, order)
 
     class_names = tuple(labels.names)
