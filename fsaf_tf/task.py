@@ -10,7 +10,8 @@ from official.modeling import optimization, performance
 
 from fsaf_tf import configs, evaluation, objective, pyramid, visualize
 from fsaf_tf.data import pipeline
-from fsaf_tf.data import source as sources
+from fsaf_tf.data.examples import Source
+from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector, postprocess
 from fsaf_tf.weights import keras as keras_weights
@@ -43,14 +44,14 @@ class FSAFTask(base_task.Task):
     # Data.
 
     @functools.cached_property
-    def train_source(self) -> sources.Source:
+    def train_source(self) -> Source:
         """The training data."""
-        return sources.open_source(self.task_config.train_data, download=self._download)
+        return open_source(self.task_config.train_data, download=self._download)
 
     @functools.cached_property
-    def source(self) -> sources.Source:
+    def source(self) -> Source:
         """The validation data; its classes must be the training data's where that was opened before."""
-        source = sources.open_source(self.task_config.validation_data, download=self._download)
+        source = open_source(self.task_config.validation_data, download=self._download)
         trained = self.__dict__.get("train_source")
         if trained is not None and trained.class_names != source.class_names:
             raise UserError(
@@ -80,7 +81,7 @@ class FSAFTask(base_task.Task):
         return found
 
     @property
-    def _known_source(self) -> sources.Source:
+    def _known_source(self) -> Source:
         return self.__dict__.get("train_source") or self.source
 
     def build_inputs(self, params: configs.Data, input_context=None) -> tf.data.Dataset:
@@ -136,9 +137,9 @@ class FSAFTask(base_task.Task):
         """The Garden's optimizer, its rate scaled from 16 images to the batch (section 3.4: 0.01 for 16 images)."""
         if dp_config is not None:
             raise UserError("task.differential_privacy_config is not supported: leave it null.")
-        factory = optimization.OptimizerFactory(optimizer_config)
-        scale = self.task_config.train_data.global_batch_size / configs.REFERENCE_BATCH_SIZE
-        optimizer = factory.build_optimizer(ScaledRate(factory.build_learning_rate(), scale))
+        batch_size = self.task_config.train_data.global_batch_size
+        factory = optimization.OptimizerFactory(configs.scale_rates(optimizer_config, batch_size))
+        optimizer = factory.build_optimizer(factory.build_learning_rate())
         if runtime_config is None:
             return optimizer
         use_float16 = runtime_config.mixed_precision_dtype == "float16"
@@ -247,20 +248,6 @@ class FSAFTask(base_task.Task):
     def _summary_batch(self) -> dict[str, tf.Tensor]:
         config, size = self.task_config.validation_data, self.task_config.input_size
         return next(iter(pipeline.build_dataset(self.source, config, size, batch_size=SUMMARY_IMAGES)))
-
-
-class ScaledRate(tf_keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate, constant or a schedule, times a factor."""
-
-    def __init__(self, rate, factor: float):
-        super().__init__()
-        self._rate, self._factor = rate, factor
-
-    def __call__(self, step):
-        return self._factor * (self._rate(step) if callable(self._rate) else self._rate)
-
-    def get_config(self):
-        return {"rate": self._rate, "factor": self._factor}
 
 
 def _assert_finite(terms: dict[str, tf.Tensor], image_ids: tf.Tensor) -> None:
