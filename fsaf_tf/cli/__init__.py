@@ -1,0 +1,56 @@
+"""What the tools share: flags of their own, a quiet start, and an error of the user's input on one line."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+from absl import flags
+
+from fsaf_tf.errors import UserError
+
+
+def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str) -> None:
+    """Runs a tool and exits: 0 when it is done, 1 with one line when the user can mend it.
+
+    Args:
+        main: the tool; imports TensorFlow itself, so that help and wrong flags are told at once.
+        own_flags: its flags, read here from the command line.
+        description: what `--help` says above them.
+    """
+    if any(word in ("-h", "--help", "-help") for word in sys.argv[1:]):
+        print(f"{description.strip()}\n\nFlags:\n{own_flags.get_help(include_special_flags=False)}")
+        sys.exit(0)
+    quiet()
+    try:
+        _read(own_flags)
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _read(own_flags: flags.FlagValues) -> None:
+    try:
+        _, *rest = own_flags(sys.argv)
+    except flags.Error as error:
+        raise UserError(f"{error} (--help lists the flags)") from error
+    if rest:
+        raise UserError(f"{rest[0]!r} is no flag; flags are written --name=value (--help lists them)")
+
+
+def quiet() -> None:
+    """Silences what TensorFlow and the Garden say at every start and a user can do nothing about.
+
+    Call it before TensorFlow is imported. Errors reach the user as Python exceptions all the same. Whoever wants to see
+    everything, such as why a GPU is not found, sets `TF_CPP_MIN_LOG_LEVEL=0`.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, SyntaxWarning, UserWarning):
+        warnings.filterwarnings("ignore", category=category)

@@ -1,0 +1,71 @@
+"""Trains and evaluates a detector.
+
+    python tools/train.py --experiment=fsaf_r50
+
+`--experiment` is the name of a file in experiments/ or the path of a YAML file of your own. Everything is written to
+--model_dir; the same command goes on from the last checkpoint there.
+"""
+
+import pathlib
+
+from absl import flags
+
+from fsaf_tf import catalog, cli
+from fsaf_tf.errors import UserError
+
+_FLAGS = flags.FlagValues()
+_EXPERIMENT = flags.DEFINE_string(
+    "experiment", None, "A name in experiments/, or the path of a YAML file.", flag_values=_FLAGS, allow_overwrite=False
+)
+_MODE = flags.DEFINE_enum(
+    "mode",
+    "train_and_eval",
+    ["train", "eval", "train_and_eval", "continuous_eval"],
+    "What to do; continuous_eval evaluates each new checkpoint of a training that runs elsewhere.",
+    flag_values=_FLAGS,
+)
+_MODEL_DIR = flags.DEFINE_string(
+    "model_dir",
+    None,
+    "Folder of the run: checkpoints, logs, figures. runs/<experiment> if not given.",
+    flag_values=_FLAGS,
+    allow_overwrite=False,
+)
+_CONFIG_FILE = flags.DEFINE_multi_string(
+    "config_file", [], "A YAML file with further differences; may be given several times.", flag_values=_FLAGS
+)
+_PARAMS_OVERRIDE = flags.DEFINE_string(
+    "params_override",
+    "",
+    "Single keys, such as trainer.train_steps=500,task.input_size.shorter_side=320; or YAML.",
+    flag_values=_FLAGS,
+    allow_overwrite=False,
+)
+_PRINT_CONFIG = flags.DEFINE_bool("print_config", False, "Print the resolved experiment and stop.", flag_values=_FLAGS)
+_DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS download data that is not there.", flag_values=_FLAGS)
+
+
+def main() -> None:
+    """The tool: reads its flags, runs and exits."""
+    cli.run(_train, _FLAGS, __doc__)
+
+
+def _train() -> None:
+    name = _EXPERIMENT.value
+    if not name:
+        raise UserError(f"--experiment is missing; give the path of a YAML file or one of: {', '.join(catalog.names())}")
+    path = catalog.find(name)  # before TensorFlow, which takes seconds to import
+    from fsaf_tf import experiment
+
+    params = experiment.load(name, _CONFIG_FILE.value, _PARAMS_OVERRIDE.value)
+    if _PRINT_CONFIG.value:
+        print(experiment.to_yaml(params), *(f"# {line}" for line in experiment.rates_report(params)), sep="\n")
+        return
+    from fsaf_tf import training
+
+    model_dir = _MODEL_DIR.value or str(pathlib.Path("runs") / path.stem)
+    training.run(params, model_dir, _MODE.value, download=_DOWNLOAD.value)
+
+
+if __name__ == "__main__":
+    main()

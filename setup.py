@@ -1,0 +1,43 @@
+"""The package. `experiments/` is installed as `fsaf_tf.experiments`, so that its names work everywhere."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "fsaf_tf" / "__init__.py").read_text(encoding="utf-8"))[1]
+
+setup(
+    name="fsaf_tf",
+    version=VERSION,
+    description="FSAF, feature selective anchor-free object detection, in TensorFlow 2",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.14",
+    packages=[*find_packages(include=["fsaf_tf", "fsaf_tf.*"]), "fsaf_tf.experiments"],
+    package_dir={"fsaf_tf.experiments": "experiments"},
+    package_data={"fsaf_tf.experiments": ["*.yaml"]},
+    install_requires=[
+        "absl-py",
+        "h5py",
+        "numpy",
+        "pillow",
+        "pycocotools",
+        "PyYAML",
+        "tensorflow==2.20.*",
+        "tensorflow-datasets",
+        "tf-models-official==2.20.*",
+        "tf_keras==2.20.*",
+    ],
+    extras_require={
+        "convert": ["torch==2.13.0"],
+        "beam": ["apache-beam"],
+        "dev": ["build", "pytest", "pytest-xdist", "ruff"],
+    },
+    entry_points={
+        "console_scripts": ["fsaf-train = fsaf_tf.cli.train:main", "fsaf-predict = fsaf_tf.cli.predict:main"]
+    },
+)
