@@ -1,0 +1,25 @@
+"""What all tests share: a quiet TensorFlow with two logical CPU devices, and the folder of real data."""
+
+import pathlib
+
+import pytest
+
+from fsaf_tf import cli
+
+cli.quiet()
+
+import tensorflow as tf  # noqa: E402 (after quiet, which TensorFlow reads when it is imported)
+
+# Tests of replicas and of device placement need a second device; it can only be made before the first is used.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """The folder of real images and weights beside the checkout; skips the test where it is not."""
+    folder = pathlib.Path(__file__).parent.parent.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs real data in {folder}, which is not there")
+    return folder
