@@ -1,0 +1,72 @@
+"""Image size (section 4), canvases and flips."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fsaf_tf.data import augment
+from fsaf_tf.modeling import detector
+
+
+def test_canvases_of_the_paper():
+    assert augment.canvas_sizes(800, 1333) == ((800, 1344), (1344, 800))
+    assert augment.canvas_sizes(192, 256) == ((192, 256), (256, 192))
+    assert augment.canvas_sizes(250, 250) == ((256, 256), (256, 256))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((480, 640), (800, 1067)),  # COCO's usual size: the shorter side becomes 800
+        ((640, 480), (1067, 800)),
+        ((300, 1000), (400, 1333)),  # the longer side is the limit: 1333 / 1000 * 300 = 399.9
+        ((1, 5000), (1, 1333)),  # never nothing
+        ((2000, 2000), (800, 800)),
+    ],
+)
+def test_shorter_side_unless_the_longer_one_is_too_long(size, expected):
+    assert augment.resized_size(tf.constant(size), 800, 1333).numpy().tolist() == list(expected)
+
+
+@pytest.mark.parametrize("size", [(60, 80), (80, 60), (50, 50), (10, 300), (333, 20), (64, 96), (1, 1)])
+def test_image_stands_in_the_upper_left_corner_of_its_canvas(size):
+    image = np.full((*size, 3), 200, np.uint8)
+    canvas, image_size = augment.resize_and_pad(tf.constant(image), 64, 96)
+    height, width = image_size.numpy()
+    assert canvas.dtype == tf.uint8
+    assert canvas.shape == ((96, 64, 3) if size[0] > size[1] else (64, 96, 3))
+    assert (canvas[:height, :width] == 200).numpy().all()
+    assert not canvas[height:].numpy().any() and not canvas[:, width:].numpy().any()
+
+
+def test_same_size_changes_no_pixel():
+    image = np.random.RandomState(0).randint(0, 256, (64, 96, 3)).astype(np.uint8)
+    canvas, _ = augment.resize_and_pad(tf.constant(image), 64, 96)
+    assert np.array_equal(canvas, image)
+
+
+def test_shrinking_averages():
+    """Stripes of one pixel turn grey; picking single pixels would leave them black or white."""
+    image = np.zeros((256, 384, 3), np.uint8)
+    image[:, ::2] = 255
+    canvas, _ = augment.resize_and_pad(tf.constant(image), 64, 96)
+    assert np.abs(canvas.numpy()[:, 4:-4].astype(int) - 128).max() < 10
+
+
+def test_flip_moves_boxes_with_their_pixels():
+    image = np.zeros((8, 10, 3), np.uint8)
+    image[2:5, 1:4] = 255
+    flipped, boxes = augment.flip(tf.constant(image), tf.constant([[2.0, 1.0, 5.0, 4.0]]))
+    y1, x1, y2, x2 = boxes.numpy()[0].astype(int)
+    assert (x1, x2) == (6, 9) and (y1, y2) == (2, 5)
+    assert (flipped[y1:y2, x1:x2] == 255).numpy().all() and flipped.numpy().sum() == image.sum()
+    twice = augment.flip(flipped, boxes)
+    assert np.array_equal(twice[0], image) and np.array_equal(twice[1], [[2, 1, 5, 4]])
+
+
+def test_padding_is_zero_after_normalising():
+    images = np.full((2, 32, 64, 3), 100, np.uint8)
+    normalized = augment.normalize(images, tf.constant([[32, 40], [20, 64]]), detector.CAFFE_NORMALIZATION).numpy()
+    assert not normalized[0, :, 40:].any() and not normalized[1, 20:].any()
+    np.testing.assert_allclose(normalized[0, 5, 5], 100 - np.array([103.939, 116.779, 123.68]), rtol=1e-6)
+    np.testing.assert_allclose(normalized[1, 19, 63], normalized[0, 5, 5])

@@ -1,0 +1,131 @@
+"""Encoded images: sizes from headers, formats, and errors that name the file."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from fsaf_tf.data import images
+from fsaf_tf.errors import UserError
+
+HEIGHT, WIDTH = 20, 30
+
+
+def picture(mode: str = "RGB") -> Image.Image:
+    ramp = np.add.outer(np.arange(HEIGHT) * 8, np.arange(WIDTH) * 3).astype(np.uint8)
+    return Image.fromarray(np.stack([ramp, ramp[::-1], ramp[:, ::-1]], axis=-1)).convert(mode)
+
+
+def encode(image: Image.Image, kind: str, **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def outcomes(files: dict[str, bytes]) -> dict:
+    """The decoded example of each file, or its error: one pipeline goes on past failed checks."""
+    examples = tf.data.Dataset.from_tensor_slices({"image_bytes": list(files.values()), "file_name": list(files)})
+    decoded, results = iter(images.decode_examples(images.add_sizes(examples))), {}
+    for name in files:
+        try:
+            results[name] = next(decoded)
+            assert results[name]["file_name"].numpy().decode() == name
+        except tf.errors.InvalidArgumentError as error:
+            results[name] = images.user_error(error) or error
+    return results
+
+
+def bomb() -> bytes:
+    """A PNG of a few bytes that says it has 20000 x 20000 pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + b"\0" * 64
+
+
+SIXTEEN_BITS = Image.fromarray(np.full((HEIGHT, WIDTH), 40_000, np.uint16))
+FORMATS = {
+    "jpeg": encode(picture(), "JPEG"),
+    "grey jpeg": encode(picture("L"), "JPEG"),
+    "cmyk jpeg": encode(picture("CMYK"), "JPEG"),
+    "png": encode(picture(), "PNG"),
+    "rgba png": encode(picture("RGBA"), "PNG"),
+    "palette png": encode(picture("P"), "PNG"),
+    "bit png": encode(picture("1"), "PNG"),
+    "16-bit png": encode(SIXTEEN_BITS, "PNG"),
+    "gif": encode(picture(), "GIF"),
+    "animated gif": encode(picture(), "GIF", save_all=True, append_images=[picture().rotate(180)]),
+    "bmp": encode(picture(), "BMP"),
+    "webp": encode(picture(), "WEBP"),
+    "lossless webp": encode(picture(), "WEBP", lossless=True),
+    "extended webp": encode(picture("RGBA"), "WEBP", exif=b"Exif\0\0"),
+}
+
+
+TURNED = Image.Exif()
+TURNED[0x0112] = 6  # to be turned by 90 degrees for display
+
+NO_IMAGES = {
+    "empty": b"",
+    "short": b"\x89PNG",
+    "text": b"not an image at all, but long enough for a header",
+    "tiff": encode(picture(), "TIFF"),
+    "jpeg that ends in its header": FORMATS["jpeg"][:100],
+    'Bäume/it\'s [1] "x".jpg': b"",
+}
+DAMAGED = {
+    "cut jpeg": encode(picture().resize((300, 200)), "JPEG")[:-500],
+    "cut png": FORMATS["png"][:-60],
+}
+
+
+@pytest.fixture(scope="module")
+def results():
+    return outcomes(
+        {**FORMATS, **NO_IMAGES, **DAMAGED, "bomb": bomb(), "turned": encode(picture(), "JPEG", exif=TURNED)}
+    )
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_gives_its_size_and_three_channels(results, kind):
+    example = results[kind]
+    assert example["size"].numpy().tolist() == [HEIGHT, WIDTH]
+    assert example["image"].shape == (HEIGHT, WIDTH, 3) and example["image"].dtype == tf.uint8
+    assert "image_bytes" not in example
+
+
+def test_pixels_are_those_of_the_file(results):
+    assert np.array_equal(results["png"]["image"], np.asarray(picture()))
+    assert results["16-bit png"]["image"].numpy().max() == 40_000 // 256
+
+
+def test_exif_rotation_is_not_applied(results):
+    assert results["turned"]["image"].shape == (HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize("kind", NO_IMAGES)
+def test_no_image_is_an_error_that_names_the_file(results, kind):
+    assert isinstance(results[kind], UserError)
+    assert str(results[kind]) == f"{kind} is not an image that can be read (JPEG, PNG, GIF, BMP or WebP)"
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_image_is_an_error_that_names_the_file(results, kind):
+    assert str(results[kind]) == f"{kind} is damaged: decoding fails"
+
+
+def test_huge_image_is_refused_by_its_header(results):
+    assert str(results["bomb"]).startswith("bomb has 400000000 pixels")
+
+
+def test_order_is_kept_when_decoding_in_parallel():
+    data = [encode(picture().resize((8 + i, 8)), "PNG") for i in range(40)]
+    examples = tf.data.Dataset.from_tensor_slices({"image_bytes": data, "file_name": [str(i) for i in range(40)]})
+    decoded = images.decode_examples(images.add_sizes(examples.repeat(2)))
+    assert [example["image"].shape[1] for example in decoded] == 2 * [8 + i for i in range(40)]
+
+
+def test_other_errors_are_not_taken_for_ours():
+    assert images.user_error(tf.errors.InvalidArgumentError(None, None, "assertion failed: [x]")) is None
