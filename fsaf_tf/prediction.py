@@ -50,8 +50,8 @@ def read_image(file: str) -> np.ndarray:
             return np.array(image.convert("RGB"))
     except Image.UnidentifiedImageError:
         raise UserError("not an image") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what PIL's decoders raise
-        raise UserError(getattr(error, "strerror", None) or str(error)) from error
+    except Exception as error:  # a damaged file makes PIL's decoders raise almost anything
+        raise UserError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
 
 
 def run(detector: Detector, files: list[str], output: str, *, score_threshold: float = 0.3) -> None:
@@ -67,9 +67,10 @@ def run(detector: Detector, files: list[str], output: str, *, score_threshold: f
         score_threshold: draw detections of at least this; the file has all of them.
 
     Raises:
-        UserError: no file can be read, or a picture would replace one of the files.
+        UserError: no file can be read, a picture would replace one of the files, or `output` cannot be written to.
     """
     pictures = _picture_paths(files, output)
+    _make_folder(f"{output}/{PICTURES}")
     line, rate = Progress(), Rate()
     results, unreadable = [], {}
     for number, (file, name) in enumerate(_shared_names(files).items(), start=1):
@@ -87,8 +88,9 @@ def run(detector: Detector, files: list[str], output: str, *, score_threshold: f
     line.close()
     _report_unreadable(unreadable, len(files))
     _write_results(f"{output}/detections.json", results)
-    read = len(files) - len(unreadable)
-    line.say(f"{len(results)} detections in {read} images: {output}/detections.json and {output}/{PICTURES}")
+    drawn = sum(result["score"] >= score_threshold for result in results)
+    found = f"{len(results)} detections in {len(files) - len(unreadable)} images"
+    line.say(f"{found}: {output}/detections.json; {drawn} with score {score_threshold:g} or more: {output}/{PICTURES}")
 
 
 def _shared_names(files: list[str]) -> dict[str, str]:
@@ -116,8 +118,15 @@ def _to_coco(detections: dict, image_id: int, category_ids: list[int]) -> list[d
     )
 
 
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written to: {error.strerror}") from error
+
+
 def _write_picture(path: str, picture: np.ndarray) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    _make_folder(os.path.dirname(path))
     Image.fromarray(picture).save(path, format="JPEG", quality=92, subsampling=0)  # full colour, for the small letters
 
 

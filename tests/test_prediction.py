@@ -110,6 +110,13 @@ def test_never_writes_over_an_image(tmp_path):
         prediction.run(None, [str(tmp_path / "pictures" / "a.jpg")], str(tmp_path))
 
 
+def test_an_output_that_is_a_file_is_an_error(tmp_path):
+    Image.fromarray(noise(8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "out").touch()
+    with pytest.raises(UserError, match="out/pictures cannot be written to: Not a directory"):
+        prediction.run(None, [str(tmp_path / "a.png")], str(tmp_path / "out"))
+
+
 def predict(*arguments, cwd):
     command = [sys.executable, str(ROOT / "tools" / "predict.py"), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -120,7 +127,7 @@ def test_the_tool(run, tmp_path):
     Image.fromarray(noise(60, 90)).save(tmp_path / "a.png")
     done = predict(f"--checkpoint={run}", "--images=a.png", "--output=out", cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    assert "detections in 1 images" in done.stdout and len(done.stdout.splitlines()) <= 2
+    assert "detections in 1 images: out/detections.json" in done.stdout and len(done.stdout.splitlines()) <= 2
     assert json.loads((tmp_path / "out" / "detections.json").read_text())
 
 
