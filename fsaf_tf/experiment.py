@@ -23,9 +23,11 @@ def load(name_or_path: str, config_files=(), overrides: str = "") -> config_defi
         UserError: an unknown name or key, a wrong type or value; the message names the file and the key.
     """
     params = exp_factory.get_exp_config("fsaf")
-    for path in (catalog.find(name_or_path), *config_files):
-        strict.merge(params, catalog.read(path), str(path))
-    strict.merge(params, _parse_overrides(overrides), "--params_override")
+    layers = [(catalog.read(path), str(path)) for path in (catalog.find(name_or_path), *config_files)]
+    layers.append((_parse_overrides(overrides), "--params_override"))
+    for values, origin in layers:
+        strict.merge(params, values, origin)
+    _shorten_warmup(params, [values for values, _ in layers])
     try:
         check(params)
     except UserError as error:
@@ -75,6 +77,22 @@ def _plain(value):
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _shorten_warmup(params: config_definitions.ExperimentConfig, layers: list[dict]) -> None:
+    """The default warm-up is never longer than a tenth of the run; one that a file sets is kept."""
+    key = "trainer.optimizer_config.warmup.linear.warmup_steps"
+    linear = params.trainer.optimizer_config.warmup.linear
+    if not any(_sets(values, key) for values in layers):
+        linear.warmup_steps = min(linear.warmup_steps, max(1, params.trainer.train_steps // 10))
+
+
+def _sets(values, key: str) -> bool:
+    for name in key.split("."):
+        if not isinstance(values, dict) or name not in values:
+            return False
+        values = values[name]
+    return True
 
 
 def _parse_overrides(text: str) -> dict:

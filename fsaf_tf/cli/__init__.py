@@ -1,12 +1,12 @@
 """What the tools share: flags of their own, a quiet start, and an error of the user's input on one line."""
 
-import logging
+import logging as std_logging
 import os
 import sys
 import warnings
 from collections.abc import Callable
 
-from absl import flags
+from absl import flags, logging
 
 from fsaf_tf.errors import UserError
 
@@ -51,6 +51,7 @@ def quiet() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    logging.set_verbosity(logging.ERROR)
+    std_logging.getLogger("tensorflow").setLevel("ERROR")
     for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, SyntaxWarning, UserWarning):
         warnings.filterwarnings("ignore", category=category)

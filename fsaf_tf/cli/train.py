@@ -53,7 +53,7 @@ def main() -> None:
 def _train() -> None:
     name = _EXPERIMENT.value
     if not name:
-        raise UserError(f"--experiment is missing; give the path of a YAML file or one of: {', '.join(catalog.names())}")
+        raise UserError(f"--experiment is missing; give the path of a YAML file or: {', '.join(catalog.names())}")
     path = catalog.find(name)  # before TensorFlow, which takes seconds to import
     from fsaf_tf import experiment
 

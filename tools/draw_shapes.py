@@ -1,0 +1,33 @@
+"""Draws pictures of the kind of `shapes` that are in neither of its splits, for a detector to be tried on.
+
+python tools/draw_shapes.py --count=12 --output=runs/fsaf_demo/images
+"""
+
+import pathlib
+
+from absl import flags
+from PIL import Image
+
+from fsaf_tf import cli
+from fsaf_tf.data import drawing
+from fsaf_tf.errors import UserError
+
+SEED = 3  # 1 and 2 are the splits'
+
+_FLAGS = flags.FlagValues()
+_COUNT = flags.DEFINE_integer("count", 12, "How many.", lower_bound=1, flag_values=_FLAGS)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", flag_values=_FLAGS, allow_overwrite=False)
+
+
+def _draw() -> None:
+    if not _OUTPUT.value:
+        raise UserError("--output is missing (--help lists the flags)")
+    folder = pathlib.Path(_OUTPUT.value)
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(_COUNT.value):
+        Image.fromarray(drawing.draw(SEED, index)[0]).save(folder / f"{index + 1:03d}.png")
+    print(f"{_COUNT.value} pictures in {folder}")
+
+
+if __name__ == "__main__":
+    cli.run(_draw, _FLAGS, __doc__)
