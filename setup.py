@@ -35,7 +35,7 @@ setup(
     extras_require={
         "convert": ["torch==2.13.0"],
         "beam": ["apache-beam"],
-        "dev": ["build", "pytest", "pytest-xdist", "ruff"],
+        "dev": ["pytest", "pytest-xdist", "ruff", "setuptools>=77"],
     },
     entry_points={
         "console_scripts": ["fsaf-train = fsaf_tf.cli.train:main", "fsaf-predict = fsaf_tf.cli.predict:main"]

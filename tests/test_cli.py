@@ -1,0 +1,59 @@
+"""The tools' command line: help and mistakes are told at once, in one line, without TensorFlow."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from fsaf_tf import catalog
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def tool(name: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Runs a tool; TensorFlow cannot be imported, so that needing it is an error."""
+    block = "import runpy, sys; sys.modules['tensorflow'] = None; sys.argv = sys.argv[1:]; "
+    program = block + "runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", program, str(ROOT / "tools" / f"{name}.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], f"--experiment is missing; give the path of a YAML file or: {', '.join(catalog.names())}"),
+        (["--experiment=no_such"], "no experiment 'no_such'; give the path of a YAML file or one of: "),
+        (["--experiment=fsaf_r500"], "no experiment 'fsaf_r500', did you mean 'fsaf_r50'?; give the path"),
+        (["--experiment=mine.yaml"], "no file 'mine.yaml'; give the path of a YAML file or one of: "),
+        (
+            ["--experiment=fsaf_r50", "--experiment=fsaf_demo"],
+            "flag --experiment=fsaf_demo: already defined as fsaf_r50",
+        ),
+        (["--experimnt=fsaf_r50"], "Unknown command line flag 'experimnt'. Did you mean: experiment ?"),
+        (
+            ["--experiment=fsaf_r50", "--mode=test"],
+            "value should be one of <train|eval|train_and_eval|continuous_eval>",
+        ),
+        (["--experiment"], "Missing value for flag --experiment"),
+        (["fsaf_r50"], "'fsaf_r50' is no flag; flags are written --name=value"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, message):
+    done = tool("train", *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr and done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["train", "predict", "draw_shapes"])
+def test_help_lists_the_tools_own_flags(name):
+    done = tool(name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"python tools/{name}.py --" in done.stdout
+    assert "undefok" not in done.stdout and "verbosity" not in done.stdout
+
+
+def test_draw_shapes(tmp_path):
+    assert tool("draw_shapes", "--count=2", f"--output={tmp_path}/a").stdout == f"2 pictures in {tmp_path}/a\n"
+    assert [path.name for path in sorted((tmp_path / "a").iterdir())] == ["001.png", "002.png"]
