@@ -170,9 +170,12 @@ class FSAFTask(base_task.Task):
         """
         batch = self._device_stage(inputs)
         terms, gradients = self._terms_and_gradients(batch, model, optimizer)
-        # A loss scale meets overflowing gradients by skipping the step.
-        skips = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
-        _assert_finite({k: v for k, v in terms.items() if not (skips and k == "gradient_norm")}, batch["image_id"])
+        checked = dict(terms)
+        if isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
+            del checked["gradient_norm"]  # it meets a gradient that overflows by skipping the step
+        finite = _assert_finite(checked, batch["image_id"])
+        with tf.control_dependencies([finite]):
+            gradients = [tf.identity(gradient) for gradient in gradients]
         optimizer.apply_gradients(zip(gradients, model.trainable_variables))
         for metric in metrics or []:
             weight = terms["instances"] if objective.is_share_of_instances(metric.name) else 1.0
@@ -250,8 +253,8 @@ class FSAFTask(base_task.Task):
         return next(iter(pipeline.build_dataset(self.source, config, size, batch_size=SUMMARY_IMAGES)))
 
 
-def _assert_finite(terms: dict[str, tf.Tensor], image_ids: tf.Tensor) -> None:
+def _assert_finite(terms: dict[str, tf.Tensor], image_ids: tf.Tensor) -> tf.Operation:
     finite = tf.math.is_finite(tf.stack(list(terms.values())))
     wrong = tf.boolean_mask(tf.constant(list(terms)), ~finite)
     message = [f"{NON_FINITE}:", wrong, "images", image_ids]
-    tf.debugging.Assert(tf.reduce_all(finite), message, summarize=64)
+    return tf.debugging.Assert(tf.reduce_all(finite), message, summarize=64)
