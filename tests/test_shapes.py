@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from fsaf_tf import configs
 from fsaf_tf.data import drawing, shapes, source
+from fsaf_tf.errors import UserError
 
 TRAINING_SIZE = 256
 
@@ -117,3 +118,5 @@ def test_builder_stores_what_is_drawn(tmp_path, monkeypatch):
     truth = opened.ground_truth()
     assert {image["id"] for image in truth["images"]} == seen
     assert len(truth["annotations"]) == sum(len(drawing.draw(2, index)[1]) for index in range(4))
+    with pytest.raises(UserError, match="TFDS shapes has no split 'val'; it has train, validation"):
+        source.open_source(configs.Data(tfds_name="shapes", tfds_split="val", tfds_data_dir=str(tmp_path)))

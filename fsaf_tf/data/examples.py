@@ -66,7 +66,7 @@ def clip_boxes(example: dict) -> dict:
     # A box without area is left out of training later; one whose area is all outside is a mistake.
     good = tf.reduce_all(tf.math.is_finite(boxes) & (tf.tile(sides, [1, 2]) >= 0), axis=1)
     good &= tf.reduce_any(sides == 0, axis=1) | tf.reduce_all(left > 0, axis=1)  # [n]
-    first = tf.strings.reduce_join(tf.strings.as_string(tf.boolean_mask(boxes, ~good)[:1]), separator=", ")
+    first = tf.strings.reduce_join(tf.strings.as_string(tf.boolean_mask(boxes, ~good)[:1], precision=1), separator=", ")
     check = images.require(
         tf.reduce_all(good),
         example["file_name"],

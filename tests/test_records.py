@@ -1,0 +1,197 @@
+"""TFRecord files in the Garden's keys."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from official.vision.dataloaders import tf_example_decoder
+
+from fsaf_tf.data import images, records
+from fsaf_tf.data.examples import Order
+from fsaf_tf.errors import UserError
+
+BOXES = [[0.1, 0.2, 0.5, 0.4], [0.0, 0.0, 1.0, 1.0]]  # ymin, xmin, ymax, xmax
+
+
+def record(boxes=BOXES, labels=(3, 7), source_id="17", size=(20, 40), **extra) -> bytes:
+    """A `tf.train.Example` as the Garden's tools write it; `extra` keys replace or add features."""
+    columns = np.reshape(boxes, [-1, 4]).T
+    sides = zip(("ymin", "xmin", "ymax", "xmax"), columns)
+    values = {
+        "image/encoded": tf.io.encode_png(np.full((*size, 3), 50, np.uint8)).numpy(),
+        "image/source_id": source_id.encode(),
+        "image/filename": b"a.png",
+        **{f"image/object/bbox/{side}": column for side, column in sides},
+        "image/object/class/label": list(labels),
+        **{key.replace("__", "/"): value for key, value in extra.items()},
+    }
+    return tf.train.Example(
+        features=tf.train.Features(feature={k: _feature(v) for k, v in values.items()})
+    ).SerializeToString()
+
+
+def _feature(value) -> tf.train.Feature:
+    if isinstance(value, bytes):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+    if isinstance(value, np.ndarray):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=value))
+    if all(isinstance(item, int) for item in value):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=value))
+    return tf.train.Feature(float_list=tf.train.FloatList(value=value))
+
+
+def write(folder, *shards: list[bytes], labels=None) -> str:
+    """Writes shards and label map; gives their glob."""
+    for index, shard in enumerate(shards):
+        with tf.io.TFRecordWriter(str(folder / f"x-{index}.tfrecord")) as writer:
+            for item in shard:
+                writer.write(item)
+    names = {"3": "dog", "7": "cat", "90": "owl"} if labels is None else labels
+    (folder / "label_map.json").write_text(json.dumps(names))
+    return str(folder / "x-*.tfrecord")
+
+
+EXTRA = {"image__object__is_crowd": [1, 0], "image__object__area": [12.5, 700.0]}
+
+
+def test_what_is_read(tmp_path):
+    path = write(tmp_path, [record(**EXTRA), record([], [], "5")], [record(labels=[90, 3], source_id="08")])
+    source = records.open_records(path, "")
+    assert source.num_images == 3
+    assert source.class_names == ("dog", "cat", "owl") and source.category_ids == (3, 7, 90)
+    first, empty, last = source.examples().as_numpy_iterator()
+    np.testing.assert_allclose(first["boxes"], [[2, 8, 10, 16], [0, 0, 20, 40]], rtol=1e-6)
+    assert first["image_id"] == 17 and first["size"].tolist() == [20, 40]
+    assert first["classes"].tolist() == [0, 1] and first["crowd"].tolist() == [True, False]
+    assert first["area"].tolist() == [12.5, 700]
+    assert empty["boxes"].shape == (0, 4) and empty["crowd"].shape == empty["area"].shape == (0,)
+    assert last["image_id"] == 8 and last["classes"].tolist() == [2, 0] and not last["crowd"].any()
+    np.testing.assert_allclose(last["area"], [64, 800], rtol=1e-6)
+
+
+def test_the_gardens_decoder_reads_the_same(tmp_path):
+    data = record(**EXTRA)
+    theirs = tf_example_decoder.TfExampleDecoder().decode(tf.constant(data))
+    ours = next(records.open_records(write(tmp_path, [data]), "").examples().as_numpy_iterator())
+    np.testing.assert_allclose(ours["boxes"], theirs["groundtruth_boxes"] * [20.0, 40, 20, 40], rtol=1e-6)
+    assert np.array_equal(np.array([3, 7, 90])[ours["classes"]], theirs["groundtruth_classes"])
+    assert np.array_equal(ours["crowd"], theirs["groundtruth_is_crowd"])
+    assert np.array_equal(ours["area"], theirs["groundtruth_area"])
+    assert np.array_equal(tf.io.decode_image(ours["image_bytes"]), theirs["image"])
+
+
+def test_ground_truth(tmp_path):
+    source = records.open_records(write(tmp_path, [record(**EXTRA), record([], [], "5")]), "")
+    truth = source.ground_truth()
+    assert [(image["id"], image["height"], image["width"]) for image in truth["images"]] == [(17, 20, 40), (5, 20, 40)]
+    assert [item["category_id"] for item in truth["annotations"]] == [3, 7]
+    np.testing.assert_allclose(truth["annotations"][0]["bbox"], [8, 2, 8, 8], rtol=1e-6)
+    assert [(item["id"], item["iscrowd"], item["area"]) for item in truth["annotations"]] == [(1, 1, 12.5), (2, 0, 700)]
+    assert truth["categories"][2] == {"id": 90, "name": "owl"}
+
+
+def test_image_id_twice_is_an_error_of_the_ground_truth(tmp_path):
+    source = records.open_records(write(tmp_path, [record()], [record()]), "")
+    with pytest.raises(
+        UserError, match="image id 17 stands twice: .*x-0.tfrecord record 0 .* and .*x-1.tfrecord record 0"
+    ):
+        source.ground_truth()
+
+
+def test_ids_that_are_no_numbers(tmp_path):
+    shards = [record(source_id=text) for text in ("a", "b", "", "123456789012345678901")]
+    source = records.open_records(write(tmp_path, shards), "")
+    ids = [int(example["image_id"]) for example in source.examples()]
+    assert len(set(ids)) == 4 and min(ids) >= 0
+
+
+WRONG = {
+    "unknown id": (record(labels=[3, 4]), "the label map has no category id 4"),
+    "one label too few": (record(labels=[3]), "not a box a label"),
+    "crowd of one": (record(image__object__is_crowd=[1]), "not one value of image/object/is_crowd a label"),
+    "outside": (
+        record([[0.1, 1.1, 0.2, 1.3]] * 2),
+        "the box .*2.0, 44.0, 4.0, 52.0 px is no box inside .* height, width 20, 40",
+    ),
+    "upside down": (record([[0.5, 0.1, 0.2, 0.3]] * 2), "the box .*10.0, 4.0, 4.0, 12.0 px is no box inside"),
+    "not finite": (record([[0.5, float("nan"), 0.6, 0.3]] * 2), "the box .*nan.* px is no box inside"),
+    "no image": (record(image__encoded=b""), "is not an image"),
+}
+
+
+@pytest.fixture(scope="module")
+def messages(tmp_path_factory):
+    """The error of each wrong record: one pipeline goes on past failed checks."""
+    path = write(tmp_path_factory.mktemp("wrong"), [data for data, _ in WRONG.values()])
+    examples, found = iter(records.open_records(path, "").examples()), {}
+    for case in WRONG:
+        with pytest.raises(tf.errors.InvalidArgumentError) as error:
+            next(examples)
+        found[case] = str(images.user_error(error.value))
+    return found
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_bad_record_is_named(messages, case):
+    number = list(WRONG).index(case)
+    assert re.search(f"x-0.tfrecord record {number} a.png.*{WRONG[case][1]}", messages[case])
+
+
+def test_bad_record_is_a_user_error_of_the_ground_truth(tmp_path):
+    with pytest.raises(UserError, match="record 0 a.png: the label map has no category id 4"):
+        records.open_records(write(tmp_path, [record(labels=[3, 4])]), "").ground_truth()
+
+
+def test_boxes_over_the_border_are_clipped(tmp_path):
+    boxes = [[-0.1, 0.5, 0.5, 1.00001], [0.5, 0.5, 0.5, 0.7]]
+    source = records.open_records(write(tmp_path, [record(boxes)]), "")
+    np.testing.assert_allclose(next(iter(source.examples()))["boxes"], [[0, 20, 10, 40], [10, 20, 10, 28]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({}, "not a label map"),
+        ({"a": "dog"}, "not a label map"),
+        ({"1": 2}, "not a label map"),
+        (["dog"], "not a label map"),
+        ({"1": "dog", "2": "dog"}, "an id or a name stands twice"),
+    ],
+)
+def test_label_maps_that_are_none(tmp_path, labels, words):
+    path = write(tmp_path, [record()], labels=labels)
+    with pytest.raises(UserError, match=f"label_map.json: {words}"):
+        records.open_records(path, "")
+
+
+def test_label_map_by_key_and_missing(tmp_path):
+    path = write(tmp_path, [record()])
+    (tmp_path / "label_map.json").rename(tmp_path / "names.json")
+    with pytest.raises(UserError, match="label_map.json: there is no such label map; write"):
+        records.open_records(path, "")
+    assert records.open_records(path, str(tmp_path / "names.json")).class_names == ("dog", "cat", "owl")
+
+
+def test_no_files_and_cut_files(tmp_path):
+    with pytest.raises(UserError, match="no file matches"):
+        records.open_records(str(tmp_path / "x-*"), "")
+    path = write(tmp_path, [record(), record()])
+    file = tmp_path / "x-0.tfrecord"
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(UserError, match="x-0.tfrecord: cut off, or no TFRecord file: record 1 ends"):
+        records.open_records(path, "")
+    file.write_bytes(b"")
+    with pytest.raises(UserError, match="the files hold no records"):
+        records.open_records(path, "")
+
+
+def test_shuffled_files(tmp_path):
+    path = write(tmp_path, *([record(source_id=f"{shard}{i}") for i in range(3)] for shard in range(1, 9)))
+    source = records.open_records(path, "")
+    fixed = [int(example["image_id"]) for example in source.examples()]
+    assert fixed == [10 * shard + i for shard in range(1, 9) for i in range(3)]
+    shuffled = [int(example["image_id"]) for example in source.examples(Order(seed=1)).repeat(2)]
+    assert sorted(shuffled[:24]) == sorted(shuffled[24:]) == fixed
+    assert shuffled[:24] != shuffled[24:]
