@@ -131,3 +131,15 @@ def test_target_pictures_of_an_image_without_instances():
     picture = visualize.draw_targets(grey(64, 96), instances, targets, [3, 4, 5], ["a", "b"])
     assert picture.dtype == np.uint8 and picture.shape[1] == 2 * 640 + 8  # four panels in two rows
     assert not np.any(np.ptp(picture[:, 650:].astype(int), axis=-1))  # no colour
+
+
+def test_pictures_of_a_batch():
+    images = np.stack([grey(500, 600)] * 2)
+    of_batch = {name: np.stack([values, values]) for name, values in detections([[100, 100, 400, 500]] * 3).items()}
+    del of_batch["names"]
+    pictures = visualize.detection_pictures(images, {**of_batch, "num_detections": np.array([3, 0])}, ["a", "b", "c"])
+    assert pictures.shape == (2, 1000, 1200, 3) and pictures.dtype == np.uint8
+    assert np.any(has(pictures[0], RED)) and np.all(pictures[1] == 100)
+    instances = {"boxes": np.zeros((2, 1, 4)), "classes": [[0]] * 2, "valid": [[False]] * 2, "levels": [[3]] * 2}
+    targets = {name: np.stack([values] * 2) for name, values in targets_of([], [], 8, 8).items()}
+    assert len(visualize.target_pictures(np.stack([grey(64, 64)] * 2), instances, targets, [3], ["a", "b"])) == 2
