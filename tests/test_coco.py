@@ -62,7 +62,7 @@ def test_what_is_read(folder):
     assert empty["boxes"].shape == (0, 4) and empty["classes"].shape == (0,)
     assert last["crowd"].tolist() == [True, False] and last["classes"].tolist() == [2, 0]
     assert first["image_bytes"] == (folder / "a.png").read_bytes()
-    assert source.report == ("1 crowd boxes are not trained on", "1 images have no boxes")
+    assert source.report == ("crowd boxes, not trained on: 1", "images without boxes: 1")
 
 
 def test_ground_truth_is_that_of_the_file(folder):
@@ -208,11 +208,11 @@ def test_what_goes_on_is_counted(folder):
 
     source = open_changed(folder, change)
     assert source.report == (
-        "1 annotations repeat another one and are left out",
-        "1 boxes reach over the border by more than half a pixel and are clipped",
-        "2 boxes without area are not trained on",
-        "1 crowd boxes are not trained on",
-        "1 images have no boxes",
+        "annotations that repeat another one, left out: 1",
+        "boxes over the border by more than half a pixel, clipped: 1",
+        "boxes without area, not trained on: 2",
+        "crowd boxes, not trained on: 1",
+        "images without boxes: 1",
     )
     first = next(source.examples().as_numpy_iterator())
     assert first["boxes"][2].tolist() == [20, 0, 30, 6]
@@ -249,4 +249,4 @@ def test_real_coco(shared_data):
     expected = sorted((a["image_id"], a["category_id"], *a["bbox"], a["iscrowd"]) for a in content["annotations"])
     found = sorted((a["image_id"], a["category_id"], *a["bbox"], a["iscrowd"]) for a in truth["annotations"])
     np.testing.assert_allclose(found, expected)
-    assert "29 crowd boxes are not trained on" in source.report
+    assert "crowd boxes, not trained on: 29" in source.report

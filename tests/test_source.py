@@ -29,7 +29,7 @@ def test_describe(tmp_path):
     opened = source.open_source(configs.Data(annotation_file=str(tmp_path / "x.json"), image_dir=str(tmp_path)))
     assert source.describe(opened).splitlines() == [
         f"{tmp_path}/x.json: 1 images, 4 boxes",
-        "1 crowd boxes are not trained on",
+        "crowd boxes, not trained on: 1",
         "class                  boxes   small    thin   crowd",
         "cat                        3       2       2       1",
         "dog                        1       1       0       0",

@@ -117,15 +117,15 @@ def _clipped_yxyx(table: coco_json.Annotations) -> np.ndarray:
 def _report(table: coco_json.Annotations, clipped: np.ndarray) -> tuple[str, ...]:
     sides = (clipped[:, 2:] - clipped[:, :2])[:, ::-1]
     counts = {
-        "annotations repeat another one and are left out": table.repeated,
-        "boxes reach over the border by more than half a pixel and are clipped": np.sum(
+        "annotations that repeat another one, left out": table.repeated,
+        "boxes over the border by more than half a pixel, clipped": np.sum(
             np.any(table.boxes_xywh[:, 2:] - sides > 0.5, axis=1)
         ),
-        "boxes without area are not trained on": np.sum(np.any(sides <= 0, axis=1)),
-        "crowd boxes are not trained on": np.sum(table.crowd),
-        "images have no boxes": np.sum(np.diff(table.splits) == 0),
+        "boxes without area, not trained on": np.sum(np.any(sides <= 0, axis=1)),
+        "crowd boxes, not trained on": np.sum(table.crowd),
+        "images without boxes": np.sum(np.diff(table.splits) == 0),
     }
-    return tuple(f"{count} {what}" for what, count in counts.items() if count)
+    return tuple(f"{what}: {count}" for what, count in counts.items() if count)
 
 
 def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order) -> tf.data.Dataset:
