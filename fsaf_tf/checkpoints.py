@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import tensorflow as tf
+import tf_keras
 from official.core import train_utils
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
@@ -91,7 +92,11 @@ def _leave_behind(broken: dict, taken: str, set_aside: bool, say: Callable[[str]
 
 
 def _trace_of_a_run(directory: str) -> str | None:
-    patterns = ("checkpoint", f"{UNREADABLE}ckpt-*", "metrics.json")
+    """A file that only a run with checkpoints leaves behind."""
+    metrics = f"{directory}/metrics.json"
+    if (run_files.read_json(metrics) or {}).get("step"):  # 0: weights from elsewhere were evaluated
+        return metrics
+    patterns = ("checkpoint", f"{UNREADABLE}ckpt-*")
     return next((path for pattern in patterns for path in tf.io.gfile.glob(f"{directory}/{pattern}")), None)
 
 
@@ -124,18 +129,34 @@ def restore(checkpoint: tf.train.Checkpoint, prefix: str) -> None:
         shown = "; ".join(differences[:NAMES_SHOWN])
         more = f"; and {len(differences) - NAMES_SHOWN} more" if len(differences) > NAMES_SHOWN else ""
         raise UserError(
-            f"{prefix} is not a checkpoint of this model: {shown}{more}; take the experiment it was trained with, or"
-            " another --model_dir"
+            f"{prefix} is not a checkpoint of this model: {shown}{more}; take the experiment it was trained with"
         )
     checkpoint.restore(prefix).expect_partial()  # silences warnings: an evaluation needs no optimizer
+
+
+def restore_weights(model: tf_keras.Model, path: str) -> None:
+    """Restores the weights alone, from a checkpoint of another run.
+
+    Args:
+        model: the detector.
+        path: prefix of a checkpoint, or the folder whose newest to take.
+
+    Raises:
+        UserError: there is none, it cannot be read, or it is of another model.
+    """
+    prefix = tf.train.latest_checkpoint(path) if tf.io.gfile.isdir(path) else path
+    reason = problem(prefix) if prefix else "the folder names no checkpoint"
+    if reason:
+        raise UserError(f"task.init_checkpoint {path} cannot be read: {reason}")
+    restore(tf.train.Checkpoint(model=model), prefix)
 
 
 def _differences(checkpoint: tf.train.Checkpoint, prefix: str) -> list[str]:
     """How the model's variables differ from those in a checkpoint, matched by their place in the model."""
     reader = tf.train.load_checkpoint(prefix)
-    if not reader.has_tensor(_OBJECT_GRAPH) or not reader.has_tensor(_STEP):
-        return ["it was not written by a run of these tools"]
     shapes = reader.get_variable_to_shape_map()
+    if not any(_is_weight(key) for key in shapes):
+        return ["it was not written by a run of these tools"]
     saved = _saved_variables(reader)
     matched = tf.train.CheckpointView(prefix).match(checkpoint)
     ours = {id(matched[node]): key for node, (key, _) in saved.items() if node in matched}

@@ -13,8 +13,7 @@ from fsaf_tf import progress as progress_lines
 class Controller(orbit.Controller):
     """Orbit's controller with our lines, checkpoints at round steps, and one before each evaluation.
 
-    Training logs are averaged over `trainer.summary_interval` steps. Pictures are written with each checkpoint, and
-    where nothing is trained with each evaluation.
+    Training logs are averaged over `trainer.summary_interval` steps; pictures are written with each evaluation.
     """
 
     def __init__(self, *, params, task, model_dir, prefix, progress, interrupt, is_chief, **kwargs):
@@ -110,7 +109,7 @@ class Controller(orbit.Controller):
     # Checkpoints.
 
     def restore_checkpoint(self, checkpoint_path: str | None = None) -> None:
-        """Restores `checkpoint_path`, else the checkpoint this was made with, else initialises the model.
+        """Restores `checkpoint_path`, else the checkpoint this was made with; else starts from the task's weights.
 
         Returns nothing, where the base class returns a path, which Orbit then prints.
         """
@@ -118,6 +117,8 @@ class Controller(orbit.Controller):
         with self.strategy.scope():
             if self._checkpoint:
                 checkpoints.restore(self.checkpoint_manager.checkpoint, self._checkpoint)
+            elif self._params.task.init_checkpoint:
+                checkpoints.restore_weights(self.evaluator.model, self._params.task.init_checkpoint)
             else:
                 self.checkpoint_manager.restore_or_initialize()
 
@@ -128,15 +129,7 @@ class Controller(orbit.Controller):
             return False
         self._checkpoint = self.checkpoint_manager.save(checkpoint_number=step)
         self._saved_step = step
-        self._write_pictures(self.summary_manager)
         return True
-
-    def _write_pictures(self, manager: orbit.utils.SummaryManager) -> None:
-        if self._is_chief and hasattr(self._task, "summary_pictures"):
-            with manager.summary_writer().as_default():
-                for name, pictures in self._task.summary_pictures(self.evaluator.model).items():
-                    tf.summary.image(name, pictures, step=self.global_step, max_outputs=len(pictures))
-            manager.flush()
 
     # Evaluation.
 
@@ -156,11 +149,16 @@ class Controller(orbit.Controller):
             action(logs)
         self._evaluation_seconds = time.monotonic() - start
         self._record(self._evaluation_seconds)
-        self.eval_summary_manager.write_summaries(tf.nest.map_structure(orbit.utils.get_value, logs))
-        if self.trainer is None:
-            self._write_pictures(self.eval_summary_manager)
-        self.eval_summary_manager.flush()
+        self._write_evaluation(logs)
         return self.metrics
+
+    def _write_evaluation(self, logs: dict) -> None:
+        self.eval_summary_manager.write_summaries(tf.nest.map_structure(orbit.utils.get_value, logs))
+        if self._is_chief:
+            with self.eval_summary_manager.summary_writer().as_default():
+                for name, pictures in self._task.summary_pictures(self.evaluator.model).items():
+                    tf.summary.image(name, pictures, step=self.global_step, max_outputs=len(pictures))
+        self.eval_summary_manager.flush()
 
     def evaluate_continuously(self, steps: int = -1, timeout: float | None = None, timeout_fn=None) -> dict:
         """Evaluates each new checkpoint of `model_dir`, until that of the last step or until none comes in time."""

@@ -6,8 +6,11 @@ import threading
 from collections.abc import Iterator
 
 
-class Interrupted(Exception):
-    """A signal asked the run to stop; `signum` is its number."""
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the run to stop; `signum` is its number.
+
+    A KeyboardInterrupt, because AutoGraph turns any `Exception` that passes through it into another one.
+    """
 
     def __init__(self, signum: int):
         super().__init__(signal.Signals(signum).name)

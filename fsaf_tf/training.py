@@ -77,6 +77,8 @@ def _run(
         return _report(done, model_dir, progress)
     if prefix and is_training:
         progress.say("\n".join([f"Going on from step {step}, {prefix}.", *(f"  {line}" for line in changed)]))
+    if prefix and is_training and is_chief:
+        checkpoints.write_record(model_dir)
     seed = params.task.train_data.seed + step
     tf_keras.utils.set_random_seed(seed)
     with strategy.scope():
@@ -104,8 +106,6 @@ def _checkpoint(model_dir: str, mode: str, params, progress: Progress, set_aside
     if mode == "continuous_eval":
         return None
     prefix = checkpoints.newest_readable(model_dir, set_aside=set_aside, say=progress.say)
-    if prefix and set_aside:
-        checkpoints.write_record(model_dir)
     if mode == "eval" and not prefix and not params.task.init_checkpoint:
         raise UserError(
             f"{model_dir} holds no checkpoint to evaluate; train first, or name one by"

@@ -99,13 +99,14 @@ def test_no_readable_checkpoint_is_an_error_and_touches_nothing(folder, damage):
 
 @pytest.mark.parametrize("trace", ["checkpoint", "unreadable-ckpt-7.index", "metrics.json"])
 def test_traces_of_a_run_without_checkpoints_are_an_error(tmp_path, trace):
-    (tmp_path / trace).write_text("x")
+    (tmp_path / trace).write_text('{"step": 7}')
     with pytest.raises(UserError, match=trace):
         checkpoints.newest_readable(str(tmp_path), set_aside=True, say=print)
 
 
 def test_new_folder_holds_no_run(tmp_path):
     (tmp_path / "params.yaml").write_text("task: {}")  # a run killed before its first checkpoint
+    (tmp_path / "metrics.json").write_text('{"step": 0}')  # of weights from elsewhere
     assert checkpoints.newest_readable(str(tmp_path), set_aside=True, say=print) is None
     assert checkpoints.newest_readable(str(tmp_path / "none"), set_aside=True, say=print) is None
     assert checkpoints.step_of(None) == 0
@@ -159,6 +160,19 @@ def test_foreign_checkpoint_is_an_error(tmp_path):
     prefix = tf.train.Checkpoint(weights=tf.Variable(1.0)).write(str(tmp_path / "ckpt-1"))
     with pytest.raises(UserError, match="not written by a run"):
         checkpoints.restore(make(), prefix)
+
+
+def test_weights_alone_come_from_a_prefix_or_a_folder(folder):
+    for path, step in ((folder, 10), (f"{folder}/ckpt-2", 2)):
+        model = make().model
+        checkpoints.restore_weights(model, path)
+        tf.debugging.assert_equal(model.weights[0], tf.ones([3, 2]) - step)
+
+
+@pytest.mark.parametrize("path", ["", "/none", "/ckpt-3"])
+def test_weights_that_are_not_there_are_an_error(tmp_path, path):
+    with pytest.raises(UserError, match=f"task.init_checkpoint {tmp_path}{path} cannot be read"):
+        checkpoints.restore_weights(make().model, f"{tmp_path}{path}")
 
 
 def exporter(folder):

@@ -1,0 +1,271 @@
+"""The run as a whole: what it leaves behind, and how it goes on after each kind of end."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+from fsaf_tf import controller, devices, experiment, run_files, training
+from fsaf_tf.errors import UserError
+
+IMAGES = 4
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four 64 px pictures with a bright square each, and their COCO JSON."""
+    folder = tmp_path_factory.mktemp("squares")
+    images, annotations = [], []
+    for number in range(1, IMAGES + 1):
+        picture = np.random.default_rng(number).integers(0, 60, [64, 64, 3], np.uint8)
+        picture[8:40, 8 * number : 8 * number + 24] = 220
+        PIL.Image.fromarray(picture).save(folder / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": 64, "height": 64})
+        box = {"bbox": [8 * number, 8, 24, 32], "area": 24 * 32, "iscrowd": 0}
+        annotations.append({"id": number, "image_id": number, "category_id": 1 + number % 2, **box})
+    categories = [{"id": 1, "name": "odd"}, {"id": 2, "name": "even"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "squares.json").write_text(json.dumps(content))
+    return folder
+
+
+def write_experiment(data, path):
+    """The smallest FSAF; every batch holds all pictures, so that the order of the data changes nothing."""
+    source = f"annotation_file: {data}/squares.json, image_dir: {data}, global_batch_size: {IMAGES}"
+    path.write_text(f"""
+task:
+  model:
+    max_level: 5
+    backbone: {{type: resnet, resnet: {{depth: 14, form: pytorch, weights: ''}}}}
+    fpn: {{channels: 16}}
+    heads: {{convs: 1, channels: 16}}
+  input_size: {{shorter_side: 64, longer_side: 64}}
+  train_data: {{{source}, random_flip: false}}
+  validation_data: {{{source}}}
+trainer:
+  train_steps: 4
+  steps_per_loop: 1
+  summary_interval: 2
+  checkpoint_interval: 1
+  validation_interval: 3
+  optimizer_config:
+    learning_rate: {{stepwise: {{boundaries: [3], values: [0.01, 0.001]}}}}
+    warmup: {{linear: {{warmup_steps: 1, warmup_learning_rate: 0.001}}}}
+""")
+    return path
+
+
+@pytest.fixture
+def params(data, tmp_path):
+    return experiment.load(str(write_experiment(data, tmp_path / "tiny.yaml")))
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """The folder of a run that trained and evaluated, and what it returned; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    params = experiment.load(str(write_experiment(data, folder / "tiny.yaml")))
+    return folder / "run", training.run(params, str(folder / "run"), "train_and_eval")
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return pathlib.Path(shutil.copytree(finished[0], tmp_path / "copy"))
+
+
+def variables(prefix):
+    reader = tf.train.load_checkpoint(str(prefix))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if name[0] != "_"}
+
+
+def summaries(folder):
+    """The last value of each tag."""
+    found = {}
+    for path in sorted(pathlib.Path(folder).glob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                found[value.tag] = tf.make_ndarray(value.tensor)
+    return found
+
+
+def test_run_leaves_everything_behind(finished, data):
+    folder, metrics = finished
+    assert (metrics["step"], metrics["images"], metrics["checkpoint"]) == (4, IMAGES, "ckpt-4")
+    assert set(metrics["AP_by_class"]) == {"odd", "even"} and {"AP", "ARl", "AP_thin", "seconds"} <= set(metrics)
+    assert run_files.read_json(f"{folder}/metrics.json") == metrics
+    assert run_files.read_json(f"{folder}/labels.json") == {"names": ["odd", "even"], "category_ids": [1, 2]}
+    assert isinstance(run_files.read_json(f"{folder}/detections.json"), list)
+    assert experiment.read_params(folder).task.train_data.annotation_file == f"{data}/squares.json"
+    assert run_files.read_json(f"{folder}/run.json")["starts"][0]["from_step"] == 0
+    assert tf.train.latest_checkpoint(str(folder / "best"))
+    assert sorted(path.stem for path in folder.glob("ckpt-*.index")) == ["ckpt-2", "ckpt-3", "ckpt-4"]
+    assert not list(folder.glob("*.part"))
+
+
+def test_summaries_hold_losses_levels_rate_and_figures(finished):
+    trained = summaries(finished[0] / "train")
+    wanted = {"training_loss", "learning_rate", "images_per_second", "gradient_norm"}
+    wanted |= {f"anchor_free/{name}" for name in ("class_loss", "box_loss", "positives", "dead_offsets", "level_3")}
+    assert wanted <= set(trained)
+    evaluated = summaries(finished[0] / "validation")
+    assert {"AP", "AR100", "AP_by_class/odd", "detections", "targets"} <= set(evaluated)
+
+
+def test_finished_run_says_so_and_changes_nothing(finished, params, capsys):
+    folder, metrics = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert training.run(params, str(folder), "train_and_eval") == metrics
+    assert "finished" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("mode", ["train_and_eval", "continuous_eval"])
+def test_missing_evaluation_is_made_up_for(copy, params, mode):
+    (copy / "metrics.json").unlink()
+    checkpoint = (copy / "ckpt-4.index").read_bytes()
+    metrics = training.run(params, str(copy), mode)
+    assert metrics == run_files.read_json(f"{copy}/metrics.json") and metrics["step"] == 4
+    assert (copy / "ckpt-4.index").read_bytes() == checkpoint
+
+
+def test_signal_stops_with_a_checkpoint_and_the_same_call_ends_as_if_there_had_been_none(
+    finished, params, tmp_path, monkeypatch, capsys
+):
+    show = controller.Controller._show
+
+    def interrupted_at_2(self, step, loss):
+        show(self, step, loss)
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    params.trainer.override({"checkpoint_interval": 100, **EAGER})
+    monkeypatch.setattr(controller.Controller, "_show", interrupted_at_2)
+    folder = tmp_path / "run"
+    with pytest.raises(SystemExit) as stop:
+        training.run(params, str(folder), "train")
+    assert stop.value.code == 128 + signal.SIGTERM
+    said = capsys.readouterr().out
+    assert "Stopped by SIGTERM" in said and "ckpt-2" in said and "same command" in said
+    training.run(params, str(folder), "train")
+    assert f"Going on from step 2, {folder}/ckpt-2" in capsys.readouterr().out
+    resumed, straight = variables(folder / "ckpt-4"), variables(finished[0] / "ckpt-4")
+    assert any("momentum" in name for name in straight)
+    for name in straight.keys() - {"save_counter/.ATTRIBUTES/VARIABLE_VALUE"}:
+        np.testing.assert_allclose(resumed[name], straight[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+# Four steps cost less than to trace one.
+EAGER = {"train_tf_function": False, "train_tf_while_loop": False}
+
+COMMAND = """
+import sys
+from fsaf_tf import experiment, training
+training.run(experiment.load(sys.argv[1], overrides=sys.argv[3]), sys.argv[2], "train")
+"""
+
+
+def test_run_killed_in_the_middle_goes_on_and_ends_at_its_last_step(data, tmp_path):
+    tiny = write_experiment(data, tmp_path / "tiny.yaml")
+    eager = ",".join(f"trainer.{key}=false" for key in EAGER)
+    command = [sys.executable, "-c", COMMAND, str(tiny), str(tmp_path / "run"), eager]
+    first = subprocess.Popen([*command[:-1], f"{eager},trainer.train_steps=1000"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "run/ckpt-3.index").exists() and first.poll() is None:
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    newest = max(int(path.stem[5:]) for path in (tmp_path / "run").glob("ckpt-*.index"))
+    command[-1] = f"{eager},trainer.train_steps={newest + 2}"
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert second.returncode == 0, second.stderr
+    steps = [start["from_step"] for start in run_files.read_json(f"{tmp_path}/run/run.json")["starts"]]
+    assert steps[0] == 0 and 3 <= steps[1] <= newest
+    assert f"Going on from step {steps[1]}" in second.stdout
+    assert variables(tmp_path / f"run/ckpt-{newest + 2}")["global_step/.ATTRIBUTES/VARIABLE_VALUE"] == newest + 2
+
+
+def test_two_replicas_evaluate_three_images_with_the_weights_of_another_run(
+    finished, params, data, tmp_path, monkeypatch
+):
+    """The last batch leaves one replica without an image."""
+    content = json.loads((data / "squares.json").read_text())
+    content["images"], content["annotations"] = content["images"][:3], content["annotations"][:3]
+    (tmp_path / "three.json").write_text(json.dumps(content))
+    validation = {"annotation_file": str(tmp_path / "three.json"), "global_batch_size": 2}
+    params.task.override({"init_checkpoint": str(finished[0]), "validation_data": validation})
+    params.task.model.postprocess.score_threshold = 0.0
+    monkeypatch.setattr(devices, "build_strategy", lambda _: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    metrics = training.run(params, str(tmp_path / "run"), "eval")
+    assert (metrics["images"], metrics["checkpoint"]) == (3, str(finished[0]))
+    assert {found["image_id"] for found in run_files.read_json(f"{tmp_path}/run/detections.json")} == {1, 2, 3}
+
+
+# What must not go on.
+
+
+def test_other_model_in_the_folder_is_an_error_and_the_record_stays(copy, params):
+    before = (copy / "params.yaml").read_bytes()
+    params.task.model.fpn.channels = 32
+    with pytest.raises(UserError, match="task.model.fpn.channels is 16 there and 32 now"):
+        training.run(params, str(copy), "train")
+    assert (copy / "params.yaml").read_bytes() == before
+    (copy / "params.yaml").unlink()
+    with pytest.raises(UserError, match="ckpt-4 is not a checkpoint of this model: .* in it and"):
+        training.run(params, str(copy), "eval")
+    assert not (copy / "params.yaml").exists()
+
+
+def test_evaluation_without_a_checkpoint_is_an_error(params, tmp_path):
+    with pytest.raises(UserError, match="holds no checkpoint to evaluate"):
+        training.run(params, str(tmp_path / "none"), "eval")
+    assert not (tmp_path / "none").exists()
+
+
+def test_non_finite_loss_stops_the_run_with_term_and_images(params, tmp_path):
+    params.trainer.optimizer_config.learning_rate.stepwise.values = [1e30, 1e30]
+    with pytest.raises(UserError, match="^Non-finite loss: .*total_loss.* images [1-4] [1-4] [1-4] [1-4];") as caught:
+        training.run(params, str(tmp_path / "run"), "train")
+    assert "\n" not in str(caught.value)
+    saved = variables(tf.train.latest_checkpoint(str(tmp_path / "run")))
+    assert all(np.isfinite(value).all() for value in saved.values())
+
+
+@pytest.mark.parametrize(
+    ("mode", "change", "message"),
+    [
+        ("test", {}, "--mode is 'test'; it must be one of train, eval"),
+        ("eval", {"trainer": {"best_checkpoint_eval_metric": "mAP"}}, "best_checkpoint_eval_metric is 'mAP'.*AP50"),
+        ("eval", {"trainer": {"validation_steps": 0}}, "trainer.validation_steps must be"),
+        ("eval", {"runtime": {"num_gpus": 9}}, "runtime.num_gpus is 9, but 0 GPUs are visible"),
+        ("eval", {"runtime": {"distribution_strategy": "mirror"}}, "'mirror'; it must be one of mirrored"),
+        ("eval", {"runtime": {"mixed_precision_dtype": "float8"}}, "runtime: .*float8"),
+        ("train", {"trainer": {"steps_per_loop": 3}}, "trainer.summary_interval .2. must be a multiple"),
+    ],
+)
+def test_wrong_settings_are_named(params, tmp_path, mode, change, message):
+    params.override(change)
+    if change.get("runtime", {}).get("num_gpus") and tf.config.list_physical_devices("GPU"):
+        pytest.skip("there are GPUs")
+    with pytest.raises(UserError, match=message):
+        training.run(params, str(tmp_path / "run"), mode)
+
+
+def test_batch_must_divide_by_the_replicas(params):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    said = devices.describe(strategy, params, "train_and_eval")
+    assert (
+        said == "Devices: 2 replicas (CPU:0, CPU:1); train 4 images a step, 2 on each; eval 4 images a step, 2 on each"
+    )
+    params.task.validation_data.global_batch_size = 3
+    devices.describe(strategy, params, "train")
+    with pytest.raises(UserError, match="validation_data.global_batch_size is 3, which does not divide by 2 replicas"):
+        devices.describe(strategy, params, "eval")
