@@ -17,7 +17,7 @@ def names(model: configs.Model) -> list[str]:
     anchor_free = [f"anchor_free/{name}" for name in (*_OF_A_BRANCH, "dead_offsets", *levels)]
     anchor_based = [f"anchor_based/{name}" for name in _OF_A_BRANCH]
     enabled = anchor_free * model.anchor_free.enabled + anchor_based * model.anchor_based.enabled
-    return ["weight_decay", *enabled]
+    return ["weight_decay", "left_out", *enabled]
 
 
 def is_share_of_instances(name: str) -> bool:
@@ -35,13 +35,14 @@ def terms(batch: Tensors, outputs: dict, variables: Sequence[tf.Variable], task:
         task: the experiment's.
 
     Returns:
-        Scalars. `total_loss`; `weight_decay`; for each branch its `class_loss` and `box_loss`, not weighed, and its
+        Scalars. `total_loss`; `weight_decay`; `left_out`, an image's boxes that are not trained on; for each branch its `class_loss` and `box_loss`, not weighed, and its
         `positives`, an image's number of positive locations or anchors; for the anchor-free branch also
         `dead_offsets`, the share of offsets that the ReLU cuts to zero, and `level_3` to `level_7`, the share of the
         `instances` that selects a level.
     """
     decay = task.losses.weight_decay * tf.add_n([tf.nn.l2_loss(kernel) for kernel in decayed(variables)])
-    terms = {"weight_decay": decay, "total_loss": decay}
+    left_out = tf.reduce_mean(tf.cast(batch["left_out"], tf.float32))
+    terms = {"weight_decay": decay, "total_loss": decay, "left_out": left_out}
     if task.model.anchor_free.enabled:
         result = _anchor_free(batch, outputs, task)
         terms |= _branch_terms("anchor_free", result) | _health(batch, outputs, result, task.model)

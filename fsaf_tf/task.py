@@ -222,7 +222,7 @@ class FSAFTask(base_task.Task):
 
     def reduce_aggregated_logs(self, aggregated_logs, global_step=None) -> dict:
         """The COCO figures of all results; see `evaluation.coco_metrics`. Keeps the results as `self.results`."""
-        self.results = aggregated_logs
+        object.__setattr__(self, "results", aggregated_logs)  # tf.Module's own would wrap the lists in them
         return evaluation.coco_metrics(self.source.ground_truth(), aggregated_logs)
 
     def summary_pictures(self, model: tf_keras.Model) -> dict[str, np.ndarray]:
