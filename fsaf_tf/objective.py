@@ -35,10 +35,10 @@ def terms(batch: Tensors, outputs: dict, variables: Sequence[tf.Variable], task:
         task: the experiment's.
 
     Returns:
-        Scalars. `total_loss`; `weight_decay`; `left_out`, an image's boxes that are not trained on; for each branch its `class_loss` and `box_loss`, not weighed, and its
-        `positives`, an image's number of positive locations or anchors; for the anchor-free branch also
-        `dead_offsets`, the share of offsets that the ReLU cuts to zero, and `level_3` to `level_7`, the share of the
-        `instances` that selects a level.
+        Scalars. `total_loss`; `weight_decay`; `left_out`, an image's boxes that are not trained on; for each branch
+        its `class_loss` and `box_loss`, not weighed, and its `positives`, an image's number of positive locations or
+        anchors; for the anchor-free branch also `dead_offsets`, the share of offsets that the ReLU cuts to zero, and
+        `level_3` to `level_7`, the share of the `instances` that selects a level.
     """
     decay = task.losses.weight_decay * tf.add_n([tf.nn.l2_loss(kernel) for kernel in decayed(variables)])
     left_out = tf.reduce_mean(tf.cast(batch["left_out"], tf.float32))
