@@ -181,12 +181,12 @@ class Controller(orbit.Controller):
         self._progress.update(progress_lines.evaluation_line(images, self._eval_total, rate))
 
     def _record(self, seconds: float) -> None:
-        results = run_files.plain(self.evaluator.results)
+        results = run_files.plain(self.evaluator.evaluated.results)
         checkpoint = (self._checkpoint or self._params.task.init_checkpoint).removeprefix(f"{self._model_dir}/")
         facts = {"step": self._step, "images": self._eval_total, "checkpoint": checkpoint}
         self.metrics = {**results, **facts, "seconds": round(seconds, 1)}
         figures = ", ".join(f"{name} {results[name]:.3f}" for name in ("AP", "AP50") if results.get(name) is not None)
         self._progress.keep(f"step {facts['step']}: {figures or 'no AP'} on {self._eval_total} images")
         if self._is_chief:
-            run_files.write_json(f"{self._model_dir}/detections.json", self._task.results)
+            run_files.write_json(f"{self._model_dir}/detections.json", self.evaluator.evaluated.detections)
             run_files.write_json(f"{self._model_dir}/metrics.json", self.metrics)

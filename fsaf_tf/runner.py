@@ -1,5 +1,6 @@
 """The Garden's trainer and runner, with our controller, checkpoints and results."""
 
+import dataclasses
 import functools
 import tempfile
 from collections.abc import Callable
@@ -12,16 +13,27 @@ from fsaf_tf import checkpoints
 from fsaf_tf.controller import Controller
 
 
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """Figures, nested as the task returns them, and detections in the form of COCO's results.
+
+    In an object of their own because a `tf.Module` such as the trainer wraps lists and dicts that are set on it.
+    """
+
+    results: dict
+    detections: list
+
+
 class Trainer(base_trainer.Trainer):
     """The Garden's trainer. It tells of each evaluated batch, and keeps its nested results out of the summaries.
 
     Attributes:
         on_batch: called after each batch of an evaluation.
-        results: what the last evaluation gave, nested as the task returns it.
+        evaluated: the last evaluation.
     """
 
     on_batch: Callable[[], None] = staticmethod(lambda: None)
-    results: dict = {}
+    evaluated: Evaluated
 
     def eval_reduce(self, state=None, step_outputs=None):
         """See the base class."""
@@ -33,16 +45,17 @@ class Trainer(base_trainer.Trainer):
         """Reduces the logs of all batches; unlike the base class also those without a single detection.
 
         Returns:
-            The results, flat: `AP_by_class/<name>`. Kept nested as `results`.
+            The results, flat: `AP_by_class/<name>`.
         """
-        results = self.task.reduce_aggregated_logs(aggregated_logs or [], global_step=self.global_step)
+        detections = aggregated_logs or []
+        results = self.task.reduce_aggregated_logs(detections, global_step=self.global_step)
         name = self.config.trainer.best_checkpoint_eval_metric
         if self.checkpoint_exporter:
             self.checkpoint_exporter.maybe_export_checkpoint(self.checkpoint, results, self.global_step.numpy())
             results = {**results, f"best_{name}": self.checkpoint_exporter.best_ckpt_logs[name]}
         if isinstance(self.optimizer, optimization.ExponentialMovingAverage):
             self.optimizer.swap_weights()
-        self.results = results
+        self.evaluated = Evaluated(results, detections)
         return dict(_flat(results))
 
 
