@@ -1,4 +1,4 @@
-"""What all tests share: a quiet TensorFlow with two logical CPU devices, and the folder of real data."""
+"""What all tests share: a quiet TensorFlow with two logical CPU devices, a seed, and the folder of real data."""
 
 import pathlib
 
@@ -9,11 +9,22 @@ from fsaf_tf import cli
 cli.quiet()
 
 import tensorflow as tf  # noqa: E402 (after quiet, which TensorFlow reads when it is imported)
+import tf_keras  # noqa: E402
 
 # Tests of replicas and of device placement need a second device; it can only be made before the first is used.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Makes a test the same whatever ran before it in its process; fixtures come after this.
+
+    The second MirroredStrategy of a process would use the collective keys of the first, for tensors of other shapes.
+    """
+    tf_keras.utils.set_random_seed(1)
+    tf.distribute.MirroredStrategy._collective_key_base += 1000
 
 
 @pytest.fixture(scope="session")
