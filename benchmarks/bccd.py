@@ -2,8 +2,8 @@
 
     python benchmarks/bccd.py --output=runs/bccd
 
-Trains one after another, each in a process of its own, and goes on where it was stopped. Writes `benchmarks/bccd.json`: for
-each run its command, seconds, commit and figures.
+Trains one after another, each in a process of its own, and goes on where it was stopped. Writes `benchmarks/bccd.json`:
+for each run its command, seconds, commit and figures.
 """
 
 import json

@@ -2,8 +2,8 @@
 
     python benchmarks/memorise.py --data=../shared/data --output=runs/memorise
 
-Takes the first images, by id, of COCO's `train2017` annotations that together hold a crowd box, an image without boxes and
-at least 12 classes, trains on them and evaluates on them.
+Takes the first images, by id, of COCO's `train2017` annotations that together hold a crowd box, an image without boxes
+and at least 12 classes, trains on them and evaluates on them.
 """
 
 import json
