@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """Wrong input: a file, key or box. The tools print the message on one line, without a traceback, and exit with 1."""
+    """Wrong input: a file, key or box. The tools print the message on one line and exit with 1, without a traceback."""

@@ -1,11 +1,10 @@
 """Section 3.1: pyramid levels, their map sizes, and where a location stands."""
 
 import dataclasses
-from typing import Union
 
 import tensorflow as tf
 
-Size = Union[int, tf.Tensor]
+Size = int | tf.Tensor
 
 
 def levels(min_level: int, max_level: int) -> list[int]:

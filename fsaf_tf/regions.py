@@ -73,7 +73,7 @@ def decode_offsets(
 
     Args:
         offsets: `[..., 4]` (top, left, bottom, right) in units of `offset_scale * 2^level` pixels, not negative.
-        locations: `[..., 2]` (y, x) in pixels, broadcast against the offsets; 0 gives boxes as their locations see them.
+        locations: `[..., 2]` (y, x) in pixels, broadcast against the offsets; 0 for boxes as their locations see them.
         level: the level of the offsets, an int or int32, broadcast against them.
         offset_scale: S.
 

@@ -17,9 +17,9 @@ def anchor_free_targets(
 ) -> dict[str, tf.Tensor]:
     """The class, ignore and offset maps of the anchor-free branch, for instances whose level is known.
 
-    An effective cell on the instance's level is positive; where several instances want it, it goes to the smallest, then
-    to the first. In its own class's map an instance's ignoring box is nowhere negative, on its level and on those next
-    to it. Everything else is negative, in every class's map.
+    An effective cell on the instance's level is positive; where several instances want it, it goes to the smallest,
+    then to the first. In its own class's map an instance's ignoring box is nowhere negative, on its level and on those
+    next to it. Everything else is negative, in every class's map.
 
     Args:
         boxes: `[B, N, 4]` yxyx in pixels.

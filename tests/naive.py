@@ -1,7 +1,7 @@
 """Sections 3.2 and 3.3 in loops over instances and cells: the specification that the fast code must equal.
 
-NumPy only, one image at a time, nothing shared with the package. Regions are computed in float32 as the package does, so
-that a side that falls on the border of a cell falls on the same side; losses are summed in float64.
+NumPy only, one image at a time, nothing shared with the package. Regions are computed in float32 as the package does,
+so that a side that falls on the border of a cell falls on the same side; losses are summed in float64.
 """
 
 import math

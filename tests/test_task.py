@@ -7,7 +7,6 @@ import tf_keras
 from official.core import config_definitions
 
 from fsaf_tf import configs, objective
-from fsaf_tf.data import pipeline
 from fsaf_tf.modeling import detector
 from fsaf_tf.task import NON_FINITE, FSAFTask
 

@@ -15,6 +15,8 @@ from fsaf_tf.modeling import fpn, heads, resnet
 # pyramid itself and takes only images of multiples of 128 pixels.
 GARDEN_BACKBONES = ("mobilenet", "mobiledet", "efficientnet", "revnet")
 
+LEAST_SIDE = 32  # px, of the images that the network sees
+
 # The Garden's 0.99 needs thousands of steps before the statistics are of use; short runs have hundreds.
 GARDEN_NORM_MOMENTUM = 0.9
 
@@ -83,11 +85,12 @@ def build_detector(model: configs.Model, num_classes: int) -> tf_keras.Model:
 def infer(model: tf_keras.Model, images: tf.Tensor) -> dict[str, dict[str, tf.Tensor]]:
     """Outputs of a detector for any number of images, none among them, in inference mode.
 
-    A replica may get no image of the last batch, and oneDNN's convolution of none (on CPUs, in TensorFlow 2.20) passes
-    its input's shape on. So the network always sees one image at least.
+    A replica may get no image of the last batch, of no height and width, and oneDNN's convolution of none (on CPUs, in
+    TensorFlow 2.20) passes its input's shape on. So the network always sees one image of some size at least.
     """
     count = tf.shape(images)[0]
-    at_least_one = tf.pad(images, [[0, tf.maximum(1 - count, 0)], [0, 0], [0, 0], [0, 0]])
+    missing = tf.maximum([1, LEAST_SIDE, LEAST_SIDE, 0] - tf.shape(images), 0)
+    at_least_one = tf.pad(images, tf.stack([tf.zeros_like(missing), missing], axis=1))
     return tf.nest.map_structure(lambda output: output[:count], model(at_least_one, training=False))
 
 
