@@ -23,6 +23,7 @@ setup(
     install_requires=[
         "absl-py",
         "h5py",
+        "importlib_resources",  # TFDS imports it when it prepares a data set, and does not ask for it
         "numpy",
         "pillow",
         "pycocotools",
