@@ -81,15 +81,17 @@ def match(
     Returns:
         `instance` `[B, M]` int32, the first of equal ones; `positive` and `background` `[B, M]` bool.
     """
-    boxes = tf.where(valid[..., None], boxes, 0.0)  # an empty box has IoU 0 with every anchor
+    # An empty box has IoU 0 with every anchor; one more at the end serves an image without any.
+    boxes = tf.pad(tf.where(valid[..., None], boxes, 0.0), [[0, 0], [0, 1], [0, 0]])
     count = tf.shape(anchors)[0]
     blocks = tf.reshape(tf.pad(anchors, [[0, -count % BLOCK], [0, 0]]), [-1, BLOCK, 4])
 
     def best_of_block(block):
-        iou = box_ops.pairwise_iou(block, boxes)  # [B, BLOCK, N]
+        iou = box_ops.pairwise_iou(block, boxes)  # [B, BLOCK, N + 1]
         return tf.argmax(iou, axis=-1, output_type=tf.int32), tf.reduce_max(iou, axis=-1)
 
-    instance, iou = tf.map_fn(best_of_block, blocks, fn_output_signature=(tf.int32, tf.float32))  # [blocks, B, BLOCK]
+    signature = (tf.int32, tf.float32)  # [blocks, B, BLOCK] each; one block at a time, for the memory's sake
+    instance, iou = tf.map_fn(best_of_block, blocks, fn_output_signature=signature, parallel_iterations=1)
     instance, iou = (
         tf.reshape(tf.transpose(best, [1, 0, 2]), [tf.shape(boxes)[0], -1])[:, :count] for best in (instance, iou)
     )

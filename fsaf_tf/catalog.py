@@ -85,7 +85,7 @@ def parse(text: str, origin: str, wanted: str = "keys with values") -> dict:
 
 def dump(values: dict) -> str:
     """Writes plain values as YAML that `parse` reads back exactly; keys keep their order, lists stand on one line."""
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, width=120)
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
 def shown(value) -> str:

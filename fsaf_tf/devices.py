@@ -7,7 +7,7 @@ from official.modeling import performance
 
 from fsaf_tf.errors import UserError
 
-STRATEGIES = ("mirrored", "multi_worker_mirrored", "one_device", "off", "tpu")
+STRATEGIES = ("mirrored", "multi_worker_mirrored", "one_device", "tpu")
 
 
 def build_strategy(runtime: config_definitions.RuntimeConfig) -> tf.distribute.Strategy:
@@ -54,8 +54,14 @@ def describe(strategy: tf.distribute.Strategy, params: config_definitions.Experi
     """One line: the devices, and how many images each takes a step.
 
     Raises:
-        UserError: a batch does not divide by the replicas.
+        UserError: a batch does not divide by the replicas, or a cluster is to evaluate, where each worker would score
+            its own share of the images.
     """
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and "eval" in mode:
+        raise UserError(
+            f"--mode={mode} does not work with multi_worker_mirrored; take --mode=train there, and"
+            " --mode=continuous_eval with another strategy beside it"
+        )
     replicas = strategy.num_replicas_in_sync
     shares = []
     for key, word in (("train_data", "train"), ("validation_data", "eval")):

@@ -114,7 +114,7 @@ _LIMITS = {
     "task.model.anchor_free.loss_weight": (0, math.inf),
     "task.model.anchor_based.positive_iou": (0, 1),
     "task.model.anchor_based.negative_iou": (0, 1),
-    "task.model.anchor_based.box_loss_beta": (0, math.inf),
+    "task.model.anchor_based.box_loss_beta": (1e-6, math.inf),
     "task.model.postprocess.score_threshold": (0, 1),
     "task.model.postprocess.max_per_level": (1, math.inf),
     "task.model.postprocess.nms_iou": (0, 1),

@@ -54,7 +54,7 @@ def read_image(file: str) -> np.ndarray:
         raise UserError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
 
 
-def run(detector: Detector, files: list[str], output: str, *, score_threshold: float = 0.3) -> None:
+def run(detector: Detector, files: list[str], output: str, *, score_threshold: float = visualize.SHOWN_SCORE) -> None:
     """Writes `detections.json` and the pictures, and says what was done.
 
     `detections.json` is in the form of COCO's results with a `file_name` each: the file's path from the folder that all

@@ -36,6 +36,7 @@ class FSAFTask(base_task.Task):
         """
         super().__init__(params, logging_dir=logging_dir, name=name)
         self._download = download
+        self._ground_truth = functools.cache(lambda: self.source.ground_truth())  # TFDS and TFRecord read all images
         self._levels = pyramid.levels(params.model.min_level, params.model.max_level)
         self._terms_and_gradients = self._plain_terms_and_gradients
         if runtime is not None and runtime.enable_xla:
@@ -53,10 +54,11 @@ class FSAFTask(base_task.Task):
         """The validation data; its classes must be the training data's where that was opened before."""
         source = open_source(self.task_config.validation_data, download=self._download)
         trained = self.__dict__.get("train_source")
-        if trained is not None and trained.class_names != source.class_names:
+        categories = [list(zip(s.category_ids, s.class_names)) for s in (source, trained or source)]
+        if categories[0] != categories[1]:
             raise UserError(
-                f"{source.name} has the classes {list(source.class_names)}, but the training data {trained.name} has "
-                f"{list(trained.class_names)}; give both the same categories in the same order."
+                f"{source.name} has the categories {categories[0]}, but the training data {trained.name} has "
+                f"{categories[1]}; give both the same."
             )
         return source
 
@@ -127,11 +129,8 @@ class FSAFTask(base_task.Task):
         return detector.build_detector(self.task_config.model, self.num_classes)
 
     def initialize(self, model: tf_keras.Model) -> None:
-        """Weights for a run without a checkpoint: `init_checkpoint`, or the ImageNet weights of the backbone."""
-        if self.task_config.init_checkpoint:
-            super().initialize(model)
-        else:
-            keras_weights.initialize(model, self.task_config.model.backbone)
+        """The ImageNet weights of the backbone, for a run that starts from no checkpoint."""
+        keras_weights.initialize(model, self.task_config.model.backbone)
 
     def create_optimizer(self, optimizer_config, runtime_config=None, dp_config=None):
         """The Garden's optimizer, its rate scaled from 16 images to the batch (section 3.4: 0.01 for 16 images)."""
@@ -166,7 +165,7 @@ class FSAFTask(base_task.Task):
 
         Raises:
             tf.errors.InvalidArgumentError: if a loss or the gradient is not finite: names the terms and the images.
-                Nothing is updated then.
+                No variable is trained by that step.
         """
         batch = self._device_stage(inputs)
         terms, gradients = self._terms_and_gradients(batch, model, optimizer)
@@ -221,9 +220,8 @@ class FSAFTask(base_task.Task):
         return results
 
     def reduce_aggregated_logs(self, aggregated_logs, global_step=None) -> dict:
-        """The COCO figures of all results; see `evaluation.coco_metrics`. Keeps the results as `self.results`."""
-        object.__setattr__(self, "results", aggregated_logs)  # tf.Module's own would wrap the lists in them
-        return evaluation.coco_metrics(self.source.ground_truth(), aggregated_logs)
+        """The COCO figures of all results; see `evaluation.coco_metrics`."""
+        return evaluation.coco_metrics(self._ground_truth(), aggregated_logs)
 
     def summary_pictures(self, model: tf_keras.Model) -> dict[str, np.ndarray]:
         """Pictures for TensorBoard of the first validation images: `detections`, and `targets` as in Fig. 5.

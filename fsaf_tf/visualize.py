@@ -30,6 +30,7 @@ PALETTE = np.concatenate([_BASE, _BASE + 0.5 * (255 - _BASE), 0.7 * _BASE]).asty
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 NEGATIVE, IGNORED, POSITIVE = range(3)  # states of a cell
 LEAST_SIDE = 1000  # pixels; smaller pictures are enlarged, or the names would hide the objects
+SHOWN_SCORE = 0.3  # what pictures show of a batch: below, detections are many and mostly wrong
 PANEL_SIDE = 640  # pixels of the longer side of one level's panel
 
 
@@ -244,7 +245,7 @@ def detection_pictures(images: np.ndarray, detections: dict, class_names: Sequen
             name: np.asarray(values[index])[:count] for name, values in detections.items() if name != "num_detections"
         }
         found["names"] = [class_names[k] for k in found["classes"]]
-        pictures.append(draw_detections(image, found))
+        pictures.append(draw_detections(image, found, SHOWN_SCORE))
     return np.stack(pictures)
 
 

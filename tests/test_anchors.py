@@ -74,6 +74,12 @@ def test_the_most_overlapping_instance_and_the_first_of_equal_ones():
     assert _match([[0, 0, 10, 10]], boxes, [True, False, True])["instance"] == [2]
 
 
+def test_no_instances_at_all():
+    none = tf.zeros([1, 0, 4]), tf.zeros([1, 0], tf.bool)
+    matches = anchor_ops.match(tf.constant([[0.0, 0, 10, 10]]), *none, positive_iou=0.5, negative_iou=0.4)
+    assert matches["background"].numpy().tolist() == [[True]] and matches["instance"].numpy().tolist() == [[0]]
+
+
 def test_blocks_make_no_difference():
     count = anchor_ops.BLOCK + 10
     anchors = np.tile([[0, 0, 10, 10]], (count, 1))

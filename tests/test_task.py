@@ -1,12 +1,16 @@
 """The task: one step, its optimizer, its guard, and two replicas against one."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 from official.core import config_definitions
+from PIL import Image
 
 from fsaf_tf import configs, objective
+from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
 from fsaf_tf.task import NON_FINITE, FSAFTask
 
@@ -163,6 +167,25 @@ def test_decay_acts_on_trained_kernels_alone():
     decayed = {variable.name for variable in objective.decayed(model.trainable_variables)}
     assert not any(word in name for name in decayed for word in ("bias", "gamma", "beta", "conv1_conv", "conv2_"))
     assert {"heads/anchor_free_logits/kernel:0", "conv3_block1_1_conv/kernel:0"} <= decayed
+
+
+def test_training_and_validation_data_must_have_the_same_categories(tmp_path):
+    """Equal names with other ids would score nothing."""
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    params = _params()
+    for name, first in (("train", 1), ("validation", 0)):
+        content = {
+            "images": [{"id": 1, "file_name": "a.png", "height": 30, "width": 40}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": first, "bbox": [1, 1, 9, 9]}],
+            "categories": [{"id": first, "name": "cat"}, {"id": first + 1, "name": "dog"}],
+        }
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+        config = getattr(params, f"{name}_data")
+        config.annotation_file, config.image_dir = str(tmp_path / f"{name}.json"), str(tmp_path)
+    task = FSAFTask(params)
+    assert task.train_source.num_images == 1
+    with pytest.raises(UserError, match=r"categories \[\(0, 'cat'\), \(1, 'dog'\)\], but the training data"):
+        _ = task.source
 
 
 def _rates(batch_size: int, steps) -> list[float]:

@@ -130,6 +130,7 @@ def _report(table: coco_json.Annotations, clipped: np.ndarray) -> tuple[str, ...
 
 def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order) -> tf.data.Dataset:
     names, image_ids = tf.constant(table.file_names), tf.constant(table.image_ids)
+    paths = tf.constant([os.path.join(image_dir, name) for name in table.file_names])
     sizes, splits = tf.constant(table.sizes), tf.constant(table.splits)
     columns = {
         "boxes": tf.constant(boxes, tf.float32),
@@ -140,7 +141,7 @@ def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order
 
     def load(i: tf.Tensor) -> dict:
         return {
-            "image_bytes": tf.io.read_file(tf.strings.join([image_dir, names[i]], "/")),
+            "image_bytes": tf.io.read_file(paths[i]),
             "file_name": names[i],
             "image_id": image_ids[i],
             "declared": sizes[i],

@@ -12,11 +12,6 @@ from fsaf_tf.data import augment, images
 from fsaf_tf.data.examples import Order, Source
 
 
-def canvas_sizes(input_size: configs.InputSize) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Height and width of the landscape and of the portrait canvas."""
-    return augment.canvas_sizes(input_size.shorter_side, input_size.longer_side)
-
-
 def build_dataset(
     source: Source,
     config: configs.Data,

@@ -6,7 +6,6 @@ Wanted are `image`, and `objects` with `bbox` and a `label` that has names. Obje
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from absl import logging
 
 from fsaf_tf.data import images, shapes
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, clip_boxes, collect_ground_truth
@@ -71,7 +70,7 @@ def _prepared(name: str, data_dir: str, download: bool) -> tfds.core.DatasetBuil
             f"TFDS {name} is not in {builder.data_dir}: prepare it with --download, or give annotation_file and "
             "image_dir (COCO JSON), or input_path (TFRecord files), in place of tfds_name"
         )
-    logging.info("Preparing TFDS %s in %s", name, builder.data_dir)
+    print(f"{'Drawing' if drawn else 'Preparing'} TFDS {name} in {builder.data_dir}, once", flush=True)
     try:
         if drawn:
             tfds.disable_progress_bar()

@@ -9,8 +9,6 @@ from fsaf_tf import anchors as anchor_ops
 from fsaf_tf import boxes as box_ops
 from fsaf_tf import configs, pyramid, regions
 
-BRANCHES = ("anchor-free", "anchor-based")  # the values of `branch`
-
 
 def arguments(model: configs.Model) -> dict:
     """The values in the configuration that `detect` takes, by keyword."""
@@ -61,8 +59,8 @@ def detect(
 
     Returns:
         By falling score, 0 in the rows past an image's `num_detections`: `boxes` `[B, D, 4]` float32 yxyx in pixels
-        of the input, `scores` `[B, D]` float32, `classes`, `levels` and `branch` (index of `BRANCHES`) `[B, D]` int32;
-        and `num_detections` `[B]` int32.
+        of the input, `scores` `[B, D]` float32, `classes`, `levels` and `branch` (0 anchor-free, 1 anchor-based)
+        `[B, D]` int32; and `num_detections` `[B]` int32.
     """
     candidates = [
         _anchor_free(logits, offsets, level, max_per_level, location_offset, offset_scale)
