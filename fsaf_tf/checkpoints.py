@@ -15,6 +15,7 @@ _FILE = re.compile(r"(ckpt-\d+)\.(index|data-\d{5}-of-\d{5})")
 _STEP = "global_step/.ATTRIBUTES/VARIABLE_VALUE"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 UNREADABLE = "unreadable-"
+BEST = "best"  # the folder of the best checkpoint in a run's folder
 NAMES_SHOWN = 3
 
 
@@ -86,8 +87,9 @@ def _leave_behind(broken: dict, taken: str, set_aside: bool, say: Callable[[str]
     for prefix, reason in broken.items():
         directory, name = prefix.rsplit("/", 1)
         moved = f"; set aside as {UNREADABLE}{name}.*" if set_aside else ""
-        for path in tf.io.gfile.glob(f"{prefix}.*") if set_aside else ():
-            tf.io.gfile.rename(path, f"{directory}/{UNREADABLE}{path.rsplit('/', 1)[1]}", overwrite=True)
+        for file in tf.io.gfile.listdir(directory) if set_aside else ():
+            if file.startswith(f"{name}."):
+                tf.io.gfile.rename(f"{directory}/{file}", f"{directory}/{UNREADABLE}{file}", overwrite=True)
         say(f"Checkpoint {prefix} cannot be read ({reason}){moved}; going on from {taken}.")
 
 
@@ -112,6 +114,35 @@ def write_record(directory: str) -> None:
     lines += [f"all_model_checkpoint_timestamps: {age}" for age in ages]
     lines += [f"last_preserved_timestamp: {min(ages) - 1}"]  # older than all: the manager keeps those before it
     run_files.write_text(f"{directory}/checkpoint", "\n".join(lines) + "\n")
+
+
+def find(path: str, best: str = BEST) -> str:
+    """The file prefix of a checkpoint.
+
+    Args:
+        path: such a prefix (or one of its files), a folder of checkpoints, or the folder of a run: there, the best one
+            (in the folder `best`) comes before the newest.
+        best: name of that folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not tf.io.gfile.isdir(path):
+        prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path)
+        if not tf.io.gfile.exists(f"{prefix}.index"):
+            raise UserError(f"{path} is neither a folder nor a checkpoint: there is no {prefix}.index")
+        return prefix
+    prefix = _latest(f"{path}/{best}") or _latest(path) or newest_readable(path, set_aside=False, say=print)
+    if prefix is None:
+        raise UserError(f"{path} holds no checkpoint; train first, or give the folder or file prefix of one")
+    return prefix
+
+
+def _latest(folder: str) -> str | None:
+    try:
+        return tf.train.latest_checkpoint(folder)
+    except ValueError:  # an empty record
+        return None
 
 
 def restore(checkpoint: tf.train.Checkpoint, prefix: str) -> None:
@@ -139,13 +170,13 @@ def restore_weights(model: tf_keras.Model, path: str) -> None:
 
     Args:
         model: the detector.
-        path: prefix of a checkpoint, or the folder whose newest to take.
+        path: prefix of a checkpoint, or a folder; see `find`.
 
     Raises:
         UserError: there is none, it cannot be read, or it is of another model.
     """
-    prefix = tf.train.latest_checkpoint(path) if tf.io.gfile.isdir(path) else path
-    reason = problem(prefix) if prefix else "the folder names no checkpoint"
+    prefix = find(path)
+    reason = problem(prefix)
     if reason:
         raise UserError(f"task.init_checkpoint {path} cannot be read: {reason}")
     restore(tf.train.Checkpoint(model=model), prefix)

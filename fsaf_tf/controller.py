@@ -16,7 +16,7 @@ class Controller(orbit.Controller):
     Training logs are averaged over `trainer.summary_interval` steps; pictures are written with each evaluation.
     """
 
-    def __init__(self, *, params, task, model_dir, prefix, progress, interrupt, is_chief, **kwargs):
+    def __init__(self, *, params, task, model_dir, prefix, progress, interrupt, **kwargs):
         """Restores `prefix`, or initialises the model if it is None.
 
         Args:
@@ -26,7 +26,6 @@ class Controller(orbit.Controller):
             prefix: the checkpoint to go on from.
             progress: a `progress.Progress`.
             interrupt: an `interrupts.Interrupts`.
-            is_chief: whether this worker writes `metrics.json` and pictures.
             **kwargs: Orbit's.
         """
         self._params = params
@@ -35,7 +34,6 @@ class Controller(orbit.Controller):
         self._checkpoint = prefix
         self._progress = progress
         self._interrupt = interrupt
-        self._is_chief = is_chief
         self._rate = progress_lines.Rate()
         self._logs = []
         self._evaluation_seconds = 0.0
@@ -51,13 +49,20 @@ class Controller(orbit.Controller):
     # Training.
 
     def train(self, steps: int, checkpoint_at_completion: bool = True) -> None:
-        """Trains up to step `steps`; a signal ends it between two loops, with a checkpoint."""
+        """Trains up to step `steps`; a signal ends it between two loops, with a checkpoint.
+
+        In a cluster without: all workers must take part in saving, and a signal reaches one.
+        """
+        in_cluster = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
         with self._interrupt.deferred():
             while (step := self._step) < steps and not self._interrupt.requested:
                 self._train_n_steps(min(steps - step, self.steps_per_loop))
                 self._maybe_save_checkpoint()
-            if checkpoint_at_completion or self._interrupt.requested:
+            wanted = not in_cluster if self._interrupt.requested else checkpoint_at_completion
+            if wanted:
                 self._maybe_save_checkpoint(check_interval=False)
+            if self._logs:
+                self._write_logs()
         self._interrupt.check()
 
     def train_and_evaluate(self, train_steps: int, eval_steps: int = -1, eval_interval: int | None = None) -> dict:
@@ -85,7 +90,8 @@ class Controller(orbit.Controller):
         self._rate.add(images, seconds)
         self._logs.append((num_steps, {**logs, "images_per_second": images / seconds}))
         step = self._step
-        if step // self.summary_interval > (step - num_steps) // self.summary_interval:
+        interval = self._params.trainer.summary_interval
+        if step // interval > (step - num_steps) // interval:
             self._write_logs()
         self._show(step, float(logs["training_loss"]))
 
@@ -134,14 +140,12 @@ class Controller(orbit.Controller):
     # Evaluation.
 
     def evaluate(self, steps: int = -1) -> dict:
-        """Evaluates `steps` batches (-1: all) and writes `metrics.json` and the summaries.
+        """Evaluates all validation images and writes `metrics.json`, `detections.json` and the summaries.
 
         Returns:
             What `metrics.json` holds.
         """
-        batch_size = self._params.task.validation_data.global_batch_size
-        total = self._task.source.num_images
-        self._eval_total = total if steps < 0 else min(total, steps * batch_size)
+        self._eval_total = self._task.source.num_images
         self._eval_images, self._eval_rate, self._eval_clock = 0, progress_lines.Rate(), time.monotonic()
         start = time.monotonic()
         logs = self.evaluator.evaluate(tf.constant(steps, tf.int32))
@@ -154,10 +158,9 @@ class Controller(orbit.Controller):
 
     def _write_evaluation(self, logs: dict) -> None:
         self.eval_summary_manager.write_summaries(tf.nest.map_structure(orbit.utils.get_value, logs))
-        if self._is_chief:
-            with self.eval_summary_manager.summary_writer().as_default():
-                for name, pictures in self._task.summary_pictures(self.evaluator.model).items():
-                    tf.summary.image(name, pictures, step=self.global_step, max_outputs=len(pictures))
+        with self.eval_summary_manager.summary_writer().as_default():
+            for name, pictures in self._task.summary_pictures(self.evaluator.model).items():
+                tf.summary.image(name, pictures, step=self.global_step, max_outputs=len(pictures))
         self.eval_summary_manager.flush()
 
     def evaluate_continuously(self, steps: int = -1, timeout: float | None = None, timeout_fn=None) -> dict:
@@ -187,6 +190,5 @@ class Controller(orbit.Controller):
         self.metrics = {**results, **facts, "seconds": round(seconds, 1)}
         figures = ", ".join(f"{name} {results[name]:.3f}" for name in ("AP", "AP50") if results.get(name) is not None)
         self._progress.keep(f"step {facts['step']}: {figures or 'no AP'} on {self._eval_total} images")
-        if self._is_chief:
-            run_files.write_json(f"{self._model_dir}/detections.json", self.evaluator.evaluated.detections)
-            run_files.write_json(f"{self._model_dir}/metrics.json", self.metrics)
+        run_files.write_json(f"{self._model_dir}/detections.json", self.evaluator.evaluated.detections)
+        run_files.write_json(f"{self._model_dir}/metrics.json", self.metrics)

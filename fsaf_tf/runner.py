@@ -86,7 +86,6 @@ class Runner(train_lib.OrbitExperimentRunner):
             prefix=prefix,
             progress=progress,
             interrupt=interrupt,
-            is_chief=self._is_chief,
         )
         super().__init__(
             strategy, task, mode, params, model_dir, save_summary=self._is_chief, controller_cls=controller

@@ -10,6 +10,7 @@ from official.core import config_definitions
 
 from fsaf_tf import checkpoints, devices, evaluation, experiment, run_files, runner
 from fsaf_tf import task as tasks
+from fsaf_tf.data import images
 from fsaf_tf.errors import UserError
 from fsaf_tf.interrupts import Interrupted, Interrupts
 from fsaf_tf.progress import Progress
@@ -44,6 +45,7 @@ def run(params: config_definitions.ExperimentConfig, model_dir: str, mode: str, 
     """
     _check(params, mode)
     strategy = devices.build_strategy(params.runtime)
+    _check_xla(params, strategy.num_replicas_in_sync)
     progress = Progress()
     progress.say(devices.describe(strategy, params, mode))
     with Interrupts() as interrupt, _ending(progress, model_dir):
@@ -60,8 +62,19 @@ def _check(params: config_definitions.ExperimentConfig, mode: str) -> None:
             f"trainer.best_checkpoint_eval_metric is {params.trainer.best_checkpoint_eval_metric!r}; it must be one of"
             f" {', '.join(known)}"
         )
-    if params.trainer.validation_steps == 0 or params.trainer.validation_steps < -1:
-        raise UserError("trainer.validation_steps must be above 0, or -1 for all validation images")
+    if params.trainer.validation_steps != -1:
+        raise UserError("trainer.validation_steps must be -1: COCO's figures are of all validation images")
+
+
+def _check_xla(params: config_definitions.ExperimentConfig, replicas: int) -> None:
+    """Statistics that are trained are summed over the replicas within the forward pass, which XLA cannot compile."""
+    backbone = params.task.model.backbone
+    frozen = backbone.type == "resnet" and backbone.resnet.weights
+    if params.runtime.enable_xla and replicas > 1 and not frozen:
+        raise UserError(
+            f"runtime.enable_xla works on {replicas} replicas only with ImageNet weights, whose batch normalisation is"
+            " frozen; leave it off, or take one replica"
+        )
 
 
 def _run(
@@ -75,6 +88,8 @@ def _run(
     if is_training and step >= params.trainer.train_steps and (mode == "train" or done.get("step") == step):
         progress.say(f"The run in {model_dir} is finished: it is at step {step} of {params.trainer.train_steps}.")
         return _report(done, model_dir, progress)
+    if is_training:
+        progress.say("\n".join(experiment.rates_report(params)))
     if prefix and is_training:
         progress.say("\n".join([f"Going on from step {step}, {prefix}.", *(f"  {line}" for line in changed)]))
     if prefix and is_training and is_chief:
@@ -89,8 +104,7 @@ def _run(
         strategy=strategy,
         task=task,
         mode=mode,
-        # XLA belongs to the task: around the whole step, as the Garden's trainer has it, it fails on several replicas.
-        params=params.replace(runtime={"enable_xla": False}, task={"train_data": {"seed": seed}}),
+        params=_for_the_runner(params, seed),
         model_dir=model_dir,
         prefix=prefix,
         progress=progress,
@@ -99,6 +113,19 @@ def _run(
     if is_chief and mode != "continuous_eval":  # there, the run that trains writes them
         _write_records(model_dir, params, is_training, task, step, strategy)
     return _report(loops.run(), model_dir, progress)
+
+
+def _for_the_runner(params, seed: int):
+    """The experiment as the Garden's runner gets it.
+
+    XLA is the task's: around the whole step, where the Garden has it, it fails on several replicas. The Garden's action
+    on preemption restores a checkpoint by itself, and in a cluster only the chief's.
+    """
+    return params.replace(
+        runtime={"enable_xla": False},
+        trainer={"preemption_on_demand_checkpoint": False},
+        task={"train_data": {"seed": seed}},
+    )
 
 
 def _checkpoint(model_dir: str, mode: str, params, progress: Progress, set_aside: bool) -> str | None:
@@ -145,7 +172,7 @@ def _report(metrics: dict, model_dir: str, progress: Progress) -> dict:
 
 @contextlib.contextmanager
 def _ending(progress: Progress, model_dir: str) -> Iterator[None]:
-    """Turns a signal and a loss that blew up into a line that says what to do."""
+    """Turns a signal, a bad image, a loss that blew up and a lost worker into a line that says what to do."""
     try:
         yield
     except Interrupted as stop:
@@ -155,8 +182,10 @@ def _ending(progress: Progress, model_dir: str) -> Iterator[None]:
     except tf.errors.InvalidArgumentError as error:
         found = re.search(f"{tasks.NON_FINITE}.*", str(error))
         if not found:
-            raise
+            raise images.user_error(error) or error from None
         said = " ".join(re.sub(r"[\[\]\"]", " ", found[0]).split())
         raise UserError(f"{said}; nothing was saved after that. Look at these images, or lower the rate.") from error
+    except tf.errors.UnavailableError as error:
+        raise UserError("A worker of the cluster was lost; start all of them again to go on.") from error
     finally:
         progress.close()

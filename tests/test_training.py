@@ -239,6 +239,17 @@ def test_non_finite_loss_stops_the_run_with_term_and_images(params, tmp_path):
     assert all(np.isfinite(value).all() for value in saved.values())
 
 
+def test_an_image_that_turns_out_damaged_is_named(params, data, tmp_path):
+    """Its header is whole, so that only decoding finds out."""
+    shutil.copytree(data, tmp_path / "images")
+    damaged = tmp_path / "images" / "2.png"
+    damaged.write_bytes(damaged.read_bytes()[:-2000])
+    params.task.train_data.image_dir = str(tmp_path / "images")
+    with pytest.raises(UserError, match="^2.png") as caught:
+        training.run(params, str(tmp_path / "run"), "train")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("mode", "change", "message"),
     [
