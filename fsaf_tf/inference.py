@@ -1,7 +1,6 @@
 """A trained detector as a function from a picture to its detections."""
 
 import os
-import re
 
 import numpy as np
 import tensorflow as tf
@@ -11,8 +10,6 @@ from fsaf_tf import checkpoints, configs, experiment, run_files
 from fsaf_tf.data import augment
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector, postprocess
-
-BEST = "best"  # the folder of the best checkpoint in a run's folder
 
 
 class Detector:
@@ -108,8 +105,8 @@ def load_detector(model_dir: str | os.PathLike, checkpoint: str | os.PathLike | 
     if not tf.io.gfile.isdir(model_dir):
         raise UserError(f"{model_dir} is not a folder; give the model_dir of a run")
     params = experiment.read_params(model_dir)
-    best = params.trainer.best_checkpoint_export_subdir or BEST
-    prefix = find_checkpoint(os.fspath(checkpoint or model_dir), best)
+    best = params.trainer.best_checkpoint_export_subdir or checkpoints.BEST
+    prefix = checkpoints.find(os.fspath(checkpoint or model_dir), best)
     return restore_detector(params.task, model_dir, prefix)
 
 
@@ -131,35 +128,6 @@ def restore_detector(config: configs.Task, labels_dir: str, prefix: str) -> Dete
     model = detector.build_detector(config.model, len(names))
     checkpoints.restore(tf.train.Checkpoint(model=model), prefix)
     return Detector(model, config, names, category_ids)
-
-
-def find_checkpoint(path: str, best: str = BEST) -> str:
-    """The file prefix of a checkpoint.
-
-    Args:
-        path: such a prefix (or one of its files), a folder of checkpoints, or the folder of a run: there, the best one
-            (in the folder `best`) comes before the newest.
-        best: name of that folder.
-
-    Raises:
-        UserError: there is none.
-    """
-    if not tf.io.gfile.isdir(path):
-        prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path)
-        if not tf.io.gfile.exists(f"{prefix}.index"):
-            raise UserError(f"{path} is neither a folder nor a checkpoint: there is no {prefix}.index")
-        return prefix
-    prefix = _latest(f"{path}/{best}") or _latest(path) or checkpoints.newest_readable(path, set_aside=False, say=print)
-    if prefix is None:
-        raise UserError(f"{path} holds no checkpoint; train first, or give the folder or file prefix of one")
-    return prefix
-
-
-def _latest(folder: str) -> str | None:
-    try:
-        return tf.train.latest_checkpoint(folder)
-    except ValueError:  # an empty record
-        return None
 
 
 def _read_labels(path: str, num_classes: int) -> tuple[list[str], list[int]]:

@@ -9,7 +9,7 @@ import tf_keras
 from small_run import NAMES, build_model, small_params, write_run
 
 import fsaf_tf
-from fsaf_tf import experiment, inference
+from fsaf_tf import checkpoints, experiment, inference
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import postprocess
 
@@ -146,14 +146,14 @@ def test_loads_every_variable_of_the_best_checkpoint(detect, model):
 
 def test_finds_checkpoints(run, tmp_path):
     newest, best = f"{run}/ckpt-7", f"{run}/best/best_ckpt-3"
-    assert inference.find_checkpoint(str(run)) == inference.find_checkpoint(f"{run}/best") == best
+    assert checkpoints.find(str(run)) == checkpoints.find(f"{run}/best") == best
     for path in (newest, f"{newest}.index", f"{newest}.data-00000-of-00001"):
-        assert inference.find_checkpoint(path) == newest
+        assert checkpoints.find(path) == newest
     shutil.copytree(run, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "best")
-    assert inference.find_checkpoint(str(tmp_path)) == f"{tmp_path}/ckpt-7"
+    assert checkpoints.find(str(tmp_path)) == f"{tmp_path}/ckpt-7"
     (tmp_path / "checkpoint").write_text("")  # a record that is empty
-    assert inference.find_checkpoint(str(tmp_path)) == f"{tmp_path}/ckpt-7"
+    assert checkpoints.find(str(tmp_path)) == f"{tmp_path}/ckpt-7"
 
 
 def test_no_folder_no_run_no_checkpoint(run, tmp_path):

@@ -78,9 +78,9 @@ def _run_folder(name: str | None) -> str:
 
 def _load(name: str | None, checkpoint: str):
     """The detector of a checkpoint: what `params.yaml` beside it, or else the experiment, says was trained."""
-    from fsaf_tf import experiment, inference
+    from fsaf_tf import checkpoints, experiment, inference
 
-    prefix = inference.find_checkpoint(checkpoint)
+    prefix = checkpoints.find(checkpoint)
     folder = os.path.dirname(prefix)
     run = next((path for path in (folder, os.path.dirname(folder)) if os.path.isfile(f"{path}/params.yaml")), None)
     if not (run or name):
