@@ -3,7 +3,7 @@
     python benchmarks/bccd.py --output=runs/bccd
 
 Trains one after another, each in a process of its own, and goes on where it was stopped. Writes `benchmarks/bccd.json`:
-for each run its command, seconds, commit and figures.
+for each run its command, seconds, commit and figures, or the line that it ended with.
 """
 
 import json
@@ -43,6 +43,10 @@ def command(experiment: str, settings: str, seed: int) -> tuple[str, list[str]]:
     return f"{OUTPUT.value}/{name}", words
 
 
+def _metrics(model_dir: str) -> dict:
+    return {"metrics": json.loads((HERE.parent / model_dir / "metrics.json").read_text())}
+
+
 def main():
     """Runs what is not in the file of results yet."""
     results_file = HERE / "bccd.json"
@@ -53,8 +57,8 @@ def main():
             continue
         model_dir, words = command(*run)
         start = time.time()
-        subprocess.run([sys.executable, *words[1:]], cwd=HERE.parent, check=True)
-        metrics = json.loads((HERE.parent / model_dir / "metrics.json").read_text())
+        ended = subprocess.run([sys.executable, *words[1:]], cwd=HERE.parent, stderr=subprocess.PIPE, text=True)
+        outcome = {"error": ended.stderr.strip().splitlines()[-1]} if ended.returncode else _metrics(model_dir)
         commit = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], cwd=HERE.parent, capture_output=True, text=True
         )
@@ -66,7 +70,7 @@ def main():
                 "commit": commit.stdout.strip(),
                 "machine": f"{os.cpu_count()} cores, {platform.machine()}",
                 "date": time.strftime("%Y-%m-%d"),
-                "metrics": metrics,
+                **outcome,
             }
         )
         results_file.write_text(json.dumps(results, indent=1) + "\n")
