@@ -7,11 +7,11 @@ import json
 import statistics
 import time
 
-from absl import app, flags
+from absl import flags
 
-from fsaf_tf.cli import quiet
+from fsaf_tf import cli
 
-quiet()
+cli.quiet()
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
@@ -20,9 +20,12 @@ from fsaf_tf import boxes as box_ops  # noqa: E402
 from fsaf_tf import criterion, losses, pyramid, regions  # noqa: E402
 from fsaf_tf import selection as level_selection  # noqa: E402
 
-WHAT = flags.DEFINE_enum("what", "criterion", ["criterion"], "What to time.")
-REPEATS = flags.DEFINE_integer("repeats", 7, "Timed runs of each; the median counts.", lower_bound=1)
-OUTPUT = flags.DEFINE_string("output", "", "A JSON file for the figures.")
+_FLAGS = flags.FlagValues()
+_WHAT = flags.DEFINE_enum("what", "criterion", ["criterion"], "What to time.", flag_values=_FLAGS)
+_REPEATS = flags.DEFINE_integer(
+    "repeats", 7, "Timed runs of each; the median counts.", lower_bound=1, flag_values=_FLAGS
+)
+_OUTPUT = flags.DEFINE_string("output", "", "A JSON file for the figures.", flag_values=_FLAGS)
 
 BATCH, CLASSES, HEIGHT, WIDTH = 2, 80, 800, 1344
 LEVELS = pyramid.levels(3, 7)
@@ -126,7 +129,7 @@ def benchmark_criterion() -> dict[str, float]:
                 run = forward_and_backward(function, jit_compile)
                 calls[f"{kind}, {way}, N {instances}"] = lambda run=run, inputs=inputs: run(*inputs)
         _assert_same([calls[f"{kind}, graph, N {instances}"]()[:2] for kind in kinds])
-    return time_in_turn(calls, REPEATS.value)
+    return time_in_turn(calls, _REPEATS.value)
 
 
 def _assert_same(results) -> None:
@@ -134,16 +137,17 @@ def _assert_same(results) -> None:
         np.testing.assert_allclose(first, second, rtol=1e-3)
 
 
-def main(_):
-    seconds = benchmark_criterion()
+def main():
+    """Times what is asked for, prints a table and writes the figures."""
+    seconds = {"criterion": benchmark_criterion}[_WHAT.value]()
     base = seconds["ours, graph, N 100"]
-    print(f"B {BATCH}, K {CLASSES}, {HEIGHT} x {WIDTH}, forward and backward, median of {REPEATS.value}")
+    print(f"B {BATCH}, K {CLASSES}, {HEIGHT} x {WIDTH}, forward and backward, median of {_REPEATS.value}")
     for name, value in seconds.items():
         print(f"{name:28} {1000 * value:9.1f} ms   {value / base:6.2f}")
-    if OUTPUT.value:
-        with open(OUTPUT.value, "w") as file:
+    if _OUTPUT.value:
+        with open(_OUTPUT.value, "w") as file:
             json.dump(seconds, file, indent=1)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    cli.run(main, _FLAGS, __doc__)
