@@ -56,8 +56,8 @@ def main():
     overrides = {
         "task": {
             "model": {"backbone": {"resnet": {"weights": str(weights), "train_bn_affine": True}}},
-            "input_size": {"shorter_side": 224, "longer_side": 320},
-            "train_data": {**images, "global_batch_size": 4, "random_flip": False},
+            "input_size": {"shorter_side": 320, "longer_side": 448},
+            "train_data": {**images, "global_batch_size": 2, "random_flip": False},
             "validation_data": images,
         },
         "trainer": {
