@@ -58,8 +58,9 @@ def check(params: config_definitions.ExperimentConfig, mode: str | None = None) 
     Raises:
         UserError: the first that does not; the message names the key.
     """
+    values = catalog.flatten(params.as_dict())
     for key, (least, greatest) in _LIMITS.items():
-        value = _value(params, key)
+        value = values[key]
         if not least <= value <= greatest:
             limits = f"at least {least}" if greatest == math.inf else f"from {least} to {greatest}"
             raise UserError(f"{key} must be {limits}, not {value}")
@@ -69,12 +70,6 @@ def check(params: config_definitions.ExperimentConfig, mode: str | None = None) 
         raise UserError("task.input_size.shorter_side must not be above task.input_size.longer_side")
     _check_data(params.task.train_data, "task.train_data", wanted=mode is not None and "train" in mode)
     _check_data(params.task.validation_data, "task.validation_data", wanted=mode is not None and "eval" in mode)
-
-
-def _value(params, key: str):
-    for name in key.split("."):
-        params = getattr(params, name)
-    return params
 
 
 def _check_model(model: configs.Model) -> None:

@@ -1,7 +1,7 @@
 """An import: published weights into a folder that a run can start from."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -49,25 +49,12 @@ def _resolve(name: str, source: str) -> tuple[config_definitions.ExperimentConfi
     kind = params.task.model.backbone.type
     if kind != "resnet":
         raise UserError(f"{name}: task.model.backbone.type is {kind}, but these weights are a ResNet's")
-    settings = {"task": SOURCES[source].settings}
-    keys = [*_keys(settings), "task.model.backbone.resnet.weights"]
-    before = [_value(params, key) for key in keys]
-    strict.merge(params, settings, f"--source={source}")
+    before = catalog.flatten(params.as_dict())
+    strict.merge(params, {"task": SOURCES[source].settings}, f"--source={source}")
     params.task.model.backbone.resnet.weights = "checkpoint"
-    values = zip(keys, before, [_value(params, key) for key in keys])
-    shown = catalog.shown
-    return params, [f"{key}: {shown(old)} -> {shown(new)}" for key, old, new in sorted(values) if old != new]
-
-
-def _keys(nested: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in nested.items():
-        yield from _keys(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
-
-
-def _value(params, key: str):
-    for name in key.split("."):
-        params = getattr(params, name)
-    return params
+    after, shown = catalog.flatten(params.as_dict()), catalog.shown
+    changed = sorted(key for key in after if after[key] != before[key])
+    return params, [f"{key}: {shown(before[key])} -> {shown(after[key])}" for key in changed]
 
 
 # The sources.

@@ -105,6 +105,7 @@ def write(
     counts = collections.Counter()
 
     def results():
+        """COCO's results of all files; writes each file's picture on the way."""
         clock = time.monotonic()
         for number, (file, each) in enumerate(zip(files, found), start=1):
             if isinstance(each, UserError):

@@ -171,7 +171,7 @@ def _checkpoint(model_dir: str, mode: str, params, progress: Progress, set_aside
     elif backbone.type == "resnet" and backbone.resnet.weights == "checkpoint":
         raise UserError(
             "task.model.backbone.resnet.weights is checkpoint, but there is none: import published weights by"
-            " tools/import_weights.py and give the folder as task.init_checkpoint=DIR, or set weights to imagenet"
+            " tools/import_weights.py and give the folder as task.init_checkpoint=DIR"
         )
     return None
 

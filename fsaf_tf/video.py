@@ -63,6 +63,7 @@ def run(
         total = min(frames.total, max_frames) if frames.total and max_frames else frames.total or max_frames
 
         def results():
+            """COCO's results of all frames; writes each frame on the way."""
             nonlocal found, seen
             clock = time.monotonic()
             for number, seconds, image in frames:

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from encoded import encode, turned
 from PIL import Image
 
 from fsaf_tf.data import images
@@ -24,12 +25,6 @@ def transparent() -> Image.Image:
     image = picture("RGBA")
     image.putalpha(picture("L"))
     return image
-
-
-def encode(image: Image.Image, kind: str, **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def outcomes(files: dict[str, bytes]) -> dict:
@@ -71,9 +66,6 @@ FORMATS = {
 }
 
 
-TURNED = Image.Exif()
-TURNED[0x0112] = 6  # to be turned by 90 degrees for display
-
 NO_IMAGES = {
     "empty": b"",
     "short": b"\x89PNG",
@@ -90,9 +82,7 @@ DAMAGED = {
 
 @pytest.fixture(scope="module")
 def results():
-    return outcomes(
-        {**FORMATS, **NO_IMAGES, **DAMAGED, "bomb": bomb(), "turned": encode(picture(), "JPEG", exif=TURNED)}
-    )
+    return outcomes({**FORMATS, **NO_IMAGES, **DAMAGED, "bomb": bomb(), "turned": turned(picture(), 6, "JPEG")})
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -1,12 +1,12 @@
 """Pictures of strangers inside a graph: the pixels of `prediction.read_image`, or an error that names the place."""
 
-import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from encoded import ORIENTATION, encode, turned
 from PIL import Image
 
 from fsaf_tf import prediction
@@ -14,7 +14,6 @@ from fsaf_tf.data import images
 from fsaf_tf.serving import decode
 
 HEIGHT, WIDTH = 21, 34
-ORIENTATION = 0x112
 
 
 def picture(mode: str = "RGB") -> Image.Image:
@@ -26,18 +25,6 @@ def with_alpha(mode: str = "RGBA") -> Image.Image:
     image = picture(mode)
     image.putalpha(picture("L"))
     return image
-
-
-def encode(image: Image.Image, kind: str, **options) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def turned(orientation: int, kind: str, **options) -> bytes:
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    return encode(picture(), kind, exif=exif.tobytes(), **options)
 
 
 def big_endian(data: bytes) -> bytes:
@@ -107,7 +94,7 @@ GOOD = {
 }
 for number in range(1, 9):
     for format_name, options in (("JPEG", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("WEBP", {})):
-        GOOD[f"{format_name} {options} {number}"] = turned(number, format_name, **options)
+        GOOD[f"{format_name} {options} {number}"] = turned(picture(), number, format_name, **options)
 
 BAD = {
     "empty": (b"", "is empty"),

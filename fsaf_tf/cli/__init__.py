@@ -34,6 +34,16 @@ def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str)
     sys.exit(0)
 
 
+def define_pictures(own_flags: flags.FlagValues) -> tuple[flags.FlagHolder, flags.FlagHolder, flags.FlagHolder]:
+    """Defines --images, --output and --score_threshold, of the tools that write what `prediction.write` does."""
+    own = {"flag_values": own_flags}
+    images = flags.DEFINE_string("images", None, "A file, a folder or a glob in quotes.", allow_overwrite=False, **own)
+    output = flags.DEFINE_string("output", None, "Folder to write to.", allow_overwrite=False, **own)
+    help_of_threshold = "Draw detections of at least this score. All of them are in detections.json."
+    threshold = flags.DEFINE_float("score_threshold", 0.3, help_of_threshold, lower_bound=0.0, upper_bound=1.0, **own)
+    return images, output, threshold
+
+
 def _read(own_flags: flags.FlagValues) -> None:
     try:
         _, *rest = own_flags(sys.argv)

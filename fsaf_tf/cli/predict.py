@@ -44,9 +44,7 @@ _CHECKPOINT = flags.DEFINE_string(
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
-_IMAGES = flags.DEFINE_string(
-    "images", None, "A file, a folder or a glob in quotes.", flag_values=_FLAGS, allow_overwrite=False
-)
+_IMAGES, _OUTPUT, _SCORE_THRESHOLD = cli.define_pictures(_FLAGS)
 _VIDEO = flags.DEFINE_string("video", None, "A video file.", flag_values=_FLAGS, allow_overwrite=False)
 _CAMERA = flags.DEFINE_string(
     "camera",
@@ -57,15 +55,6 @@ _CAMERA = flags.DEFINE_string(
 )
 _MAX_FRAMES = flags.DEFINE_integer(
     "max_frames", 0, "Of a video or a camera at most so many; 0 for all.", lower_bound=0, flag_values=_FLAGS
-)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", flag_values=_FLAGS, allow_overwrite=False)
-_SCORE_THRESHOLD = flags.DEFINE_float(
-    "score_threshold",
-    0.3,
-    "Draw detections of at least this score. All of them are in detections.json.",
-    lower_bound=0.0,
-    upper_bound=1.0,
-    flag_values=_FLAGS,
 )
 
 
@@ -120,19 +109,18 @@ def _run_folder(name: str | None) -> str:
 
 def _load(name: str | None, model: str):
     """The detector: an exported one, or a checkpoint of what `params.yaml` beside it, or else the experiment, says."""
-    from fsaf_tf import checkpoints, experiment, inference
+    from fsaf_tf import adoption, checkpoints, experiment, inference
     from fsaf_tf.serving import exported
 
     found = exported.find(model)
     if found:
         return exported.load(found)
     prefix = checkpoints.find(model)
-    folder = os.path.dirname(prefix)
-    run = next((path for path in (folder, os.path.dirname(folder)) if os.path.isfile(f"{path}/params.yaml")), None)
+    run = adoption.folder(prefix)
     if not (run or name):
         raise UserError(f"there is no params.yaml beside {prefix}; say by --experiment what it is a checkpoint of")
     params = experiment.read_params(run) if run else experiment.load(name)
-    return inference.restore_detector(params.task, run or folder, prefix)
+    return inference.restore_detector(params.task, run or os.path.dirname(prefix), prefix)
 
 
 if __name__ == "__main__":

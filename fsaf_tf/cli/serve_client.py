@@ -21,22 +21,11 @@ _MODEL = flags.DEFINE_string("model", None, "The model's name on the server.", f
 _VERSION = flags.DEFINE_integer(
     "version", None, "Of the model; the server's choice if not given.", lower_bound=0, flag_values=_FLAGS
 )
-_IMAGES = flags.DEFINE_string(
-    "images", None, "A file, a folder or a glob in quotes.", flag_values=_FLAGS, allow_overwrite=False
-)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", flag_values=_FLAGS, allow_overwrite=False)
+_IMAGES, _OUTPUT, _SCORE_THRESHOLD = cli.define_pictures(_FLAGS)
 _LABELS = flags.DEFINE_string(
     "labels",
     None,
     "The model's assets/labels.json, for the names in the pictures; without it they show category ids.",
-    flag_values=_FLAGS,
-)
-_SCORE_THRESHOLD = flags.DEFINE_float(
-    "score_threshold",
-    0.3,
-    "Draw detections of at least this score. All of them are in detections.json.",
-    lower_bound=0.0,
-    upper_bound=1.0,
     flag_values=_FLAGS,
 )
 _CONCURRENCY = flags.DEFINE_integer("concurrency", 4, "Requests at a time.", lower_bound=1, flag_values=_FLAGS)

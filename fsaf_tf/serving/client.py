@@ -186,6 +186,7 @@ def run(
     has_answered, is_lost = threading.Event(), threading.Event()
 
     def detect(file: str) -> tuple[np.ndarray, dict] | UserError:
+        """The picture of a file and the server's answer, or why there is none; runs in several threads."""
         try:
             image = prediction.read_image(file)
             data = encoded(file, image)

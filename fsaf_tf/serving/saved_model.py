@@ -106,6 +106,7 @@ def _detect(detector: inference.Detector) -> Callable:
     canvas, pair = tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)
 
     def of_group(load, places):
+        """The outputs for the pictures at some places, all of one canvas."""
         with tf.device("CPU:0"):
             canvases, image_size, original_size = tf.map_fn(
                 load, places, fn_output_signature=(canvas, pair, pair), parallel_iterations=DECODED
