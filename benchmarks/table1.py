@@ -1,0 +1,104 @@
+"""The ablation of Table 1 at a size that a CPU can train: five rows under one budget.
+
+    python benchmarks/table1.py --output=runs/table1
+
+trains what is not in `benchmarks/table1/` yet, one run after another, each in a process of its own, and goes on where
+it was stopped. A run that ends is written to `benchmarks/table1/<data>_<experiment>_<seed>.json` at once: command,
+seconds, commit and figures, or the line that it ended with. Then, and with --table alone at once, it prints the tables
+of docs/results.md: the mean of the seeds and their standard deviation.
+"""
+
+import json
+import statistics
+import time
+
+import cells
+from absl import flags
+
+from fsaf_tf import cli
+from fsaf_tf.errors import UserError
+
+FLAGS = flags.FlagValues()
+OUTPUT = flags.DEFINE_string("output", "runs/table1", "The folder of the runs.", FLAGS)
+TABLE = flags.DEFINE_bool("table", False, "Train nothing; print the tables of what is there.", FLAGS)
+
+RESULTS = cells.ROOT / "benchmarks/table1"
+# Table 1 from above, and the paper's AP on COCO minival.
+ROWS = {
+    "retinanet_r50": ("RetinaNet", 35.7),
+    "fsaf_r50_heuristic": ("FSAF, heuristic", 34.7),
+    "fsaf_r50": ("FSAF, online", 35.9),
+    "ab_fsaf_r50_heuristic": ("AB+FSAF, heuristic", 36.1),
+    "ab_fsaf_r50": ("AB+FSAF, online", 37.2),
+}
+SETTINGS = {
+    "shapes": ["benchmarks/table1_shapes.yaml"],
+    "bccd": ["benchmarks/bccd.yaml", "benchmarks/table1_bccd.yaml"],
+}
+CELLS = [(data, row, seed) for data, seed in (("shapes", 0), ("bccd", 0), ("shapes", 1), ("shapes", 2)) for row in ROWS]
+COLUMNS = {
+    "AP": "AP",
+    "AP50": "AP50",
+    "AP75": "AP75",
+    "AP_S": "APs",
+    "AP_M": "APm",
+    "AP_L": "APl",
+    "AR100": "AR100",
+    "AP thin": "AP_thin",
+}
+
+
+def result_file(data: str, row: str, seed: int):
+    """Where a cell is kept."""
+    return RESULTS / f"{data}_{row}_{seed}.json"
+
+
+def read(data: str, row: str) -> list[dict]:
+    """The finished cells of a row, all seeds."""
+    return [json.loads(file.read_text()) for file in sorted(RESULTS.glob(f"{data}_{row}_[0-9]*.json"))]
+
+
+def table(data: str) -> str:
+    """The rows on one data set in Markdown."""
+    lines = [f"| `{data}` | paper | seeds | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 3) + "|"]
+    for row, (name, paper) in ROWS.items():
+        ended = read(data, row)
+        metrics = [cell["metrics"] for cell in ended if "metrics" in cell]
+        figures = [_mean_and_spread([each[key] for each in metrics]) for key in COLUMNS.values()]
+        failed = f", {len(ended) - len(metrics)} failed" if len(metrics) < len(ended) else ""
+        lines.append(f"| {name} | {paper} | {len(metrics)}{failed} | " + " | ".join(figures) + " |")
+    return "\n".join(lines)
+
+
+def _mean_and_spread(values: list[float]) -> str:
+    values = [value for value in values if value is not None]  # no object of that kind
+    if not values:
+        return ""
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3f}{spread}"
+
+
+def train():
+    """Runs the cells that are not there, with an ETA by the mean of those before."""
+    RESULTS.mkdir(exist_ok=True)
+    left = [cell for cell in CELLS if not result_file(*cell).exists()]
+    start = time.time()
+    for number, (data, row, seed) in enumerate(left):
+        eta = f", ETA {(time.time() - start) / number * (len(left) - number) / 60:.0f} min" if number else ""
+        print(f"--- {number + 1} of {len(left)}: {row} on {data}, seed {seed}{eta}", flush=True)
+        outcome = cells.train(row, SETTINGS[data], seed, f"{OUTPUT.value}/{data}_{row}_{seed}")
+        text = json.dumps({"data": data, "experiment": row, "seed": seed, **outcome}, indent=1)
+        result_file(data, row, seed).write_text(text + "\n")
+
+
+def main():
+    """Trains and prints."""
+    if not TABLE.value:
+        train()
+    elif not RESULTS.exists():
+        raise UserError(f"{RESULTS} is not there; run without --table first")
+    print(*(table(data) for data in SETTINGS), sep="\n\n")
+
+
+if __name__ == "__main__":
+    cli.run(main, FLAGS, __doc__)
