@@ -66,8 +66,7 @@ def check(params: config_definitions.ExperimentConfig, mode: str | None = None) 
             raise UserError(f"{key} must be {limits}, not {value}")
     _check_model(params.task.model)
     _check_trainer(params.trainer)
-    if params.task.input_size.shorter_side > params.task.input_size.longer_side:
-        raise UserError("task.input_size.shorter_side must not be above task.input_size.longer_side")
+    _check_sizes(params.task)
     _check_data(params.task.train_data, "task.train_data", wanted=mode is not None and "train" in mode)
     _check_data(params.task.validation_data, "task.validation_data", wanted=mode is not None and "eval" in mode)
 
@@ -84,6 +83,19 @@ def _check_model(model: configs.Model) -> None:
         values = getattr(model.anchor_based, name)
         if not values or min(values) <= 0:
             raise UserError(f"task.model.anchor_based.{name} must be numbers above 0, at least one, not {values}")
+
+
+def _check_sizes(task: configs.Task) -> None:
+    size, drawn = task.input_size, task.train_data.shorter_sides
+    if size.shorter_side > size.longer_side:
+        raise UserError("task.input_size.shorter_side must not be above task.input_size.longer_side")
+    if drawn and not (1 <= min(drawn) and max(drawn) <= size.shorter_side):
+        raise UserError(
+            f"task.train_data.shorter_sides must be from 1 to task.input_size.shorter_side ({size.shorter_side}),"
+            f" which the canvas is made for, not {drawn}"
+        )
+    if drawn and not size.keep_aspect:
+        raise UserError("task.train_data.shorter_sides needs task.input_size.keep_aspect; empty one or set the other")
 
 
 def _check_trainer(trainer: config_definitions.TrainerConfig) -> None:

@@ -207,12 +207,15 @@ class TrainData(Data):
 
     Attributes:
         random_flip: mirror an image left to right with probability 1/2.
+        shorter_sides: scale jitter (Table 3): an image's shorter side becomes one of these, each as often, in the place
+            of `input_size.shorter_side`, which none may exceed. Empty: no jitter.
         shuffle_buffer_size: encoded images held for shuffling.
         seed: of order and flips.
     """
 
     global_batch_size: int = 16
     random_flip: bool = True
+    shorter_sides: list[int] = dataclasses.field(default_factory=list)
     shuffle_buffer_size: int = 1000
     seed: int = 0
 

@@ -47,6 +47,16 @@ def test_stretched_image_fills_its_canvas(size):
     assert (canvas == 200).numpy().all()
 
 
+@pytest.mark.parametrize(("size", "expected"), [((60, 80), (48, 64)), ((80, 60), (64, 48)), ((10, 300), (3, 90))])
+def test_drawn_side_on_the_same_canvas(size, expected):
+    """Scale jitter; the limit of the longer side holds as before."""
+    image = np.full((*size, 3), 200, np.uint8)
+    canvas, image_size = augment.resize_and_pad(tf.constant(image), 64, 90, drawn_side=tf.constant(48))
+    assert canvas.shape == ((96, 64, 3) if size[0] > size[1] else (64, 96, 3))
+    assert tuple(image_size.numpy()) == expected
+    assert (canvas[: expected[0], : expected[1]] == 200).numpy().all()
+
+
 def test_same_size_changes_no_pixel():
     image = np.random.RandomState(0).randint(0, 256, (64, 96, 3)).astype(np.uint8)
     canvas, _ = augment.resize_and_pad(tf.constant(image), 64, 96)

@@ -154,6 +154,8 @@ def test_wrong_key_or_type(read, tmp_path, key, value, message):
         ("task.model.num_classes", "-1", "task.model.num_classes must be at least 0, not -1"),
         ("task.model.location_offset", "2", "task.model.location_offset must be from 0 to 1, not 2.0"),
         ("task.input_size.shorter_side", "2000", "shorter_side must not be above task.input_size.longer_side"),
+        ("task.train_data.shorter_sides", "[640,801]", "from 1 to task.input_size.shorter_side (800)"),
+        ("task.train_data.shorter_sides", "[0]", "from 1 to task.input_size.shorter_side (800)"),
         (
             "task.train_data",
             "{tfds_name: shapes, tfds_split: a, input_path: b}",

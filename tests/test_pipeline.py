@@ -169,6 +169,31 @@ def test_seed_gives_order_and_flips_and_epochs_differ(folder):
     assert 0.3 < np.mean(sum((flips[image_id] for image_id in (1, 2, 5, 6, 9, 10)), [])) < 0.7
 
 
+def test_scale_jitter_draws_each_side_and_keeps_the_canvas(folder):
+    """Table 3. Boxes go with the pixels; every image meets every side; the flips are those without jitter."""
+    config = data(folder, configs.TrainData, seed=1, shorter_sides=[32, 48, 64])
+    plain = batches(build(folder, data(folder, configs.TrainData, seed=1)), 30)
+    met = {image_id: set() for image_id in SIZES}
+    sides = []
+    for batch, other in zip(batches(build(folder, config), 30), plain):
+        assert batch["image"].shape == other["image"].shape
+        for place, image_id in enumerate(batch["image_id"]):
+            height, width = batch["image_size"][place]
+            met[image_id].add(min(height, width))
+            sides.append(min(height, width))
+            scale = np.array([height, width]) / SIZES[image_id]
+            np.testing.assert_allclose(batch["scale"][place], scale, rtol=1e-6)
+            ratio = np.tile(scale / other["scale"][place], 2)
+            np.testing.assert_allclose(batch["boxes"][place], other["boxes"][place] * ratio, rtol=1e-5)
+            assert not batch["image"][place, height:].any() and not batch["image"][place, :, width:].any()
+    assert all(sizes == {32, 48, 64} for sizes in met.values())
+    assert all(0.2 < np.mean(np.array(sides) == side) < 0.5 for side in (32, 48, 64))
+
+
+def test_evaluation_has_no_scale_jitter(validation):
+    assert all((batch["image_size"].min(axis=1) == 64).all() for batch in validation)
+
+
 def test_flips_can_be_switched_off(folder):
     config = data(folder, configs.TrainData, random_flip=False)
     assert not any(_flipped(batch)[batch["image_id"] != 3].any() for batch in batches(build(folder, config), 10))

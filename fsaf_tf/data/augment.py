@@ -31,7 +31,11 @@ def resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def resize_and_pad(
-    image: tf.Tensor, shorter_side: int, longer_side: int, keep_aspect: bool = True
+    image: tf.Tensor,
+    shorter_side: int,
+    longer_side: int,
+    keep_aspect: bool = True,
+    drawn_side: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Resizes an image into the upper left corner of the canvas of its orientation.
 
@@ -40,6 +44,7 @@ def resize_and_pad(
         shorter_side: what the shorter side becomes, in pixels, unless
         longer_side: the longer one would exceed this.
         keep_aspect: if not, the image is stretched to the whole canvas, as the libraries of phones do.
+        drawn_side: `[]` int32, not above `shorter_side`: what the shorter side becomes instead, on the same canvas.
 
     Returns:
         The canvas `[H, W, 3]` uint8, zero outside of the image, and the image's height and width on it, `[2]` int32.
@@ -47,7 +52,8 @@ def resize_and_pad(
     size = tf.shape(image)[:2]
     landscape, portrait = canvas_sizes(shorter_side, longer_side)
     canvas = tf.where(size[0] > size[1], portrait, landscape)
-    new_size = resized_size(size, shorter_side, longer_side) if keep_aspect else canvas
+    wanted_side = shorter_side if drawn_side is None else tf.cast(drawn_side, tf.float32)
+    new_size = resized_size(size, wanted_side, longer_side) if keep_aspect else canvas
     rest = canvas - new_size
     padded = tf.pad(resize(image, new_size), [[0, rest[0]], [0, rest[1]], [0, 0]])
     return tf.ensure_shape(padded, [None, None, 3]), new_size

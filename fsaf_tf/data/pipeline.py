@@ -22,7 +22,7 @@ def build_dataset(
 ) -> tf.data.Dataset:
     """Host batches: endless, shuffled and flipped for `TrainData`, else every image once.
 
-    The order of `TrainData` and its flips follow from its `seed`; both are new in every epoch.
+    The order of `TrainData`, its flips and its sizes follow from its `seed`; all are new in every epoch.
 
     Args:
         source: the opened data.
@@ -54,9 +54,9 @@ def build_dataset(
             config.shuffle_buffer_size, seed=config.seed, reshuffle_each_iteration=True
         ).repeat()
     decoded = images.decode_examples(examples)
-    if training and config.random_flip:
+    if training:
         decoded = decoded.enumerate().map(
-            lambda number, example: _flip_half(example, config.seed, number * shards + shard)
+            lambda number, example: _draw(example, config, tf.stack([config.seed, number * shards + shard]))
         )
     canvases = decoded.map(
         lambda example: _to_canvas(example, input_size, config.max_instances),
@@ -79,18 +79,25 @@ def _is_portrait(example: dict) -> tf.Tensor:
     return tf.cast(shape[0] > shape[1], tf.int64)
 
 
-def _flip_half(example: dict, seed: int, number: tf.Tensor) -> dict:
-    """Mirrors the `number`-th image with probability 1/2."""
-    wanted = tf.random.stateless_uniform([], tf.stack([tf.constant(seed, tf.int64), number])) < 0.5
-    image, boxes = example["image"], example["boxes"]
-    image, boxes = tf.cond(wanted, lambda: augment.flip(image, boxes), lambda: (image, boxes))
-    return {**example, "image": image, "boxes": boxes}
+def _draw(example: dict, config: configs.TrainData, seed: tf.Tensor) -> dict:
+    """What is random of one image, by its own `seed` `[2]`: mirrored with probability 1/2, and the side it gets."""
+    image, boxes, drawn = example["image"], example["boxes"], {}
+    if config.random_flip:
+        wanted = tf.random.stateless_uniform([], seed) < 0.5
+        image, boxes = tf.cond(wanted, lambda: augment.flip(image, boxes), lambda: (image, boxes))
+    if config.shorter_sides:
+        of_size = tf.random.experimental.stateless_fold_in(seed, 1)
+        place = tf.random.stateless_uniform([], of_size, 0, len(config.shorter_sides), tf.int32)
+        drawn["drawn_side"] = tf.constant(config.shorter_sides)[place]
+    return {**example, **drawn, "image": image, "boxes": boxes}
 
 
 def _to_canvas(example: dict, input_size: configs.InputSize, max_instances: int) -> dict:
     """One image of a host batch."""
     original_size = tf.shape(example["image"])[:2]
-    image, image_size = augment.resize_and_pad(example["image"], **input_size.as_dict())
+    image, image_size = augment.resize_and_pad(
+        example["image"], **input_size.as_dict(), drawn_side=example.get("drawn_side")
+    )
     scale = tf.cast(image_size, tf.float32) / tf.cast(original_size, tf.float32)
     boxes = example["boxes"] * tf.tile(scale, [2])
     valid = ~example["crowd"] & tf.reduce_all(boxes[:, 2:] - boxes[:, :2] >= 1, axis=1)
