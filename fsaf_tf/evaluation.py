@@ -3,7 +3,7 @@
 import contextlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from pycocotools import coco, cocoeval
@@ -62,6 +62,16 @@ def coco_metrics(ground_truth: dict, results: Sequence[dict]) -> dict:
     Raises:
         ValueError: a result of an unknown image or category.
     """
+    return coco_curves(ground_truth, results)[0]
+
+
+def coco_curves(ground_truth: dict, results: Sequence[dict]) -> tuple[dict, np.ndarray]:
+    """`coco_metrics`, and the precision that its AP is the mean of.
+
+    Returns:
+        The metrics, and `[10, 101, K]`: the precision at COCO's 10 IoU thresholds, at recall 0 to 1 in steps of 0.01, of
+        each class in the order of the category ids; -1 for a class without ground truth.
+    """
     _check(ground_truth, results)
     evaluation = _evaluate(ground_truth, results)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -73,7 +83,23 @@ def coco_metrics(ground_truth: dict, results: Sequence[dict]) -> dict:
     metrics["AP_by_class"] = {
         names[category_id]: _mean(precision[..., index]) for index, category_id in enumerate(evaluation.params.catIds)
     }
-    return metrics
+    return metrics, precision
+
+
+def binned_ap(ground_truth: dict, results: Sequence[dict], bin_of: Callable[[list], int], bins: Sequence[int]) -> list:
+    """AP of boxes of one kind at a time, by COCO's own rule for areas out of range, as `AP_thin` of `coco_metrics`.
+
+    Args:
+        ground_truth: see `coco_metrics`.
+        results: see `coco_metrics`.
+        bin_of: the bin of a box `[x, y, width, height]`.
+        bins: those wanted.
+
+    Returns:
+        The AP of each; NaN for one without ground truth.
+    """
+    evaluation = _evaluate(ground_truth, results, bin_of, bins)
+    return [_mean(evaluation.eval["precision"][:, :, :, index, -1]) for index in range(len(bins))]
 
 
 def _check(ground_truth: dict, results: Sequence[dict]) -> None:
@@ -84,8 +110,8 @@ def _check(ground_truth: dict, results: Sequence[dict]) -> None:
             raise ValueError(f"The results have {key} {min(unknown)}, which is not in the {table} of the ground truth.")
 
 
-def _evaluate(ground_truth: dict, results: Sequence[dict], area=None, area_range=None) -> cocoeval.COCOeval:
-    """Runs pycocotools silently. `area` gives a box `[x, y, w, h]` another area, of which those in `area_range` count.
+def _evaluate(ground_truth: dict, results: Sequence[dict], bin_of=None, bins=()) -> cocoeval.COCOeval:
+    """Runs pycocotools silently. `bin_of` a box `[x, y, w, h]` takes the place of its area, `bins` that of the ranges.
 
     Annotations are numbered anew: pycocotools takes one of id 0 for "no match".
     """
@@ -97,12 +123,12 @@ def _evaluate(ground_truth: dict, results: Sequence[dict], area=None, area_range
         {**row, "area": row["bbox"][2] * row["bbox"][3], "iscrowd": 0, "id": number}
         for number, row in enumerate(results, start=1)
     ]
-    if area:
-        truth, found = ([{**row, "area": area(row["bbox"])} for row in rows] for rows in (truth, found))
+    if bin_of:
+        truth, found = ([{**row, "area": bin_of(row["bbox"])} for row in rows] for rows in (truth, found))
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = cocoeval.COCOeval(_index(ground_truth, truth), _index(ground_truth, found), "bbox")
-        if area:
-            evaluation.params.areaRng, evaluation.params.areaRngLbl = [area_range], ["all"]
+        if bin_of:
+            evaluation.params.areaRng, evaluation.params.areaRngLbl = [[each, each] for each in bins], list(bins)
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation
@@ -120,8 +146,7 @@ def _ap_thin(ground_truth: dict, results: Sequence[dict]) -> float:
     def is_thin(box):
         return float(max(box[2:]) > THIN * min(box[2:]))
 
-    evaluation = _evaluate(ground_truth, results, area=is_thin, area_range=[1, 1])
-    return _mean(evaluation.eval["precision"][:, :, :, 0, -1])
+    return binned_ap(ground_truth, results, is_thin, [True])[0]
 
 
 def _mean(precision: np.ndarray) -> float:
