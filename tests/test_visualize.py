@@ -7,6 +7,7 @@ import pytest
 from PIL import ImageFont
 
 from fsaf_tf import visualize
+from fsaf_tf.visualize import canvas
 
 RED, BLUE = (tuple(visualize.PALETTE[index]) for index in (0, 1))
 
@@ -63,7 +64,7 @@ def test_threshold_and_no_detection():
 @pytest.mark.parametrize("box", [[0, 0, 5, 5], [0, 1190, 30, 1200], [995, 0, 1000, 9], [990, 1190, 1000, 1200]])
 def test_a_caption_at_the_border_is_inside_the_picture(box):
     picture = visualize.draw_detections(grey(1000, 1200), detections([box]))
-    width, height = visualize._text_size(ImageFont.load_default(16), "P4 class 0 0.90")
+    width, height = canvas._text_size(ImageFont.load_default(16), "P4 class 0 0.90")
     changed = np.any(picture != 100, axis=-1)
     assert changed.sum() >= width * height * 0.95  # the whole tag is there
 
@@ -71,13 +72,13 @@ def test_a_caption_at_the_border_is_inside_the_picture(box):
 def test_captions_avoid_each_other():
     placed = []
     for _ in range(4):  # of the same box
-        placed.append(visualize._place((200, 200, 500, 400), (100, 20), placed, (1000, 1000)))
-    assert all(visualize._overlap(a, b) == 0 for a, b in itertools.combinations(placed, 2))
+        placed.append(canvas._place((200, 200, 500, 400), (100, 20), placed, (1000, 1000)))
+    assert all(canvas._overlap(a, b) == 0 for a, b in itertools.combinations(placed, 2))
     assert placed[0] == (200, 180, 300, 200)  # above its box
 
 
 def test_any_class_index_has_a_colour_that_black_text_is_read_on():
-    colours = np.array([visualize._colour(index) for index in range(200)])
+    colours = np.array([canvas.colour(index) for index in range(200)])
     assert np.all(colours @ [0.299, 0.587, 0.114] > 90)
     assert len({tuple(colour) for colour in colours[:36]}) == 36
 

@@ -1,0 +1,24 @@
+"""The only folder that draws; here is what the library draws with by itself. `figures` has what is asked for."""
+
+from fsaf_tf.visualize.canvas import PALETTE
+from fsaf_tf.visualize.detections import (
+    LEAST_SIDE,
+    SHOWN_SCORE,
+    caption,
+    detection_pictures,
+    draw_boxes,
+    draw_detections,
+)
+from fsaf_tf.visualize.targets import draw_targets, target_pictures
+
+__all__ = [
+    "LEAST_SIDE",
+    "PALETTE",
+    "SHOWN_SCORE",
+    "caption",
+    "detection_pictures",
+    "draw_boxes",
+    "draw_detections",
+    "draw_targets",
+    "target_pictures",
+]

@@ -1,0 +1,69 @@
+"""What is written around pictures: headings, and keys that say what a colour or a pattern stands for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from fsaf_tf.visualize import canvas
+
+SIDE = 22  # pixels of a swatch
+_TITLE, _TEXT = 26, 17  # pixels of letters
+_INDENT = 10
+
+
+def heading(title: str, lines: Sequence[str], width: int) -> Image.Image:
+    """A title and lines of explanation, wrapped to `width` pixels."""
+    rows = [(title, _TITLE)] + [(row, _TEXT) for line in lines for row in _wrapped(line, width - 2 * _INDENT)]
+    strip = Image.new("RGB", (width, sum(size + 8 for _, size in rows) + 8), canvas.BLACK)
+    draw, top = ImageDraw.Draw(strip), 6
+    for row, size in rows:
+        draw.text((_INDENT, top), row, fill=canvas.WHITE, font=ImageFont.load_default(size))
+        top += size + 8
+    return strip
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    font, rows = ImageFont.load_default(_TEXT), [""]
+    for word in text.split():
+        longer = f"{rows[-1]} {word}".strip()
+        if font.getlength(longer) > width and rows[-1]:
+            rows.append(word)
+        else:
+            rows[-1] = longer
+    return rows
+
+
+def key(entries: Sequence[tuple[Image.Image, str]], width: int) -> Image.Image:
+    """Swatches with what they stand for, side by side, wrapped to `width` pixels."""
+    font, places, left, top = ImageFont.load_default(_TEXT), [], _INDENT, 4
+    for swatch, text in entries:
+        wide = swatch.width + 8 + round(font.getlength(text)) + 26
+        if left + wide > width and left > _INDENT:
+            left, top = _INDENT, top + SIDE + 8
+        places.append((left, top))
+        left += wide
+    strip = Image.new("RGB", (width, top + SIDE + 8), canvas.BLACK)
+    draw = ImageDraw.Draw(strip)
+    for (left, top), (swatch, text) in zip(places, entries):
+        strip.paste(swatch, (left, top))
+        draw.text((left + swatch.width + 8, top + 1), text, fill=canvas.WHITE, font=font)
+    return strip
+
+
+def filled(colour: canvas.Colour) -> Image.Image:
+    """A swatch of one colour."""
+    return Image.new("RGB", (SIDE, SIDE), colour)
+
+
+def framed(colour: canvas.Colour, *, dashed: bool = False) -> Image.Image:
+    """A swatch for boxes that are drawn as frames."""
+    swatch = Image.new("RGB", (2 * SIDE, SIDE), (60, 60, 60))
+    canvas.frame(ImageDraw.Draw(swatch), (1, 1, 2 * SIDE - 2, SIDE - 2), colour, 3, swatch.size, dashed=dashed)
+    return swatch
+
+
+def graded(colours: np.ndarray) -> Image.Image:
+    """A swatch for a scale of `colours` `[n, 3]`, its low end at the left."""
+    row = colours[np.linspace(0, len(colours) - 1, 6 * SIDE).astype(int)]
+    return Image.fromarray(np.broadcast_to(row, (SIDE, *row.shape)).astype(np.uint8))
