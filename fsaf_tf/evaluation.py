@@ -69,8 +69,8 @@ def coco_curves(ground_truth: dict, results: Sequence[dict]) -> tuple[dict, np.n
     """`coco_metrics`, and the precision that its AP is the mean of.
 
     Returns:
-        The metrics, and `[10, 101, K]`: the precision at COCO's 10 IoU thresholds, at recall 0, 0.01 .. 1, of each class
-        in the order of the category ids; -1 for a class without ground truth.
+        The metrics, and `[10, 101, K]`: the precision at COCO's 10 IoU thresholds, at recall 0, 0.01 .. 1, of each
+        class in the order of the category ids; -1 for a class without ground truth.
     """
     _check(ground_truth, results)
     evaluation = _evaluate(ground_truth, results)
