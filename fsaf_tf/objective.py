@@ -44,7 +44,7 @@ def terms(batch: Tensors, outputs: dict, variables: Sequence[tf.Variable], task:
     left_out = tf.reduce_mean(tf.cast(batch["left_out"], tf.float32))
     terms = {"weight_decay": decay, "total_loss": decay, "left_out": left_out}
     if task.model.anchor_free.enabled:
-        result = _anchor_free(batch, outputs, task)
+        result = anchor_free_losses(batch, outputs, task)
         terms |= _branch_terms("anchor_free", result) | _health(batch, outputs, result, task.model)
         branch = terms["anchor_free/class_loss"] + terms["anchor_free/box_loss"]
         terms["total_loss"] += task.model.anchor_free.loss_weight * branch
@@ -61,7 +61,7 @@ def decayed(variables: Sequence[tf.Variable]) -> list[tf.Variable]:
 
 def anchor_free_targets(batch: Tensors, outputs: dict, task: configs.Task) -> Tensors:
     """What each location would learn: `targets.anchor_free_targets`, and the selected `levels` `[B, N]`."""
-    selected = _anchor_free(batch, outputs, task)["levels"]
+    selected = anchor_free_losses(batch, outputs, task)["levels"]
     logits = outputs["anchor_free_logits"]
     instances = [batch[name] for name in ("boxes", "classes", "valid", "cell_ranges")]
     num_classes = logits[str(task.model.min_level)].shape[-1]
@@ -69,7 +69,8 @@ def anchor_free_targets(batch: Tensors, outputs: dict, task: configs.Task) -> Te
     return targets.anchor_free_targets(*instances, selected, layout, num_classes) | {"levels": selected}
 
 
-def _anchor_free(batch: Tensors, outputs: dict, task: configs.Task) -> Tensors:
+def anchor_free_losses(batch: Tensors, outputs: dict, task: configs.Task) -> Tensors:
+    """What `criterion.anchor_free_losses` gives with the experiment's values."""
     return criterion.anchor_free_losses(
         outputs["anchor_free_logits"],
         outputs["anchor_free_offsets"],

@@ -41,7 +41,7 @@ def open_coco(annotation_file: str, image_dir: str, *, max_instances: int) -> So
     table = coco_json.read(annotation_file)
     _check_counts(table, max_instances)
     _check_files(table, image_dir)
-    boxes = _clipped_yxyx(table)
+    boxes = clipped_yxyx(table)
 
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         return _read(table, boxes, image_dir, order)
@@ -52,7 +52,7 @@ def open_coco(annotation_file: str, image_dir: str, *, max_instances: int) -> So
         category_ids=table.category_ids,
         num_images=len(table.image_ids),
         examples=examples,
-        ground_truth=lambda: _ground_truth(table),
+        ground_truth=lambda: ground_truth(table),
         report=_report(table, boxes),
     )
 
@@ -107,7 +107,7 @@ def _header_mistake(path: str, declared: np.ndarray) -> tuple[str, str] | None:
     return None
 
 
-def _clipped_yxyx(table: coco_json.Annotations) -> np.ndarray:
+def clipped_yxyx(table: coco_json.Annotations) -> np.ndarray:
     """Boxes `[n, 4]` float64 yxyx, clipped to the declared sizes."""
     corners = table.boxes_xywh[:, 1::-1], (table.boxes_xywh[:, :2] + table.boxes_xywh[:, 2:])[:, ::-1]
     limits = np.tile(np.repeat(table.sizes, np.diff(table.splits), axis=0), 2)
@@ -153,11 +153,11 @@ def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order
         indices = indices.shuffle(len(image_ids), seed=order.seed, reshuffle_each_iteration=True)
     indices = indices.shard(order.num_shards, order.shard)
     loaded = indices.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return images.add_sizes(loaded).map(_check_size)
+    return images.add_sizes(loaded).map(check_size)
 
 
-def _check_size(example: dict) -> dict:
-    """The stored size is the declared one, for sets whose headers were not read before."""
+def check_size(example: dict) -> dict:
+    """Checks that the stored size is the `declared` one, for sets whose headers were not read before."""
     declared = example.pop("declared")
     check = images.require(
         tf.reduce_all(example["size"] == declared),
@@ -169,7 +169,7 @@ def _check_size(example: dict) -> dict:
         return {**example, "size": tf.identity(example["size"])}
 
 
-def _ground_truth(table: coco_json.Annotations) -> dict:
+def ground_truth(table: coco_json.Annotations) -> dict:
     """The file's own boxes, not clipped, so that figures are those of COCO's tools on the file."""
     numbers = np.repeat(table.image_ids, np.diff(table.splits)).tolist()
     category_ids = np.array(table.category_ids)[table.classes].tolist()
