@@ -12,6 +12,7 @@ _KEYS = (
     "location_offset",
     "min_level",
     "max_level",
+    "pyramid",
     "fpn",
     "heads",
     "anchor_free.offset_scale",

@@ -45,6 +45,7 @@ _LIMITS = {
     "trainer.early_stop_patience": (0, math.inf),
 }
 SOURCES = ("tfds_name", "annotation_file", "input_path")
+SIZES = ("shorter_sides", "ratios")  # of test-time augmentation
 
 
 def check(params: config_definitions.ExperimentConfig, mode: str | None = None) -> None:
@@ -67,6 +68,7 @@ def check(params: config_definitions.ExperimentConfig, mode: str | None = None) 
     _check_model(params.task.model)
     _check_trainer(params.trainer)
     _check_sizes(params.task)
+    check_test_augmentation(params.task.test_augmentation)
     _check_data(params.task.train_data, "task.train_data", wanted=mode is not None and "train" in mode)
     _check_data(params.task.validation_data, "task.validation_data", wanted=mode is not None and "eval" in mode)
 
@@ -74,6 +76,7 @@ def check(params: config_definitions.ExperimentConfig, mode: str | None = None) 
 def _check_model(model: configs.Model) -> None:
     if not (model.anchor_free.enabled or model.anchor_based.enabled):
         raise UserError("task.model: anchor_free.enabled and anchor_based.enabled are both false; one must be true")
+    _check_one_of("task.model.pyramid", model.pyramid, configs.PYRAMIDS)
     _check_one_of("task.model.anchor_free.selection", model.anchor_free.selection, configs.SELECTIONS)
     if model.anchor_free.effective > model.anchor_free.ignoring:
         raise UserError("task.model.anchor_free.effective must not be above task.model.anchor_free.ignoring")
@@ -96,6 +99,18 @@ def _check_sizes(task: configs.Task) -> None:
         )
     if drawn and not size.keep_aspect:
         raise UserError("task.train_data.shorter_sides needs task.input_size.keep_aspect; empty one or set the other")
+
+
+def check_test_augmentation(augmentation: configs.TestAugmentation) -> None:
+    """Raises a UserError if there is not exactly one list of sizes, of possible ones."""
+    prefix = "task.test_augmentation"
+    given = [name for name in SIZES if getattr(augmentation, name)]
+    if len(given) != 1:
+        problem = "are both set; leave one, or empty the other with []" if given else "are both empty; set one"
+        raise UserError(f"{prefix}: {' and '.join(SIZES)} {problem}")
+    values = getattr(augmentation, given[0])
+    if min(values) <= 0:
+        raise UserError(f"{prefix}.{given[0]} must be numbers above 0, not {values}")
 
 
 def _check_trainer(trainer: config_definitions.TrainerConfig) -> None:

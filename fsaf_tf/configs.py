@@ -10,6 +10,7 @@ from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones
 
 SELECTIONS = ("online", "heuristic")
+PYRAMIDS = ("fpn", "ssd", "dssd", "nas_fpn")
 
 
 @dataclasses.dataclass
@@ -53,7 +54,12 @@ class Backbone(backbones.Backbone):
 
 @dataclasses.dataclass
 class FPN(hyperparams.Config):
-    """The feature pyramid, P3 to P7 (section 3.1; [22]). `relu_before_p7` is off in mmdetection's weights."""
+    """The feature pyramid, P3 to P7 (section 3.1; [22]).
+
+    Attributes:
+        channels: of every level, whichever `pyramid` there is.
+        relu_before_p7: of the FPN alone; off in mmdetection's weights.
+    """
 
     channels: int = 256
     relu_before_p7: bool = True
@@ -131,9 +137,13 @@ class Postprocess(hyperparams.Config):
 
 @dataclasses.dataclass
 class Model(hyperparams.Config):
-    """The detector. `num_classes` 0 takes the number from the training data's annotations.
+    """The detector.
 
-    `location_offset` says where cell (i, j) of level l stands: `((i + offset) * 2^l, (j + offset) * 2^l)`.
+    Attributes:
+        num_classes: 0 takes the number from the training data's annotations.
+        location_offset: where cell (i, j) of level l stands: `((i + offset) * 2^l, (j + offset) * 2^l)`.
+        pyramid: what makes the levels out of the backbone's maps: the FPN of RetinaNet, or another detector's that the
+            module plugs into (section 3): `ssd`, `dssd`, `nas_fpn`; see docs/hosts.md.
     """
 
     num_classes: int = 0
@@ -141,6 +151,7 @@ class Model(hyperparams.Config):
     max_level: int = 7
     location_offset: float = 0.5
     backbone: Backbone = dataclasses.field(default_factory=Backbone)
+    pyramid: str = "fpn"
     fpn: FPN = dataclasses.field(default_factory=FPN)
     heads: Heads = dataclasses.field(default_factory=Heads)
     anchor_free: AnchorFree = dataclasses.field(default_factory=AnchorFree)
@@ -171,6 +182,27 @@ class InputSize(hyperparams.Config):
     shorter_side: int = 800
     longer_side: int = 1333
     keep_aspect: bool = True
+
+
+@dataclasses.dataclass
+class TestAugmentation(hyperparams.Config):
+    """Test-time augmentation (Table 3): detection in several sizes of an image, merged before the suppression.
+
+    A size is the one of `input_size`, both sides of it, times one ratio. Either list gives the sizes; the other must be
+    empty.
+
+    Attributes:
+        enabled: evaluation and prediction do it. Training does not.
+        shorter_sides: sizes by `shorter_side` in pixels. Detectron has this list beside 800, the size of training,
+            which counts here only if it is in the list.
+        ratios: sizes as multiples of `input_size`, for detectors trained at other sizes than the paper's.
+        flip: each size is mirrored left to right, too.
+    """
+
+    enabled: bool = False
+    shorter_sides: list[int] = dataclasses.field(default_factory=lambda: [400, 500, 600, 700, 900, 1000, 1100, 1200])
+    ratios: list[float] = dataclasses.field(default_factory=list)
+    flip: bool = True
 
 
 @dataclasses.dataclass
@@ -238,6 +270,7 @@ class Task(config_definitions.TaskConfig):
     model: Model = dataclasses.field(default_factory=Model)
     losses: Losses = dataclasses.field(default_factory=Losses)
     input_size: InputSize = dataclasses.field(default_factory=InputSize)
+    test_augmentation: TestAugmentation = dataclasses.field(default_factory=TestAugmentation)
     train_data: TrainData = dataclasses.field(default_factory=TrainData)
     validation_data: Data = dataclasses.field(default_factory=Data)
 

@@ -72,12 +72,14 @@ def _backbone_alone(module) -> Callable:
         model = detector.build_detector(task.model, len(classes.names))
         module.load(model.get_layer("backbone"), tensors, resnet)
         loaded = f"Loaded from {weights[0]}: backbone, {torchvision.described(resnet)}"
-        return model, classes, [loaded, "New, with random values: fpn, heads"]
+        return model, classes, [loaded, f"New, with random values: {task.model.pyramid}, heads"]
 
     return build
 
 
 def _mmdet_detector(task: configs.Task, weights: list[str], labels: str) -> tuple[tf_keras.Model, Classes, list[str]]:
+    if task.model.pyramid != "fpn":
+        raise UserError(f"task.model.pyramid is {task.model.pyramid}, but mmdetection's detectors have the FPN")
     found = [mmdet.checkpoint(files.read(path)) for path in weights]
     found = _for_branches(task.model, found)
     classes = [find_classes(each.tensors.path, each.class_names, each.num_classes, labels) for each in found]

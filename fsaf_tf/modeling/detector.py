@@ -9,7 +9,7 @@ from official.vision.modeling.backbones import factory
 
 from fsaf_tf import configs
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import fpn, heads, resnet
+from fsaf_tf.modeling import dssd, fpn, heads, nas_fpn, resnet, ssd
 
 # Those of the Garden that give levels 3 to 5. Not ViT and the dilated ResNet, which do not, nor SpineNet, which is a
 # pyramid itself and takes only images of multiples of 128 pixels.
@@ -50,7 +50,7 @@ def normalization(backbone: configs.Backbone) -> Normalization:
 def build_detector(model: configs.Model, num_classes: int) -> tf_keras.Model:
     """Builds the detector with the initial values of section 3.4; ImageNet weights are loaded by `weights.imagenet`.
 
-    Its layers are `backbone`, `fpn` and `heads`.
+    Its layers are `backbone`, the pyramid (`fpn`, or what `model.pyramid` is) and `heads`.
 
     Args:
         model: the configuration.
@@ -66,12 +66,7 @@ def build_detector(model: configs.Model, num_classes: int) -> tf_keras.Model:
     anchors = model.anchor_based
     images = tf_keras.layers.Input([None, None, 3], name="images")
     features = _build_backbone(model.backbone, model.min_level)(images)
-    pyramid = fpn.FPN(
-        model.min_level,
-        model.max_level,
-        channels=model.fpn.channels,
-        relu_before_p7=model.fpn.relu_before_p7,
-    )(features)
+    pyramid = _build_pyramid(model, features)(features)
     outputs = heads.Heads(
         num_classes,
         convs=model.heads.convs,
@@ -101,6 +96,8 @@ def _check(model: configs.Model, num_classes: int):
         raise UserError("task.model: enable anchor_free, anchor_based or both")
     if model.anchor_based.enabled and not (model.anchor_based.scales and model.anchor_based.aspect_ratios):
         raise UserError("task.model.anchor_based: scales and aspect_ratios must each hold a number")
+    if model.pyramid == "nas_fpn" and (model.min_level, model.max_level) != (3, 7):
+        raise UserError("task.model.pyramid nas_fpn has the levels 3 to 7; set min_level and max_level to these")
     if not 2 <= model.min_level <= fpn.BACKBONE_TOP <= model.max_level:
         raise UserError(
             f"task.model: min_level {model.min_level} and max_level {model.max_level}"
@@ -113,6 +110,25 @@ def _build_backbone(config: configs.Backbone, min_level: int) -> tf_keras.Model:
     levels = [str(level) for level in range(min_level, fpn.BACKBONE_TOP + 1)]
     backbone = _build_resnet(config.resnet) if config.type == "resnet" else _build_garden(config, levels)
     return tf_keras.Model(backbone.input, {level: backbone.output[level] for level in levels}, name="backbone")
+
+
+def _build_pyramid(model: configs.Model, features: dict) -> tf_keras.layers.Layer:
+    """What makes the levels that the heads see out of the backbone's, as `model.pyramid` says."""
+    levels, channels = (model.min_level, model.max_level), model.fpn.channels
+    if model.pyramid == "ssd":
+        return ssd.SSD(*levels, channels=channels)
+    if model.pyramid == "dssd":
+        return dssd.DSSD(*levels, channels=channels, norm=_norm())
+    if model.pyramid == "nas_fpn":
+        depths = {level: x.shape[-1] for level, x in features.items()}
+        return nas_fpn.NASFPN(*levels, depths, channels=channels, norm=_norm())
+    return fpn.FPN(*levels, channels=channels, relu_before_p7=model.fpn.relu_before_p7)
+
+
+def _norm() -> dict:
+    """Of batch normalisation that is trained from random values."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return {"momentum": GARDEN_NORM_MOMENTUM, "synchronized": replicas > 1}
 
 
 def _build_resnet(config: configs.ResNet) -> tf_keras.Model:
@@ -132,9 +148,8 @@ def _build_garden(config: configs.Backbone, levels: list[str]) -> tf_keras.Model
     if config.type not in GARDEN_BACKBONES:
         known = ", ".join(("resnet", *GARDEN_BACKBONES))
         raise UserError(f"task.model.backbone.type is {config.type!r}, but must be one of: {known}")
-    norm = common.NormActivation(
-        norm_momentum=GARDEN_NORM_MOMENTUM, use_sync_bn=tf.distribute.get_strategy().num_replicas_in_sync > 1
-    )
+    norm = _norm()
+    norm = common.NormActivation(norm_momentum=norm["momentum"], use_sync_bn=norm["synchronized"])
     backbone = factory.build_backbone(tf_keras.layers.InputSpec(shape=[None, None, None, 3]), config, norm)
     # The outputs may hold one more, a classifier's last layer, under the next free level.
     missing = sorted(set(levels) - set(backbone.output_specs))

@@ -10,6 +10,7 @@ import tensorflow as tf
 from fsaf_tf import boxes as box_ops
 from fsaf_tf import inference, pyramid, regions
 from fsaf_tf.modeling import detector as detectors
+from fsaf_tf.modeling import fpn
 from fsaf_tf.serving import converter
 
 # The operator's regular suppression, run by T threads (T > 1), never looks at class T: after the first T classes its
@@ -28,12 +29,12 @@ def network(detector: inference.Detector, size: tuple[int, int], integer: bool) 
     """
     normalization = detectors.normalization(detector.config.model.backbone)
     model = detector.model
-    backbone, fpn, heads = (model.get_layer(name) for name in ("backbone", "fpn", "heads"))
+    backbone, neck, heads = (model.get_layer(name) for name in ("backbone", detector.config.model.pyramid, "heads"))
+    forms = {"upsample": _upsample, "relu": _relu} if isinstance(neck, fpn.FPN) else {}
 
     def run(image):
         normalized = _normalize(tf.cast(image, tf.float32), normalization)
-        pyramid_maps = fpn(backbone(normalized, training=False), upsample=_upsample, relu=_relu)
-        outputs = heads(pyramid_maps)
+        outputs = heads(neck(backbone(normalized, training=False), **forms))
         logits = {f"logits_{level}": maps for level, maps in outputs["anchor_free_logits"].items()}
         offsets = {f"offsets_{level}": maps for level, maps in outputs["anchor_free_offsets"].items()}
         return logits | offsets
