@@ -193,7 +193,7 @@ def _mistake(item: dict, images: dict, classes: dict) -> tuple[str, str] | None:
         return "unknown image", f"image_id {image_id!r}"
     if type(category_id) is not int or category_id not in classes:
         return "unknown category", f"image {image_id}: category_id {category_id!r}"
-    if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
+    if not isinstance(box, list) or len(box) != 4 or not all(is_number(value) for value in box):
         return "bbox is not four finite numbers", f"image {image_id}: {box}"
     x, y, width, height = box
     if width < 0 or height < 0:
@@ -205,11 +205,11 @@ def _mistake(item: dict, images: dict, classes: dict) -> tuple[str, str] | None:
         return "box outside its image", f"image {image_id} of {size}: x, y, w, h {box}"
     if item.get("iscrowd", 0) not in (0, 1):
         return "iscrowd is not 0 or 1", f"image {image_id}: {item['iscrowd']!r}"
-    if not (_is_number(item.get("area", 0)) and item.get("area", 0) >= 0):
+    if not (is_number(item.get("area", 0)) and item.get("area", 0) >= 0):
         return "area is not a number from 0 on", f"image {image_id}: {item['area']!r}"
     return None
 
 
-def _is_number(value) -> bool:
+def is_number(value) -> bool:
     """A number that is neither NaN, infinite nor beyond any picture."""
     return type(value) in (int, float) and -1e12 < value < 1e12
