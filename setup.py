@@ -24,6 +24,7 @@ setup(
         "absl-py",
         "h5py",
         "importlib_resources",  # TFDS imports it when it prepares a data set, and does not ask for it
+        "matplotlib",
         "numpy",
         "pillow",
         "pycocotools",
@@ -58,6 +59,7 @@ setup(
             "fsaf-train = fsaf_tf.cli.train:main",
             "fsaf-predict = fsaf_tf.cli.predict:main",
             "fsaf-export = fsaf_tf.cli.export:main",
+            "fsaf-analyze = fsaf_tf.cli.analyze:main",
             "fsaf-import-weights = fsaf_tf.cli.import_weights:main",
             "fsaf-serve-client = fsaf_tf.cli.serve_client:main",
         ]

@@ -10,6 +10,7 @@ from pycocotools import coco, cocoeval
 
 # In the order of pycocotools' summary.
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+NOTHING, LEFT_OUT = -1, -2  # of `match`
 THIN = 8  # a thin box is more than so many times as long as wide
 
 
@@ -98,8 +99,37 @@ def binned_ap(ground_truth: dict, results: Sequence[dict], bin_of: Callable[[lis
     Returns:
         The AP of each; NaN for one without ground truth.
     """
-    evaluation = _evaluate(ground_truth, results, bin_of, bins)
+    ranges = {"areaRng": [[each, each] for each in bins], "areaRngLbl": list(bins)}
+    evaluation = _evaluate(ground_truth, results, bin_of, **ranges)
     return [_mean(evaluation.eval["precision"][:, :, :, index, -1]) for index in range(len(bins))]
+
+
+def ap50(ground_truth: dict, results: Sequence[dict]) -> float:
+    """The AP50 of `coco_metrics` alone, in a tenth of the time."""
+    return _mean(_evaluate(ground_truth, results, iouThrs=np.array([0.5])).eval["precision"][:, :, :, 0, -1])
+
+
+def match(ground_truth: dict, results: Sequence[dict], *, by_class: bool = True) -> np.ndarray:
+    """Which object each result is on: COCO's matching at IoU 0.5, the highest score first.
+
+    Args:
+        ground_truth: see `coco_metrics`.
+        results: see `coco_metrics`.
+        by_class: match objects of the result's class only; else of any.
+
+    Returns:
+        `[n]`: the place of an annotation in `ground_truth["annotations"]`; `NOTHING`, or `LEFT_OUT` of what is not
+        judged: on a crowd, or not among the 100 best of its image (and class, if by class).
+    """
+    evaluation = _evaluate(ground_truth, results, iouThrs=np.array([0.5]), useCats=int(by_class))
+    matches = np.full(len(results), LEFT_OUT)
+    everywhere = list(evaluation.params.areaRng[0])
+    for image in evaluation.evalImgs:
+        if image is not None and image["aRng"] == everywhere:
+            judged = ~image["dtIgnore"][0]
+            numbers = np.array(image["dtIds"], int)[judged] - 1
+            matches[numbers] = image["dtMatches"][0, judged].astype(int) - 1  # pycocotools' 0 is nothing
+    return matches
 
 
 def _check(ground_truth: dict, results: Sequence[dict]) -> None:
@@ -110,8 +140,8 @@ def _check(ground_truth: dict, results: Sequence[dict]) -> None:
             raise ValueError(f"The results have {key} {min(unknown)}, which is not in the {table} of the ground truth.")
 
 
-def _evaluate(ground_truth: dict, results: Sequence[dict], bin_of=None, bins=()) -> cocoeval.COCOeval:
-    """Runs pycocotools silently. `bin_of` a box `[x, y, w, h]` takes the place of its area, `bins` that of the ranges.
+def _evaluate(ground_truth: dict, results: Sequence[dict], bin_of=None, **params) -> cocoeval.COCOeval:
+    """Runs pycocotools silently with these `params`. `bin_of` a box `[x, y, w, h]` takes the place of its area.
 
     Annotations are numbered anew: pycocotools takes one of id 0 for "no match".
     """
@@ -127,8 +157,8 @@ def _evaluate(ground_truth: dict, results: Sequence[dict], bin_of=None, bins=())
         truth, found = ([{**row, "area": bin_of(row["bbox"])} for row in rows] for rows in (truth, found))
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = cocoeval.COCOeval(_index(ground_truth, truth), _index(ground_truth, found), "bbox")
-        if bin_of:
-            evaluation.params.areaRng, evaluation.params.areaRngLbl = [[each, each] for each in bins], list(bins)
+        for key, value in params.items():
+            setattr(evaluation.params, key, value)
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation

@@ -1,0 +1,220 @@
+"""The report of `measures.analyze` as one HTML page, several detectors side by side."""
+
+import collections
+from collections.abc import Sequence
+
+from fsaf_tf.analysis import errors, measures, page
+
+CLASSES_SHOWN = 20  # in a confusion matrix
+CURVES_SHOWN = 10  # classes in one chart
+FIGURES = {
+    "AP": "AP",
+    "AP50": "AP50",
+    "AP75": "AP75",
+    "APs": "small",
+    "APm": "medium",
+    "APl": "large",
+    "AP_thin": "thin",
+    "AR100": "AR100",
+}
+MEANINGS = {
+    errors.CLASS: "on an object (IoU 0.5 or more), but of another class",
+    errors.LOCALISATION: "the right class, but the box fits badly (IoU 0.1 to 0.5)",
+    errors.BOTH: "another class, and the box fits badly",
+    errors.DUPLICATE: "right, but a detection with a higher score has the object already",
+    errors.BACKGROUND: "on nothing (IoU under 0.1 with every object)",
+    errors.MISSED: "an object that no detection is on, not even one of another class or a bad fit",
+}
+
+
+def render(report: dict, thumbnails: dict[int, bytes]) -> str:
+    """The page.
+
+    Args:
+        report: `title`, `data` (`name`, `images`, `objects`, `classes`), `score_threshold`, and `runs`, a dict of what
+            `measures.analyze` returns by the detector's name.
+        thumbnails: JPEG files by image id; those pictures are shown.
+    """
+    data, runs = report["data"], report["runs"]
+    names = list(runs)
+    facts = f"{data['images']} images, {data['objects']} objects, {data['classes']} classes"
+    sections = [
+        f'<h1>{page.escape(report["title"])}</h1><p class="note">{page.escape(data["name"])}: {facts}</p>',
+        _summary(runs),
+        _precision_recall(runs),
+        _bins(runs, names),
+        _classes(runs, names),
+        _kinds(runs, names),
+        _confusion(runs, report["score_threshold"]),
+        _pictures(runs, thumbnails, report["score_threshold"]),
+    ]
+    return page.document(report["title"], "\n".join(sections))
+
+
+def worst(runs: dict[str, dict], count: int) -> list[int]:
+    """The images whose errors cost most, all detectors together."""
+    costs: dict[int, float] = {}
+    for analysis in runs.values():
+        for picture in analysis["pictures"]:
+            costs[picture["image_id"]] = costs.get(picture["image_id"], 0.0) + picture["cost"]
+    ranked = sorted(costs, key=lambda image_id: -costs[image_id])
+    return [image_id for image_id in ranked[:count] if costs[image_id] > 0]
+
+
+def _summary(runs: dict[str, dict]) -> str:
+    rows = []
+    for index, (name, analysis) in enumerate(runs.items()):
+        figures = [page.figure_of(analysis["metrics"][key]) for key in FIGURES]
+        rows.append([page.key(page.COLOURS[index], name), *figures, str(analysis["detections"])])
+    text = (
+        "COCO's figures by pycocotools: AP is the mean over IoU 0.5 to 0.95, small is under 32 x 32 pixels, large over"
+        " 96 x 96, thin more than 8 times as long as wide. AR100 is the share of the objects found by 100 detections an"
+        " image. - is a figure without objects."
+    )
+    return f"<h2>Average precision</h2><p>{text}</p>{page.table(['', *FIGURES.values(), 'detections'], rows)}"
+
+
+def _precision_recall(runs: dict[str, dict]) -> str:
+    """All detectors at two IoU thresholds, then each with its classes."""
+    means = []
+    for iou, index in measures.CURVES.items():
+        figure = "AP50" if index == 0 else "AP75"
+        lines = [
+            (f"{name}: {figure} {page.figure_of(run['metrics'][figure])}", colour, run["precision_recall"][iou]["mean"])
+            for (name, run), colour in zip(runs.items(), page.COLOURS)
+        ]
+        means.append((f"IoU {iou}, mean over the classes", [line for line in lines if line[2]]))
+    by_class = [(f"{name}, IoU 0.5, by class", _class_curves(run)) for name, run in runs.items()]
+    text = (
+        "From left to right detections of ever lower score are taken in: more objects are found, more detections are"
+        " wrong. The area under a curve is the AP; where a curve ends at 0, the rest is not found at any score."
+    )
+    return f"<h2>Precision and recall</h2><p>{text}</p>{page.curves(means)}{page.curves(by_class)}"
+
+
+def _class_curves(run: dict) -> list[tuple[str, None, list[float]]]:
+    """Those with the most objects."""
+    rows = sorted(run["by_class"], key=lambda row: -row["objects"])[:CURVES_SHOWN]
+    curves = run["precision_recall"]["0.5"]["by_class"]
+    return [
+        (f"{row['name']}: {page.figure_of(row['AP50'])}", None, curves[row["name"]]) for row in rows if row["objects"]
+    ]
+
+
+def _bins(runs: dict[str, dict], names: Sequence[str]) -> str:
+    first = next(iter(runs.values()))
+
+    def rows(key):
+        return [
+            [_range(bin_), str(bin_["objects"]), page.bars([run[key][index]["AP"] for run in runs.values()])]
+            for index, bin_ in enumerate(first[key])
+        ]
+
+    size = (
+        "The side in pixels of a square of the box's area. AP counts objects of that size alone, by COCO's rule: others"
+        " are ignored, and so are detections of another size that hit nothing."
+    )
+    shape = (
+        "The longer side over the shorter one, by the same rule. The last row is the thin objects of the first table."
+    )
+    head = ["objects", f"AP {_keys(names)}"]
+    return (
+        f"<h2>AP by size</h2><p>{size}</p>{page.table(['side, px', *head], rows('by_size'))}"
+        f"<h2>AP by shape</h2><p>{shape}</p>{page.table(['long : short', *head], rows('by_shape'))}"
+    )
+
+
+def _keys(names: Sequence[str]) -> str:
+    return (
+        " &nbsp; ".join(page.key(colour, name) for name, colour in zip(names, page.COLOURS)) if len(names) > 1 else ""
+    )
+
+
+def _range(bin_: dict) -> str:
+    return f"over {bin_['from']:g}" if bin_["to"] is None else f"{bin_['from']:g} to {bin_['to']:g}"
+
+
+def _classes(runs: dict[str, dict], names: Sequence[str]) -> str:
+    first = next(iter(runs.values()))
+    by_name = [{row["name"]: row["AP"] for row in run["by_class"]} for run in runs.values()]
+    ranked = sorted(first["by_class"], key=lambda row: (row["objects"] == 0, -(row["AP"] if row["objects"] else 0)))
+    rows = [
+        [page.escape(row["name"]), str(row["objects"]), page.bars([aps[row["name"]] for aps in by_name])]
+        for row in ranked
+    ]
+    return f"<h2>AP by class</h2>{page.table(['class', 'objects', f'AP {_keys(names)}'], rows)}"
+
+
+def _kinds(runs: dict[str, dict], names: Sequence[str]) -> str:
+    found = [run["errors"]["kinds"] for run in runs.values()]
+    most = max(kinds[kind]["cost"] for kinds in found for kind in kinds)
+    rows = []
+    for kind, meaning in MEANINGS.items():
+        counts = [f"({kinds[kind]['count']})" for kinds in found]
+        rows.append([kind, meaning, page.bars([kinds[kind]["cost"] for kinds in found], most, counts)])
+    text = (
+        "Each wrong detection, of whatever score, is of one kind; so is each object that none of them is about. The"
+        " cost is the AP50 that would be won if the errors of that kind alone were mended; costs do not add up. In"
+        " brackets their number: many errors of low score may cost little. Kinds and costs are those of TIDE (Bolya et"
+        " al., 2020)."
+    )
+    table = page.table(["", "what it is", f"cost in AP50 {_keys(names)}"], rows)
+    return f"<h2>Errors and what they cost</h2><p>{text}</p>{table}"
+
+
+def _confusion(runs: dict[str, dict], score_threshold: float) -> str:
+    tables = "".join(
+        f"<div><p><b>{page.escape(name)}</b></p>{_matrix(run['confusion'])}</div>" for name, run in runs.items()
+    )
+    text = (
+        f"Detections that score at least {score_threshold:g}, each with the object that it overlaps by IoU 0.5 or more."
+        " A row is what the objects are, a column what they were taken for; colours are shares of the row."
+    )
+    return f'<h2>Confusions</h2><p>{text}</p><div class="side">{tables}</div>'
+
+
+def _matrix(confusion: dict) -> str:
+    """All classes if they are few, else those that are most confused with another."""
+    names, matrix = confusion["names"], confusion["matrix"]
+    count = len(names)
+    mistakes = [sum(matrix[k][j] + matrix[j][k] for j in range(count) if j != k) for k in range(count)]
+    kept = sorted(sorted(range(count), key=lambda k: -mistakes[k])[:CLASSES_SHOWN])
+    rows = []
+    for k in [*kept, count]:
+        total = sum(matrix[k]) or 1
+        cells = [
+            page.shade(matrix[k][j], matrix[k][j] / total, j == k) for j in [*kept, count][: None if k < count else -1]
+        ]
+        rows.append([page.escape(names[k]) if k < count else "<i>no object</i>", *cells])
+    left_out = (
+        f'<p class="note">The {len(kept)} of {count} classes that are most confused.</p>' if len(kept) < count else ""
+    )
+    return left_out + page.table(["", *(page.escape(names[k]) for k in kept), "<i>missed</i>"], rows, "heat")
+
+
+def _pictures(runs: dict[str, dict], thumbnails: dict[int, bytes], score_threshold: float) -> str:
+    if not thumbnails:
+        return ""
+    keys = " &nbsp; ".join(page.key(colour, state) for state, colour in page.STATES.items())
+    text = (
+        f"Where errors cost most: detections that score at least {score_threshold:g}, and dashed the objects that none"
+        " of them is on. The cost is the sum of the scores of wrong detections and the number of objects missed. A box"
+        " under the pointer tells its kind of error."
+    )
+    found = {name: {picture["image_id"]: picture for picture in run["pictures"]} for name, run in runs.items()}
+    several = len(runs) > 1
+    figures = []
+    for image_id, jpeg in thumbnails.items():
+        for name, pictures in found.items():
+            one = pictures[image_id]
+            caption = page.escape(f"{one['file_name']}{f', {name}' * several}, {_said(one)}")
+            figures.append(page.picture(jpeg, one["width"], one["height"], one["boxes"], caption))
+    grid = f'<div class="pictures" style="grid-template-columns:repeat({len(runs) if several else 3},1fr)">'
+    return f"<h2>The worst pictures</h2><p>{text}</p><p>{keys}</p>{grid}{''.join(figures)}</div>"
+
+
+def _said(picture: dict) -> str:
+    """The cost, and how many errors of which kind it is made of."""
+    counts = collections.Counter(box.get("kind") or box["state"] for box in picture["boxes"])
+    kinds = ", ".join(f"{counts[kind]} {kind}" for kind in errors.KINDS if counts[kind])
+    return f"cost {picture['cost']:.1f}: {kinds or 'no errors'}"

@@ -1,0 +1,91 @@
+"""Says what a detector gets wrong: one HTML page that opens without a network, and the same figures as JSON beside it.
+
+    python tools/analyze.py --model_dir=runs/fsaf_r50 --output=report.html
+    python tools/analyze.py --detections=out/detections.json --annotations=val.json --images=photos --output=report.html
+
+The first takes the detections of a run's last evaluation and the data that they are of. The second takes any file of
+COCO's results, also one that tools/predict.py wrote, whose pictures are found by name. Either flag may be given several
+times: detectors on the same data are shown side by side.
+
+On the page: AP, precision and recall, AP by size, by shape (long and thin objects), and by class; the kinds of errors
+and what each costs; which class is taken for which; and the pictures with the worst errors.
+"""
+
+from absl import flags
+
+from fsaf_tf import cli
+from fsaf_tf.errors import UserError
+
+_FLAGS = flags.FlagValues()
+_DETECTIONS = flags.DEFINE_multi_string(
+    "detections", [], "A file of COCO's results. May be given several times.", flag_values=_FLAGS
+)
+_MODEL_DIR = flags.DEFINE_multi_string(
+    "model_dir", [], "The folder of a run, or of an evaluation. May be given several times.", flag_values=_FLAGS
+)
+_ANNOTATIONS = flags.DEFINE_string(
+    "annotations",
+    None,
+    "COCO JSON with the ground truth; with --model_dir only if its data are not where they were.",
+    flag_values=_FLAGS,
+    allow_overwrite=False,
+)
+_IMAGES = flags.DEFINE_string(
+    "images", None, "The folder of the images of --annotations.", flag_values=_FLAGS, allow_overwrite=False
+)
+_OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "The page to write, NAME.html; NAME.json comes beside it.",
+    flag_values=_FLAGS,
+    allow_overwrite=False,
+)
+_LABELS = flags.DEFINE_list(
+    "labels", [], "Names of the detectors, in the order of --model_dir, then --detections.", flag_values=_FLAGS
+)
+_SCORE_THRESHOLD = flags.DEFINE_float(
+    "score_threshold",
+    0.3,
+    "Confusions and pictures are of detections of at least this score.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+    flag_values=_FLAGS,
+)
+_PICTURES = flags.DEFINE_integer("pictures", 6, "Show so many pictures.", lower_bound=0, flag_values=_FLAGS)
+_DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS download data that is not there.", flag_values=_FLAGS)
+
+
+def main() -> None:
+    """The tool: reads its flags, runs and exits."""
+    cli.run(_analyze, _FLAGS, __doc__)
+
+
+def _analyze() -> None:
+    model_dirs, files = _MODEL_DIR.value, _DETECTIONS.value
+    if not (model_dirs or files):
+        raise UserError("give --model_dir or --detections (--help says more)")
+    if not (_OUTPUT.value or "").endswith(".html"):
+        raise UserError("--output is missing, or does not end in .html")
+    if files and not (_ANNOTATIONS.value or model_dirs):
+        raise UserError("--detections needs --annotations, the ground truth")
+    if _IMAGES.value and not _ANNOTATIONS.value:
+        raise UserError("--images is for --annotations; a run knows its images")
+    if _LABELS.value and len(_LABELS.value) != len(model_dirs) + len(files):
+        raise UserError(f"--labels has {len(_LABELS.value)} names for {len(model_dirs) + len(files)} detectors")
+    from fsaf_tf.analysis import maker
+
+    maker.make(
+        model_dirs,
+        files,
+        _OUTPUT.value,
+        annotations=_ANNOTATIONS.value,
+        image_dir=_IMAGES.value,
+        labels=_LABELS.value,
+        score_threshold=_SCORE_THRESHOLD.value,
+        pictures=_PICTURES.value,
+        download=_DOWNLOAD.value,
+    )
+
+
+if __name__ == "__main__":
+    main()
