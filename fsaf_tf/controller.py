@@ -203,8 +203,8 @@ class Controller(orbit.Controller):
     def _record(self, seconds: float) -> None:
         results = run_files.plain(self.evaluator.evaluated.results)
         checkpoint = (self._checkpoint or self._params.task.init_checkpoint).removeprefix(f"{self._model_dir}/")
-        data = run_files.data_keys(self._params)
-        facts = {"step": self._step, "images": self._eval_total, "checkpoint": checkpoint, "data": data}
+        facts = {"step": self._step, "images": self._eval_total, "checkpoint": checkpoint}
+        facts |= run_files.evaluation_keys(self._params)
         self.metrics = {**results, **facts, "seconds": round(seconds, 1)}
         figures = ", ".join(f"{name} {results[name]:.3f}" for name in ("AP", "AP50") if results.get(name) is not None)
         self._progress.keep(f"step {facts['step']}: {figures or 'no AP'} on {self._eval_total} images")

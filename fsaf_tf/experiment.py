@@ -85,18 +85,24 @@ def _adopted(layers: list[tuple[dict, str]]) -> list[tuple[dict, str]]:
 def _merge(layers: list[tuple[dict, str]]) -> config_definitions.ExperimentConfig:
     """The paper's defaults with each layer over those before it; `[(values, where they come from), ...]`."""
     params = exp_factory.get_exp_config("fsaf")
-    for values, origin in layers:
-        strict.merge(params, values, origin)
-        _replace_sources(params.task, catalog.flatten(values))
+    for layer in layers:
+        _add(params, *layer)
     return params
 
 
-def _replace_sources(task: configs.Task, values: dict) -> None:
-    """A layer that names other data replaces those of the layers before it, not adds to them."""
+def _add(params: config_definitions.ExperimentConfig, values: dict, origin: str) -> None:
+    strict.merge(params, values, origin)
+    flat = catalog.flatten(values)
     for section in ("train_data", "validation_data"):
-        named = {source for source in checks.SOURCES if values.get(f"task.{section}.{source}")}
-        for source in set(checks.SOURCES) - named if named else ():
-            setattr(getattr(task, section), source, "")
+        _replace(getattr(params.task, section), flat, f"task.{section}", checks.SOURCES, "")
+    _replace(params.task.test_augmentation, flat, "task.test_augmentation", checks.SIZES, [])
+
+
+def _replace(config, values: dict, prefix: str, alternatives: tuple[str, ...], nothing) -> None:
+    """A layer that names other data or test sizes replaces those of the layers before it, not adds to them."""
+    named = {name for name in alternatives if values.get(f"{prefix}.{name}")}
+    for name in set(alternatives) - named if named else ():
+        setattr(config, name, nothing)
 
 
 def _checked(params, layers: list[tuple[dict, str]], name: str) -> config_definitions.ExperimentConfig:
@@ -106,6 +112,22 @@ def _checked(params, layers: list[tuple[dict, str]], name: str) -> config_defini
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     return params
+
+
+def augment_tests(params: config_definitions.ExperimentConfig, keys: dict | str) -> None:
+    """Turns `task.test_augmentation` of an experiment on.
+
+    Args:
+        params: changed in place.
+        keys: those of its keys that are wanted otherwise, `{"ratios": [0.5, 1.0, 1.5]}` or `ratios=[0.5,1.0,1.5]`; or
+            `on`.
+
+    Raises:
+        UserError: an unknown key, a wrong type or value.
+    """
+    keys = _parse_overrides("" if keys == "on" else keys, "test_augmentation") if isinstance(keys, str) else keys
+    _add(params, {"task": {"test_augmentation": {"enabled": True, **keys}}}, "test_augmentation")
+    checks.check_test_augmentation(params.task.test_augmentation)
 
 
 def to_yaml(params: config_definitions.ExperimentConfig) -> str:
@@ -146,7 +168,7 @@ def _shorten_warmup(params: config_definitions.ExperimentConfig, layers: list[di
         linear.warmup_steps = min(linear.warmup_steps, max(1, params.trainer.train_steps // 10))
 
 
-def _parse_overrides(text: str) -> dict:
+def _parse_overrides(text: str, origin: str = OVERRIDE) -> dict:
     with contextlib.suppress(ValueError):  # not the Garden's a.b=1,c=2: then YAML or JSON
         text = params_dict.nested_csv_str_to_json_str(text)
-    return catalog.parse(text, OVERRIDE, "a.b=1,c.d=[1,2] (text with brackets or commas in quotes)")
+    return catalog.parse(text, origin, "a.b=1,c.d=[1,2] (text with brackets or commas in quotes)")

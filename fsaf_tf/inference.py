@@ -1,6 +1,7 @@
 """A trained detector as a function from a picture to its detections."""
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +10,7 @@ import tf_keras
 from fsaf_tf import checkpoints, configs, experiment, run_files
 from fsaf_tf.data import augment
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import detector, postprocess
+from fsaf_tf.modeling import detector, postprocess, views
 
 
 class Detector:
@@ -20,7 +21,7 @@ class Detector:
             `preprocess` makes them, to the outputs by level that `modeling.detector.build_detector` describes.
         class_names: the name of each class index.
         category_ids: its id in the annotations that it was trained on.
-        config: the experiment's `task`.
+        config: the experiment's `task`; its `test_augmentation` is done for each picture if it is enabled.
     """
 
     def __init__(self, model: tf_keras.Model, config: configs.Task, class_names: list[str], category_ids: list[int]):
@@ -33,6 +34,10 @@ class Detector:
         sizes = tf.TensorSpec([None, 2], tf.int32)
         images = tf.TensorSpec([None, None, None, 3], tf.float32)
         self._detect = tf.function(self._detections, input_signature=[images, sizes, sizes])  # one graph for all sizes
+        self._candidates_of = tf.function(self._candidates, input_signature=[images])
+        found = dict.fromkeys(("classes", "levels", "branch"), tf.TensorSpec([None, None], tf.int32))
+        found |= {"boxes": tf.TensorSpec([None, None, 4]), "scores": tf.TensorSpec([None, None])}
+        self._suppress = tf.function(self._suppressed, input_signature=[found, sizes, sizes])
 
     def __call__(self, image: np.ndarray, resize: bool = True) -> dict:
         """Detects what is in a picture.
@@ -47,10 +52,13 @@ class Detector:
             `branch` `[D]` int32 (0 anchor-free, 1 anchor-based).
 
         Raises:
-            UserError: another type or shape of image.
+            UserError: another type or shape of image; test-time augmentation without `resize`.
         """
-        images, size = self._prepare(image, resize)
-        detections = self._detect(images, size[None], tf.constant([image.shape[:2]]))
+        if self.config.test_augmentation.enabled:
+            detections = self._detect_in_views(image, resize)
+        else:
+            images, size = self._prepare(image, resize)
+            detections = self._detect(images, size[None], tf.constant([image.shape[:2]]))
         count = int(detections.pop("num_detections")[0])
         result = {key: value[0, :count].numpy() for key, value in detections.items()}
         return dict(result, names=[self.class_names[index] for index in result["classes"]])
@@ -71,13 +79,40 @@ class Detector:
         """The input `[1, H', W', 3]`, and the size `[2]` int32 of the picture in it."""
         check_image(image)
         if resize:
-            canvas, size = augment.resize_and_pad(tf.constant(image), **self.config.input_size.as_dict())
-            image, limits = canvas[: size[0], : size[1]], canvas.shape[:2]
-        else:
-            limits = [-(-side // augment.MULTIPLE) * augment.MULTIPLE for side in image.shape[:2]]
+            return self._resized(image, **self.config.input_size.as_dict())
+        return self._padded(image, [-(-side // augment.MULTIPLE) * augment.MULTIPLE for side in image.shape[:2]])
+
+    def _resized(self, image, shorter_side: int, longer_side: int, keep_aspect: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        canvas, size = augment.resize_and_pad(tf.constant(image), shorter_side, longer_side, keep_aspect)
+        return self._padded(canvas[: size[0], : size[1]], canvas.shape[:2])
+
+    def _padded(self, image, limits) -> tuple[tf.Tensor, tf.Tensor]:
         height, width = image.shape[:2]
         padding = [[0, limits[0] - height], [0, limits[1] - width], [0, 0]]
         return tf.pad(self._normalization.normalize(image), padding)[None], tf.constant([height, width])
+
+    def _detect_in_views(self, image, resize: bool) -> dict[str, tf.Tensor]:
+        """Detections of a picture by `task.test_augmentation`; one view after the other is made, seen and let go."""
+        check_image(image)
+        if not resize:
+            raise UserError("test-time augmentation resizes the picture; leave resize=False out, or load without it")
+        size, augmentation = self.config.input_size, self.config.test_augmentation
+
+        def sized() -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+            for sides in views.sizes(augmentation, size):
+                images, image_size = self._resized(image, *sides, size.keep_aspect)
+                yield images, image_size[None]
+
+        found, frame = views.candidates(sized(), lambda images, _: self._candidates_of(images), flip=augmentation.flip)
+        return self._suppress(found, frame, tf.constant([image.shape[:2]]))
+
+    def _candidates(self, images) -> list[dict[str, tf.Tensor]]:
+        return postprocess.candidates(self.model(images, training=False), **postprocess.decoding(self.config.model))
+
+    def _suppressed(self, found, image_size, original_size) -> dict[str, tf.Tensor]:
+        limits = postprocess.suppression(self.config.model)
+        detections = postprocess.suppress([found], image_size, len(self.class_names), **limits)
+        return _to_original(detections, image_size, original_size)
 
     def _detections(self, images, image_size, original_size) -> dict[str, tf.Tensor]:
         return original_detections(self.model(images, training=False), image_size, original_size, self._arguments)
@@ -97,31 +132,39 @@ def original_detections(
     Returns:
         What `postprocess.detect` returns, with other boxes.
     """
-    detections = postprocess.detect(outputs, image_size, **arguments)
+    return _to_original(postprocess.detect(outputs, image_size, **arguments), image_size, original_size)
+
+
+def _to_original(detections, image_size, original_size) -> dict[str, tf.Tensor]:
     scale = tf.cast(image_size, tf.float32) / tf.cast(original_size, tf.float32)
     boxes = postprocess.to_original(detections["boxes"], scale, original_size)
     return dict(detections, boxes=boxes)
 
 
-def load_detector(model_dir: str | os.PathLike, checkpoint: str | os.PathLike | None = None) -> Detector:
+def load_detector(
+    model_dir: str | os.PathLike, checkpoint: str | os.PathLike | None = None, test_augmentation: dict | None = None
+) -> Detector:
     """Loads the detector that a run trained. No ImageNet weights are needed.
 
     Args:
         model_dir: the run's folder, with `params.yaml` and `labels.json`.
         checkpoint: a file prefix such as `runs/fsaf_r50/ckpt-90000`, or a folder of checkpoints; if not given, the
             best one (`model_dir/best`), or the newest where there is no best one.
+        test_augmentation: keys of `task.test_augmentation`, which then is done: `{"ratios": [0.5, 1.0, 1.5]}`.
 
     Returns:
         A callable; see `Detector`.
 
     Raises:
-        UserError: no such folder, no checkpoint, or one of another model.
+        UserError: no such folder, no checkpoint, or one of another model; a wrong key or value of test_augmentation.
     """
     model_dir = os.fspath(model_dir)
     if not tf.io.gfile.isdir(model_dir):
         raise UserError(f"{model_dir} is not a folder; give the model_dir of a run")
     params = experiment.read_params(model_dir)
     best = params.trainer.best_checkpoint_export_subdir or checkpoints.BEST
+    if test_augmentation is not None:
+        experiment.augment_tests(params, test_augmentation)
     prefix = checkpoints.find(os.fspath(checkpoint or model_dir), best)
     return restore_detector(params.task, model_dir, prefix)
 

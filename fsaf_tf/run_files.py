@@ -84,11 +84,19 @@ def data_keys(params: config_definitions.ExperimentConfig) -> dict[str, str]:
     return {key: data[key] for key in _DATA_KEYS if data[key]}
 
 
+def evaluation_keys(params: config_definitions.ExperimentConfig) -> dict[str, Any]:
+    """What `metrics.json` records of how figures came about: data, and test-time augmentation if there is any."""
+    augmentation = params.task.test_augmentation.as_dict()
+    keys = {"data": data_keys(params)}
+    return keys | {"test_augmentation": augmentation} if augmentation.pop("enabled") else keys
+
+
 def read_metrics(model_dir: str, params: config_definitions.ExperimentConfig) -> dict[str, Any]:
-    """What `metrics.json` holds; empty if it has the figures of other data than the experiment's, or is not there."""
+    """What `metrics.json` holds; empty if it is not there, or its figures came about otherwise; see above."""
     metrics = read_json(f"{model_dir}/metrics.json") or {}
-    here = data_keys(params)
-    return metrics if metrics.get("data", here) == here else {}
+    here = evaluation_keys(params)
+    recorded = {"data": here["data"], "test_augmentation": None} | metrics
+    return metrics if all(recorded[key] == here.get(key) for key in ("data", "test_augmentation")) else {}
 
 
 def check_params(model_dir: str, params: config_definitions.ExperimentConfig, *, to_train: bool = True) -> list[str]:

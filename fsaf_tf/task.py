@@ -9,11 +9,11 @@ from official.core import base_task, task_factory
 from official.modeling import optimization, performance
 
 from fsaf_tf import configs, evaluation, head_rate, objective, pyramid, visualize
-from fsaf_tf.data import pipeline
+from fsaf_tf.data import augment, pipeline
 from fsaf_tf.data.examples import Source
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import detector, freezing, postprocess
+from fsaf_tf.modeling import detector, freezing, postprocess, views
 from fsaf_tf.weights import imagenet
 
 NON_FINITE = "Non-finite loss"
@@ -89,6 +89,8 @@ class FSAFTask(base_task.Task):
     def build_inputs(self, params: configs.Data, input_context=None) -> tf.data.Dataset:
         """Batches of `params`; on a machine without accelerators they have passed the device stage.
 
+        Those of the validation data have the views of `task.test_augmentation`.
+
         Args:
             params: `train_data` or `validation_data`.
             input_context: how many replicas share the batch.
@@ -98,12 +100,14 @@ class FSAFTask(base_task.Task):
         """
         source = self.train_source if isinstance(params, configs.TrainData) else self.source
         replicas = input_context.num_replicas_in_sync if input_context else 1
+        size, augmentation = self.task_config.input_size, self.task_config.test_augmentation
         batches = pipeline.build_dataset(
             source,
             params,
-            self.task_config.input_size,
+            size,
             batch_size=params.global_batch_size // replicas,
             input_context=input_context,
+            view_sizes=() if isinstance(params, configs.TrainData) else views.sizes(augmentation, size),
         )
         if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
             return batches
@@ -210,11 +214,41 @@ class FSAFTask(base_task.Task):
         outputs = detector.infer(model, batch["images"])
         return postprocess.detect(outputs, batch["image_size"], **postprocess.arguments(self.task_config.model))
 
+    def detect_in_views(self, sized, model: tf_keras.Model) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Detections of images in several sizes, by `task.test_augmentation`.
+
+        Args:
+            sized: for each size `image` `[B, H, W, 3]` uint8 and `image_size` `[B, 2]`.
+            model: the detector.
+
+        Returns:
+            What `postprocess.detect` returns of images of the first size, and that size.
+        """
+        config = self.task_config
+        normalization, decoding = detector.normalization(config.model.backbone), postprocess.decoding(config.model)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])])  # in a graph traced once, not once a view
+        def network(images):
+            return detector.infer(model, images)
+
+        def candidates_of(images, size):
+            return postprocess.candidates(network(augment.normalize(images, size, normalization)), **decoding)
+
+        found, frame = views.candidates(
+            ((view["image"], view["image_size"]) for view in sized), candidates_of, flip=config.test_augmentation.flip
+        )
+        count = postprocess.num_classes(model.output, len(decoding["scales"]) * len(decoding["aspect_ratios"]))
+        return postprocess.suppress([found], frame, count, **postprocess.suppression(config.model)), frame
+
     def validation_step(self, inputs, model: tf_keras.Model, metrics=None) -> dict[str, tf.Tensor]:
         """Detections of a batch with `boxes` in pixels of the original images, and their `image_id`."""
         batch = self._device_stage(inputs)
-        detections = self.detect(batch, model)
-        boxes = postprocess.to_original(detections["boxes"], batch["scale"], batch["original_size"])
+        if "views" in batch:
+            detections, frame = self.detect_in_views(batch["views"], model)
+            scale = tf.cast(frame, tf.float32) / tf.cast(batch["original_size"], tf.float32)
+        else:
+            detections, scale = self.detect(batch, model), batch["scale"]
+        boxes = postprocess.to_original(detections["boxes"], scale, batch["original_size"])
         return {**detections, "boxes": boxes, "image_id": batch["image_id"]}
 
     def aggregate_logs(self, state=None, step_logs=None) -> list[dict]:

@@ -13,7 +13,7 @@ from fsaf_tf import task as tasks
 from fsaf_tf.data import images
 from fsaf_tf.errors import UserError
 from fsaf_tf.interrupts import Interrupted, Interrupts
-from fsaf_tf.modeling import freezing
+from fsaf_tf.modeling import freezing, views
 from fsaf_tf.progress import Progress
 
 MODES = ("train", "eval", "train_and_eval", "continuous_eval")
@@ -111,6 +111,8 @@ def _run(
     with strategy.scope():
         task = tasks.FSAFTask(params.task, logging_dir=model_dir, runtime=params.runtime, download=download)
     _open_data(task, mode, progress)
+    if "eval" in mode and params.task.test_augmentation.enabled:
+        progress.say(views.describe(params.task.test_augmentation, params.task.input_size))
     run_files.check_labels(model_dir, task.class_names, task.category_ids)
     loops = runner.Runner(
         strategy=strategy,

@@ -64,6 +64,7 @@ def _saved_model() -> None:
     from fsaf_tf.serving import saved_model
 
     detector = inference.load_detector(_MODEL_DIR.value)
+    _say_what_is_left_out(detector)
     print(saved_model.export(detector, _OUTPUT.value))
 
 
@@ -72,6 +73,7 @@ def _tflite() -> None:
     from fsaf_tf.serving import tflite
 
     detector = inference.load_detector(_MODEL_DIR.value)
+    _say_what_is_left_out(detector)
     written = tflite.export(
         detector,
         _OUTPUT.value,
@@ -82,6 +84,11 @@ def _tflite() -> None:
         raw=_RAW.value,
     )
     print(written)
+
+
+def _say_what_is_left_out(detector) -> None:
+    if detector.config.test_augmentation.enabled:
+        print("task.test_augmentation is left out: an exported model sees a picture at one size")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,12 @@ out/detections.json, in the form of COCO's results with file names, and the pict
 picture is turned as its EXIF orientation says before anything else; boxes are in pixels of the upright picture. Files
 that cannot be read are named and left out; the exit status is 1 only if none can be read.
 
+--test_augmentation looks at each picture in several sizes, mirrored too, and merges what is found: slower by as many
+times, and better mostly. `on` takes the sizes of the model's experiment, by default the paper's, which are meant for
+models trained at 800 px. Others are given as multiples of the size of training, or by their shorter side in pixels:
+
+    --test_augmentation=ratios=[0.5,0.75,1.0,1.25,1.5]    --test_augmentation=shorter_sides=[600,800],flip=false
+
 Of a video it is out/video.mp4, without sound, and out/detections.json with `frame`, counted from 0, and `seconds`. A
 camera goes on until Ctrl-C, which keeps what there is.
 """
@@ -50,6 +56,13 @@ _CAMERA = flags.DEFINE_string(
     "camera",
     None,
     "The number of a camera, 0 for the first, or the address of its stream.",
+    flag_values=_FLAGS,
+    allow_overwrite=False,
+)
+_TEST_AUGMENTATION = flags.DEFINE_string(
+    "test_augmentation",
+    None,
+    "Look at each picture in several sizes and merge what is found: on, or keys of task.test_augmentation.",
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
@@ -110,16 +123,22 @@ def _run_folder(name: str | None) -> str:
 def _load(name: str | None, model: str):
     """The detector: an exported one, or a checkpoint of what `params.yaml` beside it, or else the experiment, says."""
     from fsaf_tf import adoption, checkpoints, experiment, inference
+    from fsaf_tf.modeling import views
     from fsaf_tf.serving import exported
 
-    found = exported.find(model)
+    found, augmentation = exported.find(model), _TEST_AUGMENTATION.value
     if found:
+        exported.refuse_augmentation(found, augmentation is not None)
         return exported.load(found)
     prefix = checkpoints.find(model)
     run = adoption.folder(prefix)
     if not (run or name):
         raise UserError(f"there is no params.yaml beside {prefix}; say by --experiment what it is a checkpoint of")
     params = experiment.read_params(run) if run else experiment.load(name)
+    if augmentation is not None:
+        experiment.augment_tests(params, augmentation)
+    if params.task.test_augmentation.enabled:
+        print(views.describe(params.task.test_augmentation, params.task.input_size))
     return inference.restore_detector(params.task, run or os.path.dirname(prefix), prefix)
 
 

@@ -19,6 +19,7 @@ def build_dataset(
     *,
     batch_size: int,
     input_context: tf.distribute.InputContext | None = None,
+    view_sizes: Sequence[tuple[int, int]] = (),
 ) -> tf.data.Dataset:
     """Host batches: endless, shuffled and flipped for `TrainData`, else every image once.
 
@@ -30,6 +31,7 @@ def build_dataset(
         input_size: of the images.
         batch_size: images a batch. Training batches are full, the last ones of either orientation else may not be.
         input_context: which part of the data is wanted; without it all.
+        view_sizes: shorter and longer side of further sizes that each image is wanted in, from `modeling.views.sizes`.
 
     Returns:
         A data set of dicts:
@@ -42,6 +44,7 @@ def build_dataset(
             classes: `[B, N]` int32.
             valid: `[B, N]` bool, False for padding and for boxes that are not trained on.
             left_out: `[B]` int32, boxes that are not trained on: crowd, or with a side under 1 px after resizing.
+            views: with `view_sizes`, a tuple of `image` and `image_size` in each of them.
 
     Raises (when the data set runs):
         tf.errors.InvalidArgumentError: a bad image or box; `images.user_error` gives its one line.
@@ -59,7 +62,7 @@ def build_dataset(
             lambda number, example: _draw(example, config, tf.stack([config.seed, number * shards + shard]))
         )
     canvases = decoded.map(
-        lambda example: _to_canvas(example, input_size, config.max_instances),
+        lambda example: _to_canvas(example, input_size, config.max_instances) | _views(example, input_size, view_sizes),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
@@ -121,6 +124,13 @@ def _to_canvas(example: dict, input_size: configs.InputSize, max_instances: int)
     }
 
 
+def _views(example: dict, input_size: configs.InputSize, sizes: Sequence[tuple[int, int]]) -> dict:
+    """The further sizes of one image of a host batch."""
+    canvases = (augment.resize_and_pad(example["image"], *sides, input_size.keep_aspect) for sides in sizes)
+    views = tuple({"image": canvas, "image_size": size} for canvas, size in canvases)
+    return {"views": views} if views else {}
+
+
 def device_stage(
     batch: dict[str, tf.Tensor],
     *,
@@ -142,7 +152,7 @@ def device_stage(
 
     Returns:
         The batch with `images` `[B, H, W, 3]` float32 in the place of `image`, and `cell_ranges` `[B, N, L, 2, 4]`
-        int32 of `regions.cell_ranges`.
+        int32 of `regions.cell_ranges`. `views` stay as they are.
     """
     height, width = tf.unstack(tf.shape(batch["image"])[1:3])
     ranges = regions.cell_ranges(

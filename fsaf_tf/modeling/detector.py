@@ -34,7 +34,8 @@ class Normalization:
         images = tf.cast(images, tf.float32)
         if self.channel_order == "bgr":
             images = tf.reverse(images, axis=[-1])
-        return (images - tf.constant(self.mean)) / tf.constant(self.std)
+        # A graph turns a division by a constant into this product, which differs in the last digit.
+        return (images - tf.constant(self.mean)) * tf.constant([1 / value for value in self.std])
 
 
 CAFFE_NORMALIZATION = Normalization((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "bgr")

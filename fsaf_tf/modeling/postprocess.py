@@ -10,10 +10,11 @@ from fsaf_tf import boxes as box_ops
 from fsaf_tf import configs, pyramid, regions
 
 
-def arguments(model: configs.Model) -> dict:
-    """The values in the configuration that `detect` takes, by keyword."""
+def decoding(model: configs.Model) -> dict:
+    """The values in the configuration that `candidates` takes, by keyword."""
     return dict(
-        model.postprocess.as_dict(),
+        max_per_level=model.postprocess.max_per_level,
+        multi_label=model.postprocess.multi_label,
         location_offset=model.location_offset,
         offset_scale=model.anchor_free.offset_scale,
         scales=model.anchor_based.scales,
@@ -21,38 +22,72 @@ def arguments(model: configs.Model) -> dict:
     )
 
 
+def suppression(model: configs.Model) -> dict:
+    """The values in the configuration that `suppress` takes, by keyword."""
+    values = model.postprocess
+    return dict(score_threshold=values.score_threshold, nms_iou=values.nms_iou, max_detections=values.max_detections)
+
+
+def arguments(model: configs.Model) -> dict:
+    """The values in the configuration that `detect` takes, by keyword."""
+    return decoding(model) | suppression(model)
+
+
 def detect(
     outputs: dict[str, dict[str, tf.Tensor]],
     image_size: tf.Tensor,
     *,
     score_threshold: float,
-    max_per_level: int,
     nms_iou: float,
     max_detections: int,
-    multi_label: bool,
-    location_offset: float,
-    offset_scale: float,
-    scales: Sequence[float],
-    aspect_ratios: Sequence[float],
+    **decoding,
 ) -> dict[str, tf.Tensor]:
     """Decodes the best candidates of each level and branch, and suppresses them class by class (sections 3.2, 3.4).
 
-    An anchor-free location gives one candidate, of its best class; an anchor, and with `multi_label` a location too,
-    gives one for each class. Boxes are clipped to the image first, since those that reach into the padding overlap
-    less than what is seen of them; one with nothing in the image is dropped. Both branches compete in one suppression.
+    Boxes are clipped to the image first, since those that reach into the padding overlap less than what is seen of
+    them; one with nothing in the image is dropped. Both branches compete in one suppression.
 
     The Garden's detection generators do not do this: they keep the best of each class over all levels together, so
     that one level may take every place, and return no level. `tf.image.combined_non_max_suppression` returns none
     either.
 
     Args:
-        outputs: logits before the sigmoid, offsets and deltas as `detector.build_detector` returns them; an absent
-            branch's keys are absent. B may be 0.
+        outputs: see `candidates`.
         image_size: `[B, 2]` int32 (height, width) of the images without their padding.
         score_threshold: a candidate's score is above this.
-        max_per_level: at most so many candidates of a level of a branch.
         nms_iou: a box that overlaps a better one of its class by more than this is dropped.
         max_detections: D, at most so many detections of an image.
+        **decoding: the other arguments of `candidates`.
+
+    Returns:
+        By falling score, 0 in the rows past an image's `num_detections`: `boxes` `[B, D, 4]` float32 yxyx in pixels
+        of the input, `scores` `[B, D]` float32, `classes`, `levels` and `branch` (0 anchor-free, 1 anchor-based)
+        `[B, D]` int32; and `num_detections` `[B]` int32.
+    """
+    found = candidates(outputs, **decoding)
+    count = num_classes(outputs, len(decoding["scales"]) * len(decoding["aspect_ratios"]))
+    return suppress(found, image_size, count, score_threshold, nms_iou, max_detections)
+
+
+def candidates(
+    outputs: dict[str, dict[str, tf.Tensor]],
+    *,
+    max_per_level: int,
+    multi_label: bool,
+    location_offset: float,
+    offset_scale: float,
+    scales: Sequence[float],
+    aspect_ratios: Sequence[float],
+) -> list[dict[str, tf.Tensor]]:
+    """Decodes the best candidates of each level and branch (section 3.2).
+
+    An anchor-free location gives one candidate, of its best class; an anchor, and with `multi_label` a location too,
+    gives one for each class.
+
+    Args:
+        outputs: logits before the sigmoid, offsets and deltas as `detector.build_detector` returns them; an absent
+            branch's keys are absent. B may be 0.
+        max_per_level: at most so many candidates of a level of a branch.
         multi_label: all classes of an anchor-free location are candidates.
         location_offset: where a location stands, in cells.
         offset_scale: S.
@@ -60,19 +95,22 @@ def detect(
         aspect_ratios: the anchors' ratios, as in `anchors.anchors`.
 
     Returns:
-        By falling score, 0 in the rows past an image's `num_detections`: `boxes` `[B, D, 4]` float32 yxyx in pixels
-        of the input, `scores` `[B, D]` float32, `classes`, `levels` and `branch` (0 anchor-free, 1 anchor-based)
-        `[B, D]` int32; and `num_detections` `[B]` int32.
+        Of each level and branch, by falling score, what `suppress` takes. Boxes may reach out of the image.
     """
-    candidates = [
+    return [
         _anchor_free(logits, offsets, level, max_per_level, multi_label, location_offset, offset_scale)
         for level, logits, offsets in _by_level(outputs, "anchor_free_logits", "anchor_free_offsets")
     ] + [
         _anchor_based(logits, deltas, level, max_per_level, location_offset, scales, aspect_ratios)
         for level, logits, deltas in _by_level(outputs, "anchor_based_logits", "anchor_based_deltas")
     ]
-    num_classes = _num_classes(outputs, len(scales) * len(aspect_ratios))
-    return suppress(candidates, image_size, num_classes, score_threshold, nms_iou, max_detections)
+
+
+def num_classes(outputs: dict[str, dict[str, tf.Tensor]], per_location: int) -> int:
+    """K, from the channels of whichever branch is there; `per_location` is A."""
+    for logits in outputs.get("anchor_free_logits", {}).values():
+        return logits.shape[-1]
+    return next(iter(outputs["anchor_based_logits"].values())).shape[-1] // per_location
 
 
 def suppress(
@@ -126,13 +164,6 @@ def _by_level(outputs, logits_key: str, boxes_key: str) -> list:
         (int(level), outputs[logits_key][level], outputs[boxes_key][level])
         for level in sorted(outputs.get(logits_key, {}), key=int)
     ]
-
-
-def _num_classes(outputs, per_location: int) -> int:
-    """K, from the channels of whichever branch is there."""
-    for logits in outputs.get("anchor_free_logits", {}).values():
-        return logits.shape[-1]
-    return next(iter(outputs["anchor_based_logits"].values())).shape[-1] // per_location
 
 
 def _anchor_free(

@@ -32,8 +32,10 @@ def evaluate(
         What `metrics.json` holds.
 
     Raises:
-        UserError: the data have other classes than the model, or one of them cannot be read.
+        UserError: the data have other classes than the model, one of them cannot be read, or the experiment wants
+            test-time augmentation.
     """
+    exported.refuse_augmentation(path, params.task.test_augmentation.enabled)
     output = output or f"{path.removesuffix('.tflite')}-eval"
     if os.path.exists(f"{output}/params.yaml"):
         raise UserError(f"{output} is the folder of a run, whose figures these are not; give another --model_dir")

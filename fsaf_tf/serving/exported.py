@@ -148,13 +148,19 @@ def find(path: str | os.PathLike) -> str | None:
     return None
 
 
+def refuse_augmentation(path: str, wanted: bool) -> None:
+    """Raises a UserError if test-time augmentation is wanted of an exported model, which sees a picture at one size."""
+    if wanted:
+        raise UserError(f"{path} is an exported model, which has no test-time augmentation; give the run it came from")
+
+
 def load(path: str) -> SavedModel | TFLite:
     """Loads what `find` found."""
     return SavedModel(path) if os.path.isdir(path) else TFLite(path)
 
 
 def load_detector(
-    path: str | os.PathLike, checkpoint: str | os.PathLike | None = None
+    path: str | os.PathLike, checkpoint: str | os.PathLike | None = None, test_augmentation: dict | None = None
 ) -> inference.Detector | SavedModel | TFLite:
     """Loads a detector of any kind; all are called alike, with a picture.
 
@@ -162,6 +168,7 @@ def load_detector(
         path: the folder of a run, a SavedModel (a version, or the folder of the versions: the newest), or a `.tflite`
             file.
         checkpoint: of a run, see `inference.load_detector`.
+        test_augmentation: of a run, see there.
 
     Returns:
         A callable with `class_names` and `category_ids`; see `inference.Detector`. What is exported has no `model` and
@@ -172,7 +179,8 @@ def load_detector(
     """
     found = find(path)
     if found is None:
-        return inference.load_detector(path, checkpoint)
+        return inference.load_detector(path, checkpoint, test_augmentation)
+    refuse_augmentation(found, test_augmentation is not None)
     if checkpoint is not None:
         raise UserError(f"{found} is an exported model and has no checkpoints; leave checkpoint out")
     return load(found)
