@@ -61,6 +61,7 @@ setup(
             "fsaf-export = fsaf_tf.cli.export:main",
             "fsaf-analyze = fsaf_tf.cli.analyze:main",
             "fsaf-import-weights = fsaf_tf.cli.import_weights:main",
+            "fsaf-visualize = fsaf_tf.cli.visualize:main",
             "fsaf-serve-client = fsaf_tf.cli.serve_client:main",
         ]
     },

@@ -142,9 +142,11 @@ def _tag(draw, place, text: str, font, colour: Colour) -> None:
 
 
 def panel(picture: Image.Image, title: str) -> Image.Image:
-    """The picture under its title, which is cut off where it is wider."""
+    """The picture under its title, in smaller letters where it is too wide for it."""
     font = ImageFont.load_default(16)
     _, height = _text_size(font, title)
+    least, most = 9, 16 * (picture.width - 12) / max(font.getlength(title), 1)
+    font = ImageFont.load_default(min(16, max(least, math.floor(most))))
     whole = Image.new("RGB", (picture.width, picture.height + height + 6), BLACK)
     whole.paste(picture, (0, height + 6))
     ImageDraw.Draw(whole).text((6, 3), title, fill=WHITE, font=font)

@@ -10,7 +10,8 @@ from fsaf_tf.visualize import canvas, detections, legend
 
 NEGATIVE, IGNORED, POSITIVE = range(3)  # states of a cell
 PANEL_SIDE = 640  # pixels of the longer side of one level's panel
-MAP_SIDE = 300  # the same where each level has six
+MAP_SIDE, MAP_WIDTH = 300, 240  # the same where each level has six, and the least width, for their titles
+OVERVIEW_HEIGHT = 440  # pixels
 OFFSETS = ("top", "left", "bottom", "right")
 # From small to large, each lighter than the one before.
 _SCALE = np.array([(60, 40, 130), (50, 100, 170), (40, 160, 150), (130, 205, 90), (250, 235, 60)])
@@ -83,7 +84,9 @@ def draw_maps(
     Returns:
         `[H', W', 3]` uint8.
     """
-    factor, positive, valid = MAP_SIDE / max(image.shape[:2]), after["positive"], instances["valid"]
+    height, width = image.shape[:2]
+    factor = max(MAP_SIDE / max(height, width), MAP_WIDTH / width)
+    positive, valid = after["positive"], instances["valid"]
     most = float(np.max(offsets[positive], initial=0.0)) or 1.0
     values = np.where(positive[:, None], offsets, 0.0) / most
     of_before, of_after = (_cells(instances["classes"], each) for each in (before, after))
@@ -91,8 +94,8 @@ def draw_maps(
     for level, *cells in by_level(image, levels, *of_before, *of_after, values, positive):
         here = valid & (instances["levels"] == level)
         for text, (state, colour), shown in (
-            (f"P{level}, {2**level} px a cell: before selection", cells[:2], valid),
-            (f"P{level} after: {_counted(here.sum())} learnt here", cells[2:4], here),
+            (f"P{level}, {2**level} px cells: before", cells[:2], valid),
+            (f"P{level}, after: {_counted(here.sum())}", cells[2:4], here),
         ):
             picture = _area(image, factor, level, state, colour, instances, shown, location_offset)
             panels.append(canvas.panel(picture, text))
@@ -102,7 +105,7 @@ def draw_maps(
             picture = _paint(canvas.resized(image, factor), shade, colour, 2**level * factor, location_offset)
             panels.append(canvas.panel(picture, f"P{level}: distance to the {side}"))
     maps = canvas.tile(panels, columns=2 + len(OFFSETS))
-    overview = _overview(image, 2 * factor, instances, class_names)
+    overview = _overview(image, min(2 * factor, OVERVIEW_HEIGHT / height), instances, class_names)
     beside = maps.width - overview.width - canvas.GAP
     shown = sorted({int(index) for index in np.asarray(instances["classes"])[valid]})
     text = canvas.under([legend.heading(title, lines, beside), legend.key(_key(class_names, shown, most), beside)])
@@ -113,7 +116,7 @@ def draw_maps(
 
 
 def _counted(number: int) -> str:
-    return f"{number} object{'s' * (number != 1)}"
+    return f"{number} object" if number == 1 else f"{number} objects"
 
 
 def _key(class_names: Sequence[str], shown: Sequence[int], most: float) -> list[tuple[Image.Image, str]]:

@@ -1,0 +1,151 @@
+"""Draws the paper's figures from trained detectors, as PNG.
+
+    python tools/visualize.py --figure=targets --model=runs/fsaf_r50 --count=2 --output=out
+    python tools/visualize.py --figure=selection --model=runs/fsaf_r50 --image_ids=17 --instance=3 --output=out
+    python tools/visualize.py --figure=compare --model=runs/retinanet_r50 --model=runs/fsaf_r50 --output=out
+    python tools/visualize.py --figure=levels --model=runs/fsaf_r50 --output=out
+    python tools/visualize.py --figure=training --model=runs/retinanet_r50 --model=runs/fsaf_r50 --output=out
+
+targets (Fig. 5): what each cell of each level learns of an image, before and after the selection of levels.
+selection (Fig. 6): the losses of an object on each level, and the level that is chosen.
+compare (Fig. 1 and 7): what two detectors find in the same images, and what they miss.
+levels (Fig. 8): the level that found each object, and whether a rule gives the same; levels.csv and levels.json.
+training: losses, AP and the share of each level over the steps, from the event files of runs.
+
+Pictures are the validation data of the run, or --images with the boxes of --annotations; levels and compare also take
+images without annotations.
+"""
+
+import os
+
+from absl import flags
+
+from fsaf_tf import cli
+from fsaf_tf.errors import UserError
+
+FIGURES = ("targets", "selection", "compare", "levels", "training")
+COUNT = 4
+
+_FLAGS = flags.FlagValues()
+_OWN = {"flag_values": _FLAGS, "allow_overwrite": False}
+_FIGURE = flags.DEFINE_enum("figure", None, FIGURES, "Which.", **_OWN)
+_MODEL = flags.DEFINE_multi_string(
+    "model",
+    [],
+    "The folder of a run or an import. Twice for compare, which also takes exported models and detections.json files;"
+    " as often as wanted for training.",
+    flag_values=_FLAGS,
+)
+_LABELS = flags.DEFINE_list("labels", [], "What to call each --model, in their order; else by its folder.", **_OWN)
+_IMAGES = flags.DEFINE_string("images", None, "A file, a folder or a glob in quotes.", **_OWN)
+_ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO JSON with the boxes of --images.", **_OWN)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", **_OWN)
+_IMAGE_IDS = flags.DEFINE_list("image_ids", [], "Ids of the images wanted, as the data have them.", **_OWN)
+_COUNT = flags.DEFINE_integer(
+    "count",
+    COUNT,
+    "Draw so many images, the first ones. Chart and table of levels are of all images whatever it is.",
+    lower_bound=1,
+    **_OWN,
+)
+_INSTANCE = flags.DEFINE_integer(
+    "instance", 0, "For selection: the object wanted, from 1; 0 for the first six.", lower_bound=0, **_OWN
+)
+_RULE = flags.DEFINE_enum(
+    "rule",
+    "size",
+    ("size", "anchor"),
+    "For levels: what the level is compared with, Eq. 3 or the level of RetinaNet's anchor that fits best.",
+    **_OWN,
+)
+_SCORE_THRESHOLD = flags.DEFINE_float(
+    "score_threshold", 0.3, "For compare and levels: leave out detections of less.", 0.0, 1.0, **_OWN
+)
+# The figures that read a flag; the others refuse it.
+_READERS = {
+    "instance": ("selection",),
+    "rule": ("levels",),
+    "score_threshold": ("compare", "levels"),
+    "images": ("targets", "selection", "compare", "levels"),
+    "image_ids": ("targets", "selection", "compare", "levels"),
+    "count": ("targets", "selection", "compare", "levels"),
+}
+
+
+def main() -> None:
+    """The tool: reads its flags, runs and exits."""
+    cli.run(_visualize, _FLAGS, __doc__)
+
+
+def _visualize() -> None:
+    _check()
+    figure, models, names, output = _FIGURE.value, _MODEL.value, _names(), _OUTPUT.value
+    ids = _read_ids()
+    from fsaf_tf.figures import make
+
+    if figure == "training":
+        make.over_time(models, names, output)
+        return
+    all_of_them = figure == "levels" and not _IMAGE_IDS.value
+    count = 0 if ids or all_of_them else _COUNT.value
+    choice = make.Choice(_IMAGES.value or "", _ANNOTATIONS.value or "", ids, count)
+    if figure == "targets":
+        make.targets(models[0], names[0], output, choice)
+    elif figure == "selection":
+        make.selection(models[0], names[0], output, choice, _INSTANCE.value)
+    elif figure == "compare":
+        make.compare(models, names, output, choice, _SCORE_THRESHOLD.value)
+    else:
+        make.levels(
+            models[0],
+            names[0],
+            output,
+            choice,
+            score_threshold=_SCORE_THRESHOLD.value,
+            rule=_RULE.value,
+            pictures_wanted=len(ids) or _COUNT.value,
+        )
+
+
+def _check() -> None:
+    """What is wrong with the flags, before TensorFlow is imported."""
+    for flag in (_FIGURE, _OUTPUT, _MODEL):
+        if not flag.value:
+            raise UserError(f"--{flag.name} is missing (--help lists the flags)")
+    figure, given = _FIGURE.value, len(_MODEL.value)
+    if figure == "compare" and given != 2:
+        raise UserError(f"--figure=compare needs --model twice, not {given} times")
+    if figure not in ("compare", "training") and given > 1:
+        raise UserError(f"--figure={figure} takes one --model")
+    for name, readers in _READERS.items():
+        if _FLAGS[name].present and figure not in readers:
+            raise UserError(f"--{name} is for --figure={' or '.join(readers)}")
+    if _ANNOTATIONS.value and not _IMAGES.value:
+        raise UserError("--annotations needs --images")
+    if figure in ("targets", "selection") and _IMAGES.value and not _ANNOTATIONS.value:
+        raise UserError(f"--figure={figure} needs boxes: give --annotations with --images")
+    if _IMAGE_IDS.value and _COUNT.present:
+        raise UserError("give --image_ids or --count, not both")
+
+
+def _read_ids() -> list[int]:
+    try:
+        return [int(each) for each in _IMAGE_IDS.value]
+    except ValueError as error:
+        raise UserError(f"--image_ids are whole numbers with commas between them: {error}") from error
+
+
+def _names() -> list[str]:
+    """What to call each model: by --labels, else by as much of the end of its path as tells it from the others."""
+    models = [os.path.abspath(model) for model in _MODEL.value]
+    if _LABELS.value:
+        if len(_LABELS.value) != len(models):
+            raise UserError(f"--labels has {len(_LABELS.value)} names for {len(models)} --model")
+        return _LABELS.value
+    folders = [os.path.dirname(model) if model.endswith(".json") else model for model in models]
+    names = [os.path.basename(folder) for folder in folders]
+    return names if len(set(names)) == len(names) else folders
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Fig. 8: the pyramid level that finds each object, against the level that a rule would have given it."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from fsaf_tf import anchors, boxes, configs, pyramid, selection
+from fsaf_tf.data import augment
+from fsaf_tf.data.examples import Source
+from fsaf_tf.figures import compare, pictures
+from fsaf_tf.inference import Detector
+from fsaf_tf.visualize import canvas, charts, detections, legend
+
+# The rules in words, for charts and keys.
+RULES = {"size": "Eq. 3 (by size)", "anchor": "RetinaNet's best anchor"}
+
+
+@dataclasses.dataclass
+class Objects:
+    """What was found, an entry each: its size in pixels of the network's input, its level, and the rules' levels."""
+
+    sizes: list[float] = dataclasses.field(default_factory=list)
+    found: list[int] = dataclasses.field(default_factory=list)
+    size: list[int] = dataclasses.field(default_factory=list)
+    anchor: list[int] = dataclasses.field(default_factory=list)
+
+
+def draw(
+    detector: Detector,
+    name: str,
+    source: Source,
+    objects: Objects,
+    *,
+    rule: str,
+    score_threshold: float,
+    has_truth: bool,
+    pictures_wanted: int,
+    after: Callable[[int], None] = lambda count: None,
+):
+    """Looks at pictures one by one, and draws the first ones.
+
+    Args:
+        detector: of a run.
+        name: what to call it.
+        source: pictures.
+        objects: gets what is found: with `has_truth` only what is there, each object once.
+        rule: of `RULES`, for the colours.
+        score_threshold: detections of less are left out.
+        has_truth: the pictures have boxes.
+        pictures_wanted: draw so many.
+        after: called after each picture with their number.
+
+    Yields:
+        A picture's id and its figure `[H, W, 3]` uint8.
+    """
+    for number, picture in enumerate(pictures.read(source), start=1):
+        found = detector(picture["image"])
+        kept = np.flatnonzero(found["scores"] >= score_threshold)
+        found = {key: np.asarray(values)[kept] for key, values in found.items()}
+        scaled = _at_input(found["boxes"], picture["image"].shape[:2], detector.config.input_size)
+        ruled = rules(scaled, picture["image"].shape[:2], detector.config)
+        counted = _is_object(found, picture, source.class_names) if has_truth else np.ones(len(kept), bool)
+        objects.sizes += np.sqrt(boxes.area(scaled).numpy())[counted].tolist()
+        objects.found += found["levels"][counted].tolist()
+        for each, values in ruled.items():
+            getattr(objects, each).extend(values[counted].tolist())
+        if number <= pictures_wanted:
+            yield picture["image_id"], _picture(picture, found, ruled[rule], name, rule, score_threshold)
+        after(number)
+
+
+def rules(scaled: np.ndarray, size: Sequence[int], task: configs.Task) -> dict[str, np.ndarray]:
+    """The level of boxes by each of `RULES`.
+
+    Args:
+        scaled: `[M, 4]` yxyx in pixels of the network's input.
+        size: height and width of the picture before it was resized.
+        task: the experiment's.
+
+    Returns:
+        For each rule `[M]`: `size` is Eq. 3, `anchor` the level of the anchor that overlaps the box most, the lowest of
+        equal ones, as RetinaNet assigns it.
+    """
+    levels = pyramid.levels(task.model.min_level, task.model.max_level)
+    canvases = augment.canvas_sizes(task.input_size.shorter_side, task.input_size.longer_side)
+    height, width = canvases[size[0] > size[1]]
+    shape = {
+        "scales": task.model.anchor_based.scales,
+        "aspect_ratios": task.model.anchor_based.aspect_ratios,
+        "location_offset": task.model.location_offset,
+    }
+    overlap = np.zeros([len(scaled), len(levels)])
+    for index, level in enumerate(levels):
+        places = anchors.anchors(pyramid.map_size(height, level), pyramid.map_size(width, level), level, **shape)
+        for row, box in enumerate(scaled):  # one by one: P3 has hundreds of thousands of anchors
+            overlap[row, index] = tf.reduce_max(boxes.aligned_iou(tf.constant(box), places))
+    by_size = selection.select_heuristic(tf.constant(scaled), levels).numpy()
+    return {"size": by_size, "anchor": np.array(levels)[np.argmax(overlap, axis=1)]}
+
+
+def _at_input(found: np.ndarray, size, input_size: configs.InputSize) -> np.ndarray:
+    """Boxes `[M, 4]` of a picture of `size` in pixels of the network's input."""
+    short, long = input_size.shorter_side, input_size.longer_side
+    if input_size.keep_aspect:
+        resized = augment.resized_size(tf.constant(size), short, long).numpy()
+    else:
+        resized = np.array(augment.canvas_sizes(short, long)[size[0] > size[1]])
+    return (found * np.tile(resized / np.array(size), 2)).astype(np.float32)
+
+
+def _is_object(found: dict, picture: dict, class_names: Sequence[str]) -> np.ndarray:
+    """`[M]` whether a detection, best first, is the first of an object of the annotations."""
+    kept = ~picture["crowd"]
+    names = [class_names[index] for index in picture["classes"][kept]]
+    return compare.match(found["boxes"], found["names"], picture["boxes"][kept], names) < len(names)
+
+
+def _picture(picture: dict, found: dict, ruled: np.ndarray, name: str, rule: str, score_threshold: float) -> np.ndarray:
+    marks = []
+    for index, (box, level, other) in enumerate(zip(found["boxes"], found["levels"], ruled)):
+        said = f"P{level} {found['names'][index]} {found['scores'][index]:.2f}"
+        said += "" if level == other else f" (not P{other})"
+        marks.append(canvas.Mark(box, said, canvas.GOOD if level == other else canvas.BAD))
+    whole = canvas.mark(picture["image"], detections.enlargement(picture["image"]), marks)
+    lines = [
+        f"Image {picture['image_id']}, {name}: detections that score at least {score_threshold:g}. Before the class"
+        " name is the pyramid level that found the object; P3 has the smallest cells, those of each further level are"
+        " twice as large.",
+    ]
+    entries = [
+        (legend.framed(canvas.GOOD), f"{RULES[rule]} gives the same level"),
+        (legend.framed(canvas.BAD), f"{RULES[rule]} gives the level in brackets"),
+    ]
+    strip = [legend.heading("Which level finds which object", lines, whole.width), legend.key(entries, whole.width)]
+    return np.asarray(canvas.under([*strip, whole]))
+
+
+def table(objects: Objects, levels: Sequence[int]) -> dict:
+    """Objects by size and level, and how often the rules agree.
+
+    Returns:
+        `objects`, their number; `agrees_size` and `agrees_anchor`, shares of them; `levels`, how many each found; and
+        `sizes`, the same for each class of size `from` to `to` in pixels. Its edges are those of Eq. 3: 224 px times
+        powers of two.
+    """
+    bounds = edges(objects.sizes)
+    kind = np.digitize(objects.sizes, bounds) - 1
+    rows = [
+        {"from": low, "to": high, **_row(objects, kind == index, levels)}
+        for index, (low, high) in enumerate(zip(bounds, bounds[1:]))
+    ]
+    return {**_row(objects, np.ones(len(objects.sizes), bool), levels), "sizes": rows}
+
+
+def edges(sizes: Sequence[float]) -> list[float]:
+    """Edges of classes of size that hold all sizes, in pixels: 224 times powers of two, as Eq. 3 has them."""
+    sizes = sizes or [selection.CANONICAL_SIZE]
+    low, high = (np.floor(np.log2(max(size, 1.0) / selection.CANONICAL_SIZE)) for size in (min(sizes), max(sizes)))
+    return [float(selection.CANONICAL_SIZE * 2.0**power) for power in np.arange(low, high + 2)]
+
+
+def _row(objects: Objects, kept: np.ndarray, levels: Sequence[int]) -> dict:
+    found = np.array(objects.found, int)[kept]
+    agrees = {
+        f"agrees_{rule}": float(np.mean(found == np.array(getattr(objects, rule), int)[kept])) if len(found) else None
+        for rule in RULES
+    }
+    return {"objects": len(found), "levels": {f"P{each}": int(np.sum(found == each)) for each in levels}, **agrees}
+
+
+def as_csv(rows: dict, levels: Sequence[int]) -> str:
+    """`table` as CSV: a line a class of size, and one for all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [f"P{level}" for level in levels]
+    writer.writerow(["from_px", "to_px", "objects", *names, *(f"agrees_{rule}" for rule in RULES)])
+    for row in [*rows["sizes"], {"from": "all", "to": "", **rows}]:
+        shares = ["" if row[f"agrees_{rule}"] is None else f"{row[f'agrees_{rule}']:.3f}" for rule in RULES]
+        writer.writerow([row["from"], row["to"], row["objects"], *(row["levels"][each] for each in names), *shares])
+    return text.getvalue()
+
+
+def chart(objects: Objects, levels: Sequence[int], title: str, rule: str):
+    """The chart of `table`; see `charts.levels_by_size`."""
+    found, ruled, bounds = np.array(objects.found, int), np.array(getattr(objects, rule), int), edges(objects.sizes)
+    squares = tf.constant([[0.0, 0.0, side, side] for side in bounds])
+    return charts.levels_by_size(
+        np.array(objects.sizes),
+        found,
+        ruled,
+        bounds,
+        levels,
+        title=title,
+        rule=RULES[rule],
+        by_size=selection.select_heuristic(squares, levels).numpy(),
+    )

@@ -1,0 +1,181 @@
+"""The pictures that figures are made of: files with or without annotations, or data that a run validates on."""
+
+import dataclasses
+import io
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from fsaf_tf import prediction, pyramid
+from fsaf_tf.data import coco, coco_json, examples, images, pipeline
+from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
+from fsaf_tf.errors import UserError
+from fsaf_tf.inference import Detector
+from fsaf_tf.modeling import detector as modeling
+
+MOST_BOXES = 1000  # of a picture, where the experiment does not allow more
+
+_SIGNATURE = {
+    "image_bytes": tf.TensorSpec([], tf.string),
+    "file_name": tf.TensorSpec([], tf.string),
+    "image_id": tf.TensorSpec([], tf.int64),
+    "declared": tf.TensorSpec([2], tf.int32),
+    "boxes": tf.TensorSpec([None, 4], tf.float32),
+    "classes": tf.TensorSpec([None], tf.int32),
+    "crowd": tf.TensorSpec([None], tf.bool),
+    "area": tf.TensorSpec([None], tf.float32),
+}
+
+
+def of_files(pattern: str, class_names: Sequence[str], category_ids: Sequence[int]) -> Source:
+    """Pictures without annotations, turned upright as for prediction.
+
+    Args:
+        pattern: see `prediction.find_images`; a file that cannot be read is an error when its turn comes.
+        class_names: of what is to look for.
+        category_ids: of the same.
+    """
+    files = prediction.find_images(pattern)
+
+    def rows():
+        for number, file in enumerate(files, start=1):
+            try:
+                image = prediction.read_image(file)
+            except UserError as error:
+                raise UserError(f"{file}: {error}") from error
+            encoded = io.BytesIO()
+            Image.fromarray(image).save(encoded, "png", compress_level=1)
+            nothing = np.zeros([0])
+            columns = {"boxes": np.zeros([0, 4]), "classes": nothing, "crowd": nothing, "area": nothing}
+            name = os.path.basename(file)
+            yield _row(encoded.getvalue(), name, number, image.shape[:2], columns)
+
+    return _source(pattern, class_names, category_ids, len(files), rows)
+
+
+def of_annotated_files(pattern: str, annotation_file: str) -> Source:
+    """Pictures with the boxes that COCO JSON has for them.
+
+    Args:
+        pattern: see `prediction.find_images`; files that the annotations do not name are left out.
+        annotation_file: COCO JSON. A file is known by its name, with as many folders before it as are given there.
+
+    Raises:
+        UserError: it is no COCO JSON, or names none of the files.
+    """
+    table = coco_json.read(annotation_file)
+    index_of = {pathlib.PurePosixPath(name).parts: index for index, name in enumerate(table.file_names)}
+    found = [(file, _index(file, index_of)) for file in prediction.find_images(pattern)]
+    found = [(file, index) for file, index in found if index is not None]
+    if not found:
+        raise UserError(f"{annotation_file} names none of the files in --images={pattern}")
+    boxes = coco.clipped_yxyx(table)
+
+    def rows():
+        for file, index in found:
+            part = slice(table.splits[index], table.splits[index + 1])
+            columns = {"boxes": boxes, "classes": table.classes, "crowd": table.crowd, "area": table.area}
+            columns = {key: column[part] for key, column in columns.items()}
+            data = pathlib.Path(file).read_bytes()
+            yield _row(data, table.file_names[index], table.image_ids[index], table.sizes[index], columns)
+
+    return _source(annotation_file, table.class_names, table.category_ids, len(found), rows)
+
+
+def _index(file: str, index_of: dict[tuple[str, ...], int]) -> int | None:
+    """The annotations' number of a file: of the longest end of its path that they have."""
+    parts = pathlib.PurePosixPath(pathlib.Path(os.path.abspath(file)).as_posix()).parts
+    return next((index_of[parts[start:]] for start in range(len(parts)) if parts[start:] in index_of), None)
+
+
+def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:
+    row = {"image_bytes": data, "file_name": name, "image_id": image_id, "declared": size, **columns}
+    return {key: np.asarray(value, _SIGNATURE[key].dtype.as_numpy_dtype) for key, value in row.items()}
+
+
+def _source(name: str, class_names, category_ids, count: int, rows) -> Source:
+    def read(order: Order = FIXED_ORDER) -> tf.data.Dataset:
+        del order  # figures take pictures as they come
+        found = images.add_sizes(tf.data.Dataset.from_generator(rows, output_signature=_SIGNATURE))
+        return found.map(coco.check_size)
+
+    return Source(
+        name=name,
+        class_names=tuple(class_names),
+        category_ids=tuple(category_ids),
+        num_images=count,
+        examples=read,
+        ground_truth=lambda: examples.collect_ground_truth(read(), class_names, category_ids),
+    )
+
+
+def select(source: Source, image_ids: Sequence[int], count: int) -> Source:
+    """The pictures with these ids, in the order of the data, or the first `count`; all if neither is given."""
+    if image_ids:
+        wanted = tf.constant(image_ids, tf.int64)
+        return dataclasses.replace(
+            source,
+            num_images=len(image_ids),
+            examples=lambda order=FIXED_ORDER: source.examples(order).filter(
+                lambda row: tf.reduce_any(row["image_id"] == wanted)
+            ),
+        )
+    if count and count < source.num_images:
+        return dataclasses.replace(
+            source, num_images=count, examples=lambda order=FIXED_ORDER: source.examples(order).take(count)
+        )
+    return source
+
+
+def read(source: Source) -> Iterator[dict]:
+    """The pictures one by one as NumPy: `image` `[H, W, 3]` uint8 and what else a source's examples have.
+
+    Raises:
+        UserError: one cannot be read, or one of the ids is not there.
+    """
+    count = 0
+    for row in examples.named_errors(images.decode_examples(source.examples())):
+        count += 1
+        yield {**row, "file_name": row["file_name"].decode(), "image_id": int(row["image_id"])}
+    _check_count(source, count)
+
+
+def as_trained(source: Source, detector: Detector) -> Iterator[tuple[dict, dict, dict]]:
+    """Pictures one by one as training sees them.
+
+    Args:
+        source: the pictures.
+        detector: of a run.
+
+    Yields:
+        The host batch of one as NumPy, the batch that has passed the device stage, and the detector's outputs.
+
+    Raises:
+        UserError: as `read`.
+    """
+    task, count = detector.config, 0
+    config = task.validation_data.replace(max_instances=max(task.validation_data.max_instances, MOST_BOXES))
+    try:
+        for host in pipeline.build_dataset(source, config, task.input_size, batch_size=1):
+            count += 1
+            batch = pipeline.device_stage(
+                host,
+                normalization=modeling.normalization(task.model.backbone),
+                levels=pyramid.levels(task.model.min_level, task.model.max_level),
+                location_offset=task.model.location_offset,
+                effective=task.model.anchor_free.effective,
+                ignoring=task.model.anchor_free.ignoring,
+            )
+            yield {key: value.numpy() for key, value in host.items()}, batch, detector.model(batch["images"])
+    except tf.errors.InvalidArgumentError as error:
+        raise images.user_error(error) or error from None
+    _check_count(source, count)
+
+
+def _check_count(source: Source, count: int) -> None:
+    if count < source.num_images:
+        raise UserError(f"{source.name} has only {count} of the {source.num_images} images of --image_ids")

@@ -1,0 +1,82 @@
+"""Fig. 5: what each location of each level learns of an image, before and after the selection of levels."""
+
+import numpy as np
+import tensorflow as tf
+
+from fsaf_tf import configs, objective, pyramid, targets
+from fsaf_tf.data.examples import Source
+from fsaf_tf.figures import pictures
+from fsaf_tf.inference import Detector
+from fsaf_tf.visualize.targets import draw_maps
+
+_HOW = {
+    "online": "After it, the object is on the level where its loss is least (Eq. 2)",
+    "heuristic": "After it, the object is on the level that its size prescribes (Eq. 3)",
+}
+
+
+def draw(detector: Detector, name: str, source: Source):
+    """Draws the maps of pictures one by one.
+
+    Args:
+        detector: of a run with an anchor-free branch, whose weights choose the levels.
+        name: what to call it.
+        source: pictures with boxes.
+
+    Yields:
+        A picture's id and its figure `[H, W, 3]` uint8.
+    """
+    task = detector.config
+    levels = pyramid.levels(task.model.min_level, task.model.max_level)
+    for host, batch, outputs in pictures.as_trained(source, detector):
+        after = {key: value[0].numpy() for key, value in objective.anchor_free_targets(batch, outputs, task).items()}
+        instances = {key: host[key][0] for key in ("boxes", "classes", "valid")} | {"levels": after.pop("levels")}
+        figure = draw_maps(
+            host["image"][0],
+            instances,
+            on_every_level(batch, outputs),
+            after,
+            offsets(instances["boxes"], after["instance"], outputs, task.model),
+            levels,
+            detector.class_names,
+            location_offset=task.model.location_offset,
+            title="What each cell of the pyramid learns",
+            lines=[
+                f"Image {host['image_id'][0]}, {name}, at the network's input size. One row a pyramid level, one small"
+                " square a cell of its map.",
+                "Before selection every object has an effective and an ignored area on every level."
+                f" {_HOW[task.model.anchor_free.selection]}; only there its effective area is positive. Its ignored"
+                " area also counts on the levels next to it.",
+                "Where effective areas overlap the smaller object has the cell. The distances from a cell to the four"
+                " sides of its object are what the box offsets learn, in units of"
+                f" {task.model.anchor_free.offset_scale:g} cells of their level.",
+            ],
+        )
+        yield int(host["image_id"][0]), figure
+
+
+def on_every_level(batch: dict, outputs: dict) -> dict[str, np.ndarray]:
+    """The targets `[P, ...]` of one image if each instance were on every level: `positive`, `instance`, `negative`."""
+    logits = outputs["anchor_free_logits"]
+    layout = pyramid.Layout.of_maps(logits)
+    num_classes = logits[str(layout.levels[0])].shape[-1]
+    location_levels, found = layout.location_levels().numpy(), {}
+    for level in layout.levels:
+        chosen = tf.fill(tf.shape(batch["classes"]), level)
+        instances = [batch[name] for name in ("boxes", "classes", "valid", "cell_ranges")]
+        of_level = targets.anchor_free_targets(*instances, chosen, layout, num_classes)
+        for key, value in of_level.items():
+            found.setdefault(key, []).append(value[0].numpy()[location_levels == level])
+    return {key: np.concatenate(values) for key, values in found.items()}
+
+
+def offsets(boxes: np.ndarray, instance: np.ndarray, outputs: dict, model: configs.Model) -> np.ndarray:
+    """What the locations learn if `instance` `[P]` of `boxes` `[N, 4]` is theirs: `[P, 4]` top, left, bottom, right.
+
+    In units of `offset_scale * 2^l` pixels, section 3.2.
+    """
+    layout = pyramid.Layout.of_maps(outputs["anchor_free_offsets"])
+    y, x = layout.locations(model.location_offset).numpy().T
+    y1, x1, y2, x2 = boxes[instance].T
+    unit = model.anchor_free.offset_scale * 2.0 ** layout.location_levels().numpy()
+    return np.stack([y - y1, x - x1, y2 - y, x2 - x], axis=-1) / unit[:, None]
