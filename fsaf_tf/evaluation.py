@@ -11,6 +11,7 @@ from pycocotools import coco, cocoeval
 # In the order of pycocotools' summary.
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 NOTHING, LEFT_OUT = -1, -2  # of `match`
+_AT_HALF = {"iouThrs": np.array([0.5]), "areaRng": [[0, 1e10]], "areaRngLbl": ["all"]}  # IoU 0.5, boxes of every area
 THIN = 8  # a thin box is more than so many times as long as wide
 
 
@@ -105,8 +106,8 @@ def binned_ap(ground_truth: dict, results: Sequence[dict], bin_of: Callable[[lis
 
 
 def ap50(ground_truth: dict, results: Sequence[dict]) -> float:
-    """The AP50 of `coco_metrics` alone, in a tenth of the time."""
-    return _mean(_evaluate(ground_truth, results, iouThrs=np.array([0.5])).eval["precision"][:, :, :, 0, -1])
+    """The AP50 of `coco_metrics` alone, which takes much less time."""
+    return _mean(_evaluate(ground_truth, results, **_AT_HALF).eval["precision"][:, :, :, 0, -1])
 
 
 def match(ground_truth: dict, results: Sequence[dict], *, by_class: bool = True) -> np.ndarray:
@@ -121,11 +122,10 @@ def match(ground_truth: dict, results: Sequence[dict], *, by_class: bool = True)
         `[n]`: the place of an annotation in `ground_truth["annotations"]`; `NOTHING`, or `LEFT_OUT` of what is not
         judged: on a crowd, or not among the 100 best of its image (and class, if by class).
     """
-    evaluation = _evaluate(ground_truth, results, iouThrs=np.array([0.5]), useCats=int(by_class))
+    evaluation = _evaluate(ground_truth, results, useCats=int(by_class), **_AT_HALF)
     matches = np.full(len(results), LEFT_OUT)
-    everywhere = list(evaluation.params.areaRng[0])
     for image in evaluation.evalImgs:
-        if image is not None and image["aRng"] == everywhere:
+        if image is not None:
             judged = ~image["dtIgnore"][0]
             numbers = np.array(image["dtIds"], int)[judged] - 1
             matches[numbers] = image["dtMatches"][0, judged].astype(int) - 1  # pycocotools' 0 is nothing

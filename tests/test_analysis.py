@@ -74,6 +74,7 @@ def test_one_error_mends_an_object_and_the_others_about_it_go():
     errors_found = errors.find(truth((OBJECT, BAR)), results)
     assert errors_found.kinds == ["localisation", "localisation", "class"]
     assert errors_found.mended == {1: 0} and errors_found.missed == []
+    assert errors.find(truth((OBJECT, BAR)), found((SHIFTED, BAR, 0.9), (OBJECT, BAR, 0.8))).mended == {}
 
 
 def test_a_class_that_is_missed_altogether_has_its_cost():
