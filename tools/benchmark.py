@@ -4,6 +4,10 @@
 
 of the criterion, as ratios of things measured in turn in one run.
 
+    python tools/benchmark.py --what=detectors
+
+of the nine detectors of Table 2 at 800 x 1344 with random weights, beside the paper's milliseconds.
+
     python tools/benchmark.py --what=inference --model_dir=runs/fsaf_r50 --sizes=320x320,512x512 --threads=1,2
 
 of a detector as checkpoint, SavedModel, frozen graph and TFLite: size, warm-up (loading and the first picture, without
@@ -30,7 +34,9 @@ from fsaf_tf import selection as level_selection  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
 
 _FLAGS = flags.FlagValues()
-_WHAT = flags.DEFINE_enum("what", "criterion", ["criterion", "inference"], "What to time.", flag_values=_FLAGS)
+_WHAT = flags.DEFINE_enum(
+    "what", "criterion", ["criterion", "detectors", "inference"], "What to time.", flag_values=_FLAGS
+)
 _REPEATS = flags.DEFINE_integer(
     "repeats", 7, "Timed runs of each; the median counts.", lower_bound=1, flag_values=_FLAGS
 )
@@ -167,6 +173,14 @@ def benchmark_inference() -> list[dict]:
     return inference_benchmark.run(_MODEL_DIR.value, sizes, list(threads), _REPEATS.value, _IMAGES.value)
 
 
+def benchmark_detectors() -> list[dict]:
+    """Table 2; see tools/benchmark_detectors.py."""
+    import benchmark_detectors as detectors_benchmark  # beside this file
+
+    print(detectors_benchmark.header())
+    return detectors_benchmark.run(_REPEATS.value)
+
+
 def _numbers(flag: str, texts: list[str], count: int) -> tuple[int, ...]:
     if len(texts) != count or not all(text.isdecimal() and int(text) for text in texts):
         raise UserError(f"--{flag}: {'x'.join(texts)} is not understood (--help lists the flags)")
@@ -185,7 +199,8 @@ def show_criterion() -> dict[str, float]:
 
 def main():
     """Times what is asked for, prints a table and writes the figures."""
-    figures = {"criterion": show_criterion, "inference": benchmark_inference}[_WHAT.value]()
+    benchmarks = {"criterion": show_criterion, "detectors": benchmark_detectors, "inference": benchmark_inference}
+    figures = benchmarks[_WHAT.value]()
     if _OUTPUT.value:
         with open(_OUTPUT.value, "w") as file:
             json.dump(figures, file, indent=1)
