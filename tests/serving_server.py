@@ -117,7 +117,8 @@ class _Handler(server.BaseHTTPRequestHandler):
         except Fault as fault:
             self._send(HTTP[fault.code], {"error": fault.message})
         else:
-            self._send(200, {"outputs": {key: np.asarray(value).tolist() for key, value in outputs.items()}})
+            lists = {key: np.asarray(value).tolist() for key, value in outputs.items()}
+            self._send(200, {"outputs": lists if len(lists) > 1 else list(lists.values())[0]})  # as the stock server
 
     def _send(self, status: int, content: dict):
         data = json.dumps(content).encode()

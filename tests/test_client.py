@@ -173,10 +173,28 @@ def test_a_server_that_goes_away_ends_nothing(server, port, files, tmp_path, cap
     assert said.count("not sent: the server was lost before") == 3 and len(server.requests) == 4
 
 
-def test_another_kind_of_model_is_one_error(server, port, files, tmp_path):
-    server._predict = lambda *_: {"logits": np.zeros([1, 3], np.float32)}
-    with pytest.raises(UserError, match="no detector of tools/export.py: it answers with .'logits'"):
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ({"logits": np.zeros([1, 3]), "more": np.zeros([1])}, "no detector of tools/export.py: it answers with .'logi"),
+        ({"logits": np.zeros([1, 3])}, "no detector of tools/export.py: it answers with"),
+        ({"a": np.zeros([1]), "loss": np.zeros([])}, "does not answer picture by picture: .'a', 'loss'"),
+        (
+            {key: value[None] for key, value in outputs_of(np.zeros([9, 9])).items() if key != "detection_levels"},
+            "no detector of tools/export.py: it answers with .'detection_boxes', 'detection_branch'",
+        ),
+    ],
+)
+def test_another_kind_of_model_is_one_error(server, port, files, tmp_path, outputs, message):
+    server._predict = lambda *_: outputs
+    with pytest.raises(UserError, match=message):
         client.run(client.Client(port), files, str(tmp_path / "out"))
+
+
+def test_labels_of_another_model_are_one_error(port, files, tmp_path):
+    (tmp_path / "labels.json").write_text(json.dumps({"names": NAMES, "category_ids": [17, 19]}))
+    with pytest.raises(UserError, match="--labels is of another model: it has no category 18"):
+        client.run(client.Client(port), files, str(tmp_path / "out"), labels=str(tmp_path / "labels.json"))
 
 
 def test_as_many_requests_at_a_time_as_asked_for(port, server, tmp_path):
@@ -205,3 +223,4 @@ def test_the_tool_speaks_both(server, files, tmp_path, monkeypatch, capsys):
     assert read(tmp_path / "grpc") == read(tmp_path / "rest") and len(read(tmp_path / "grpc")) == 4
     assert server.requests == [("serving_default", 2, 1)] * 4
     assert "--model is missing" in call(serve_client, monkeypatch, images)
+    assert "--server is missing" in call(serve_client, monkeypatch, images, "--server=")

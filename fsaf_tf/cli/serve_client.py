@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _ask() -> None:
-    for flag in (_MODEL, _IMAGES, _OUTPUT):
+    for flag in (_SERVER, _MODEL, _IMAGES, _OUTPUT):
         if not flag.value:
             raise UserError(f"--{flag.name} is missing (--help lists the flags)")
     from fsaf_tf import prediction

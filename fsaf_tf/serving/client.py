@@ -77,7 +77,7 @@ class Grpc:
             response = self._stub.Predict(request, timeout)
         except self._grpc.RpcError as error:
             raise self._failure(error.code(), error.details() or error.code().name) from error
-        return {key: tf.make_ndarray(value)[0] for key, value in response.outputs.items()}
+        return _of_one({key: tf.make_ndarray(value) for key, value in response.outputs.items()})
 
     def _failure(self, code, details: str) -> Exception:
         if code == self._grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -110,7 +110,7 @@ class Rest:
             raise Late("no answer in time") if late else Passing(f"{self._url}: {reason}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self._url} does not answer as TensorFlow Serving does") from error
-        return {key: np.asarray(value[0]) for key, value in outputs.items()}
+        return _of_one(outputs if isinstance(outputs, dict) else {"its only output": outputs})
 
     def _failure(self, error: urllib.error.HTTPError) -> Exception:
         body = error.read().decode("utf-8", "replace")
@@ -239,12 +239,23 @@ def _in_order(pool, function, items: list, ahead: int) -> Iterator:
         yield pending.popleft().result()
 
 
+def _of_one(outputs: dict) -> dict[str, np.ndarray]:
+    """The outputs for the one picture of a request."""
+    if any(np.ndim(value) == 0 or not len(value) for value in outputs.values()):
+        raise UserError(f"the server's model does not answer picture by picture: {sorted(outputs)}")
+    return {key: np.asarray(value[0]) for key, value in outputs.items()}
+
+
 def _detections(outputs: dict[str, np.ndarray], names: list[str] | None, category_ids) -> dict:
     """Outputs in the form of `inference.Detector`."""
-    if not {"detection_boxes", "detection_classes", "num_detections"} <= set(outputs):
+    if not {"num_detections", *(f"detection_{key}" for key in exported.DETECTIONS)} <= set(outputs):
         raise UserError(f"the server's model is no detector of tools/export.py: it answers with {sorted(outputs)}")
     if names is not None:
         index = {category_id: number for number, category_id in enumerate(category_ids)}
+        count = int(outputs["num_detections"])
+        unknown = sorted(set(outputs["detection_classes"][:count].tolist()) - set(index))
+        if unknown:
+            raise UserError(f"--labels is of another model: it has no category {unknown[0]}, which the server gives")
         return exported.from_outputs(outputs, index, names)
     ids = {int(each) for each in outputs["detection_classes"]}
     return exported.from_outputs(outputs, {each: each for each in ids}, {each: f"category {each}" for each in ids})
