@@ -123,6 +123,14 @@ def test_a_picture_of_another_size_has_boxes_in_its_pixels(loaded, kind):
     assert len(found["scores"]) and np.all(found["boxes"] <= [300, 200, 300, 200]) and found["boxes"].max() > 100
 
 
+def test_no_class_is_missed_on_a_machine_of_many_cores(loaded, paths, pictures):
+    """The runtime's operator would pass over the class of the number of its threads, here the first real one."""
+    image = prediction.read_image(pictures[0])
+    found, expected = exported.TFLite(paths["tflite"], threads=32)(image), loaded["tflite"](image)
+    assert 0 in expected["classes"]
+    assert_same(found, expected, ("classes",))
+
+
 def test_finds_the_newest_version_and_what_is_exported(folder, paths, tmp_path):
     newest = str(folder / "exported" / "1")
     assert exported.find(paths["saved_model"]) == exported.find(f"{newest}/") == newest
@@ -140,9 +148,11 @@ def test_what_cannot_be_run_is_one_line(folder, paths, tmp_path):
         fsaf_tf.load_detector(folder / "lite")
     with pytest.raises(UserError, match="there is no .*none.tflite"):
         fsaf_tf.load_detector(tmp_path / "none.tflite")
-    (tmp_path / "bad.tflite").write_bytes(b"no model")
-    with pytest.raises(UserError, match="bad.tflite cannot be loaded"):
-        fsaf_tf.load_detector(tmp_path / "bad.tflite")
+    whole = pathlib.Path(paths["tflite"]).read_bytes()
+    for content, message in ((b"no model", "it does not begin as one"), (whole[: len(whole) // 2], ".*bytes.*")):
+        (tmp_path / "bad.tflite").write_bytes(content)
+        with pytest.raises(UserError, match=f"bad.tflite cannot be loaded as a TFLite file: {message}$"):
+            fsaf_tf.load_detector(tmp_path / "bad.tflite")
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"no model")
     with pytest.raises(UserError, match="has no assets/labels.json"):

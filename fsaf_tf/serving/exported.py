@@ -8,10 +8,11 @@ import tensorflow as tf
 from fsaf_tf import inference
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import postprocess
-from fsaf_tf.serving import tflite
+from fsaf_tf.serving import mobile, tflite
 
 SAVED_MODEL, LABELS = "saved_model.pb", "assets/labels.json"
 SIGNATURE = "image_tensor"
+DETECTIONS = ("boxes", "scores", "classes", "levels", "branch")  # outputs `detection_...` of a SavedModel
 _TFLITE = b"TFL3"  # at byte 4
 
 
@@ -32,7 +33,7 @@ class SavedModel:
             self._loaded = tf.saved_model.load(path)  # kept: the signature does not hold its variables
             self._detect = self._loaded.signatures[SIGNATURE]
         except Exception as error:  # what TensorFlow raises of a damaged one is of many kinds
-            raise UserError(f"{path} cannot be loaded: {str(error).splitlines()[0]}") from error
+            raise UserError(f"{path} cannot be loaded: {_first_line(error)}") from error
         self._index = {category_id: index for index, category_id in enumerate(self.category_ids)}
 
     def __call__(self, image: np.ndarray) -> dict:
@@ -52,15 +53,22 @@ class TFLite:
     """
 
     def __init__(self, path: str, threads: int | None = None):
-        """Loads a file; a UserError if it is no such thing. `threads` is the number of CPUs if not given."""
+        """Loads a file; a UserError if it is no such thing. `threads` is the number of CPUs if not given.
+
+        More than `mobile.MOST_THREADS` are not taken: classes would be missed.
+        """
         interpreter, metadata = _libraries()
+        threads = min(threads or os.cpu_count() or 1, mobile.MOST_THREADS)
         try:
             with open(path, "rb") as file:
-                settings = metadata.settings(file.read())
-            self._interpreter = interpreter.Interpreter(path, num_threads=threads or os.cpu_count())
+                data = file.read()
+            if not _starts_as_tflite(data):
+                raise ValueError("it does not begin as one")
+            settings = metadata.settings(data)
+            self._interpreter = interpreter.Interpreter(path, num_threads=threads)
             self._interpreter.allocate_tensors()
         except Exception as error:  # flatbuffers raises whatever damaged bytes lead it to
-            raise UserError(f"{path} cannot be loaded as a TFLite file: {error}") from error
+            raise UserError(f"{path} cannot be loaded as a TFLite file: {_first_line(error)}") from error
         if settings is None:
             raise UserError(f"{path} has no settings of fsaf_tf: only files of tools/export.py can be run")
         self.class_names, self.category_ids = settings["class_names"], settings["category_ids"]
@@ -119,8 +127,7 @@ def from_outputs(outputs: dict[str, np.ndarray], index: dict[int, int], class_na
         class_names: the name of each class index.
     """
     count = int(outputs["num_detections"])
-    keys = ("boxes", "scores", "classes", "levels", "branch")
-    found = {key: outputs[f"detection_{key}"][:count] for key in keys}
+    found = {key: outputs[f"detection_{key}"][:count] for key in DETECTIONS}
     found["classes"] = np.array([index[category_id] for category_id in found["classes"].tolist()], np.int32)
     return dict(found, names=[class_names[each] for each in found["classes"]])
 
@@ -133,7 +140,8 @@ def find(path: str | os.PathLike) -> str | None:
     """
     path = os.fspath(path).rstrip("/")
     if os.path.isfile(path):
-        return path if path.endswith(".tflite") or _starts_as_tflite(path) else None
+        with open(path, "rb") as file:
+            return path if path.endswith(".tflite") or _starts_as_tflite(file.read(8)) else None
     if os.path.isfile(f"{path}/{SAVED_MODEL}"):
         return path
     if path.endswith(".tflite") and not os.path.exists(path):
@@ -186,9 +194,12 @@ def load_detector(
     return load(found)
 
 
-def _starts_as_tflite(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(8)[4:] == _TFLITE
+def _starts_as_tflite(data: bytes) -> bool:
+    return data[4:8] == _TFLITE
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _libraries():

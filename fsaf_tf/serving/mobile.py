@@ -16,6 +16,7 @@ from fsaf_tf.serving import converter
 # The operator's regular suppression, run by T threads (T > 1), never looks at class T: after the first T classes its
 # counter is raised once too often. So the first classes are spare ones without scores.
 SPARE_CLASSES = 32
+MOST_THREADS = SPARE_CLASSES - 1
 _LEAST_SIDE = 1e-5  # of a box, in shares of the picture: the operator fails on boxes without any
 
 
