@@ -208,6 +208,12 @@ def test_what_does_not_fit_is_one_line(detector, tmp_path, arguments, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_in_the_place_of_the_folder_is_told_first(detector, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file is a file; give a folder"):
+        tflite.export(detector, str(tmp_path / "file"))
+
+
 def test_anchors_are_refused_with_the_reason(detector, tmp_path):
     config = detector.config.replace()
     config.model.anchor_based.enabled = True

@@ -55,6 +55,8 @@ def export(
         UserError: a detector with anchors, sides that do not fit, or int8 without pictures; ai-edge-litert is missing.
     """
     _check(detector, quantize, images)
+    if os.path.exists(output) and not os.path.isdir(output):
+        raise UserError(f"{output} is a file; give a folder as --output")
     size = _size(detector, height, width)
     flatbuffer, metadata = _libraries()
     integer = quantize == "int8"
