@@ -256,6 +256,10 @@ def test_a_failed_export_leaves_no_version(detector, tmp_path, monkeypatch):
     with pytest.raises(tf.errors.InvalidArgumentError):
         saved_model.export(detector, str(tmp_path / "model"))
     assert os.listdir(tmp_path / "model") == []
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "params.yaml").write_text("")
+    with pytest.raises(UserError, match="is the folder of a run"):
+        saved_model.export(detector, str(tmp_path / "run"))
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written to"):
         saved_model.export(detector, str(tmp_path / "file"))

@@ -40,8 +40,10 @@ def export(detector: inference.Detector, output: str) -> str:
         The folder of the version.
 
     Raises:
-        UserError: `output` cannot be written to.
+        UserError: `output` is the folder of a run, or cannot be written to.
     """
+    if os.path.exists(f"{output}/params.yaml"):
+        raise UserError(f"{output} is the folder of a run, which tools would take for the model; give another --output")
     name = os.path.basename(os.path.abspath(output))
     try:
         os.makedirs(output, exist_ok=True)
