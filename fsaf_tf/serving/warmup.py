@@ -13,8 +13,10 @@ from fsaf_tf.serving import decode
 try:
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
     from tensorflow_serving.config import model_server_config_pb2
-except ImportError:
-    raise UserError('tensorflow-serving-api is not installed: pip install "fsaf_tf[serving]"') from None
+except ImportError as error:
+    raise UserError(
+        f'SavedModels for TensorFlow Serving need {error.name}: pip install -c constraints.txt -e ".[serving]"'
+    ) from error
 
 FOLDER, FILE = "assets.extra", "tf_serving_warmup_requests"
 WARMED = "serving_default"
