@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _predict() -> None:
-    given = [flag for flag in (_IMAGES, _VIDEO, _CAMERA) if flag.value is not None]
+    given = [flag for flag in (_IMAGES, _VIDEO, _CAMERA) if flag.value]
     if not given:
         raise UserError("--images is missing, or --video or --camera (--help lists the flags)")
     if len(given) > 1:
@@ -104,7 +104,7 @@ def _predict() -> None:
         _load(name, model),
         given[0].value,
         _OUTPUT.value,
-        is_live=_CAMERA.value is not None,
+        is_live=bool(_CAMERA.value),
         max_frames=_MAX_FRAMES.value,
         score_threshold=_SCORE_THRESHOLD.value,
     )
