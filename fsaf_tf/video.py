@@ -136,7 +136,8 @@ class _Camera:
         return self
 
     def __exit__(self, *_) -> None:
-        self._is_open = False
+        with self._changed:
+            self._is_open = False
         self._thread.join(SILENCE)
         if not self._thread.is_alive():  # else it waits for the camera, whose end would crash it
             self._capture.release()
