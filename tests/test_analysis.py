@@ -206,6 +206,20 @@ def test_report_of_two_detectors(data, monkeypatch, capsys):
     assert list(kept["runs"]) == ["right", "wrong"] and kept["data"]["objects"] == 2
 
 
+@pytest.mark.parametrize("objects", [[(OBJECT, BAR)], [(OBJECT, BAR, {"iscrowd": 1})]])
+def test_report_of_a_detector_that_found_nothing(data, objects, monkeypatch, capsys):
+    """With objects all its loss is that they are missed; with a crowd alone there is nothing to find."""
+    (data / "val.json").write_text(json.dumps(truth(*objects)))
+    (data / "right" / "detections.json").write_text("[]")
+    flags = [f"--detections={data}/right/detections.json", f"--annotations={data}/val.json"]
+    assert in_process.call(analyze, monkeypatch, *flags, f"--output={data}/report.html") == 0
+    has_objects = len(objects[0]) == 2
+    assert ("missed, 1.000 AP50" if has_objects else "AP -, AP50 -") in capsys.readouterr().out
+    reader = Reader()
+    reader.feed((data / "report.html").read_text())
+    assert not reader.open
+
+
 def test_results_of_predict_are_found_by_name(data):
     ground_truth = json.loads((data / "val.json").read_text())
     results = [{**row, "image_id": 9, "file_name": "else/1.png"} for row in found((OBJECT, BAR, 0.9))]

@@ -8,6 +8,7 @@ and AP are pycocotools'.
 
 import collections
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -98,7 +99,7 @@ def costs(ground_truth: dict, results: Sequence[dict], found: Errors) -> dict:
 
     Returns:
         `AP50`, and `kinds`: for each of `KINDS` the `count` of such errors and `cost`, the AP50 that would be won if
-        they alone were mended. Costs do not add up to what is missing.
+        they alone were mended. Costs do not add up to what is missing. NaN without objects.
     """
     base = evaluation.ap50(ground_truth, results)
     counts = {**collections.Counter(found.kinds), MISSED: len(found.missed)}
@@ -106,6 +107,9 @@ def costs(ground_truth: dict, results: Sequence[dict], found: Errors) -> dict:
     for kind in KINDS:
         count = counts.get(kind, 0)
         better = evaluation.ap50(*_mend(ground_truth, results, found, kind)) if count else base
+        better = (
+            1.0 if math.isnan(better) and kind == MISSED else better
+        )  # every object was missed: nothing else is wrong
         kinds[kind] = {"count": count, "cost": better - base}
     return {"AP50": base, "kinds": kinds}
 

@@ -122,7 +122,7 @@ def names_of(paths: Sequence[str]) -> list[str]:
     parts = [pathlib.Path(os.path.abspath(path)).parts for path in paths]
     parts = [each[:-1] if each[-1] == DETECTIONS else each for each in parts]
     for length in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(each[-length:]) for each in parts]
+        names = ["/".join(each[-length:]).removesuffix(".json") for each in parts]
         if len(set(names)) == len(names):
             break
     return names

@@ -68,13 +68,18 @@ def make(
     }
     shown = report.worst(runs, pictures) if source else []
     _write(output, found, _thumbnails(source, shown))
-    for name, analysis in runs.items():
-        errors = analysis["errors"]["kinds"]
-        costliest = max(errors, key=lambda kind: errors[kind]["cost"])
-        figures = f"AP {page.figure_of(analysis['metrics']['AP'])}, AP50 {page.figure_of(analysis['metrics']['AP50'])}"
-        progress.say(f"{name}: {figures}; costliest errors: {costliest}, {errors[costliest]['cost']:.3f} AP50")
+    for name, analysis in found["runs"].items():
+        progress.say(f"{name}: {_said(analysis)}")
     progress.say(f"The report is in {output}, its figures in {_json(output)}")
     return found
+
+
+def _said(analysis: dict) -> str:
+    """The figures of a detector, and the kind of error to look at first."""
+    metrics, kinds = analysis["metrics"], analysis["errors"]["kinds"]
+    worst = max(kinds, key=lambda kind: kinds[kind]["cost"] or 0.0)
+    figures = ", ".join(f"{name} {page.figure_of(metrics[name])}" for name in ("AP", "AP50", "AP_thin"))
+    return f"{figures}; costliest errors: {worst}, {page.figure_of(kinds[worst]['cost'])} AP50"
 
 
 def _check(names: Sequence[str], model_dirs: Sequence[str], annotations: str | None) -> None:

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib
@@ -20,15 +21,19 @@ h1 { font-size: 1.7em; margin-bottom: 0.2em; } h2 { font-size: 1.25em; margin: 2
 p { margin: 0.3em 0 0.9em; max-width: 75ch; } .note { color: #5b6675; }
 table { border-collapse: collapse; } th, td { padding: 0.3em 0.8em; text-align: left; vertical-align: middle; }
 thead th { border-bottom: 2px solid #c9d1da; font-weight: 600; } tbody tr + tr > * { border-top: 1px solid #e7ebf0; }
-tbody th { font-weight: 500; white-space: nowrap; } .number { text-align: right; font-variant-numeric: tabular-nums; }
+tbody th { font-weight: 500; white-space: nowrap; }
+th.number, .number { text-align: right; font-variant-numeric: tabular-nums; }
 .bars { width: 32em; } .track { display: flex; align-items: center; gap: 0.5em; line-height: 1.35; }
 .bar { height: 0.85em; border-radius: 2px; min-width: 1px; } .none { color: #8a94a1; }
 .track span { font-size: 0.87em; font-variant-numeric: tabular-nums; }
 .key { display: inline-block; width: 0.8em; height: 0.8em; border-radius: 2px; margin-right: 0.4em; }
-.heat td { text-align: center; min-width: 3.2em; border: 1px solid #fff; font-variant-numeric: tabular-nums; }
+.heat { font-size: 0.87em; } .heat td, .heat th { padding: 0.25em 0.45em; }
+.heat td { text-align: center; min-width: 2.6em; border: 1px solid #fff; font-variant-numeric: tabular-nums; }
 .heat thead th { text-align: center; font-weight: 500; border: 0; }
 .heat tbody tr + tr > * { border-top: 1px solid #fff; }
-.heat tbody th { text-align: right; } .side { display: flex; flex-wrap: wrap; gap: 2.5em; }
+.heat tbody th { text-align: right; } .wide { font-size: 0.8em; }
+.wide thead th { writing-mode: vertical-rl; text-align: left; }
+.side { display: flex; flex-wrap: wrap; gap: 0 1.5em; }
 .charts img { max-width: 100%; } .pictures { display: grid; gap: 0.8em; margin-bottom: 1.6em; }
 figure { margin: 0; } figcaption { font-size: 0.87em; color: #5b6675; overflow-wrap: anywhere; }
 figure svg { font-weight: 600; width: 100%; height: auto; display: block; background: #222; }
@@ -55,24 +60,26 @@ def figure_of(value: float | None) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], css: str = "") -> str:
     """A table of cells that are HTML; the first of a row heads it, and one that starts with a digit is a number."""
-    head = "".join(f"<th>{cell}</th>" for cell in header)
+    head = "".join(f"<th{_side(cell)}>{title}</th>" for title, cell in zip(header, rows[0]))
     lines = [f"<tr><th>{row[0]}</th>{''.join(map(_cell, row[1:]))}</tr>" for row in rows]
     return f'<table class="{css}"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
 
 def _cell(cell: str) -> str:
-    css = ' class="number"' if cell == "-" or cell[:1].isdigit() else ""
-    return cell if cell.startswith("<td") else f"<td{css}>{cell}</td>"
+    return cell if cell.startswith("<td") else f"<td{_side(cell)}>{cell}</td>"
+
+
+def _side(cell: str) -> str:
+    return ' class="number"' if cell == "-" or cell[:1].isdigit() else ""
 
 
 def bars(values: Sequence[float | None], most: float = 1.0, notes: Sequence[str] = ()) -> str:
     """A cell with a bar for each detector, as long as its share of `most`, and its figure behind it."""
+    if all(value is None or math.isnan(value) for value in values):
+        return '<td class="bars"><span class="none">no objects</span></td>'
     lines = []
     for index, value in enumerate(values):
         note = f" {notes[index]}" if notes else ""
-        if value is None or math.isnan(value):
-            lines.append('<div class="track"><span class="none">no objects</span></div>')
-            continue
         share = 80 * max(value, 0.0) / most if most > 0 else 0.0  # the rest is for the figure
         bar = f'<div class="bar" style="width:{share:.1f}%;background:{COLOURS[index]}"></div>'
         lines.append(f'<div class="track">{bar}<span>{value:.3f}{note}</span></div>')
@@ -107,7 +114,9 @@ def curves(panels: Sequence[tuple[str, Sequence[tuple[str, str | None, Sequence[
     for axes, (title, lines) in zip(grid, panels):
         for label, colour, values in lines:
             axes.plot([0.01 * step for step in range(len(values))], values, color=colour, label=label, linewidth=1.8)
-        axes.set(title=title, xlabel="recall: share of the objects found", xlim=(0, 1), ylim=(0, 1.02))
+        axes.set(
+            title=textwrap.fill(title, 40), xlabel="recall: share of the objects found", xlim=(0, 1), ylim=(0, 1.02)
+        )
         axes.set_ylabel("precision: share of detections right")
         axes.grid(alpha=0.3)
         if lines:

@@ -89,7 +89,8 @@ def _precision_recall(runs: dict[str, dict]) -> str:
         "From left to right detections of ever lower score are taken in: more objects are found, more detections are"
         " wrong. The area under a curve is the AP; where a curve ends at 0, the rest is not found at any score."
     )
-    return f"<h2>Precision and recall</h2><p>{text}</p>{page.curves(means)}{page.curves(by_class)}"
+    charts = page.curves(means) + page.curves(by_class) if len(runs) > 1 else page.curves(means + by_class)
+    return f"<h2>Precision and recall</h2><p>{text}</p>{charts}"
 
 
 def _class_curves(run: dict) -> list[tuple[str, None, list[float]]]:
@@ -147,7 +148,7 @@ def _classes(runs: dict[str, dict], names: Sequence[str]) -> str:
 
 def _kinds(runs: dict[str, dict], names: Sequence[str]) -> str:
     found = [run["errors"]["kinds"] for run in runs.values()]
-    most = max(kinds[kind]["cost"] for kinds in found for kind in kinds)
+    most = max(kinds[kind]["cost"] or 0.0 for kinds in found for kind in kinds)
     rows = []
     for kind, meaning in MEANINGS.items():
         counts = [f"({kinds[kind]['count']})" for kinds in found]
@@ -186,10 +187,11 @@ def _matrix(confusion: dict) -> str:
             page.shade(matrix[k][j], matrix[k][j] / total, j == k) for j in [*kept, count][: None if k < count else -1]
         ]
         rows.append([page.escape(names[k]) if k < count else "<i>no object</i>", *cells])
+    css = "heat wide" if len(kept) > 10 else "heat"
     left_out = (
         f'<p class="note">The {len(kept)} of {count} classes that are most confused.</p>' if len(kept) < count else ""
     )
-    return left_out + page.table(["", *(page.escape(names[k]) for k in kept), "<i>missed</i>"], rows, "heat")
+    return left_out + page.table(["", *(page.escape(names[k]) for k in kept), "<i>missed</i>"], rows, css)
 
 
 def _pictures(runs: dict[str, dict], thumbnails: dict[int, bytes], score_threshold: float) -> str:
