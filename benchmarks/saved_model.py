@@ -13,23 +13,33 @@ import resource
 import tempfile
 import time
 
-import numpy as np
-import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
-from fsaf_tf import inference, prediction
-from fsaf_tf.serving import saved_model, warmup
+from fsaf_tf import cli
 
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of a run.", required=True)
-_IMAGES = flags.DEFINE_list("images", None, "Files, folders or globs.", required=True)
-_LIMIT = flags.DEFINE_integer("limit", 100, "Images of each of these at most.")
-_REPEATS = flags.DEFINE_integer("repeats", 15, "Timed calls of each.")
-_BATCH = flags.DEFINE_integer("batch", 3, "Pictures in a request.")
+cli.quiet()
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from fsaf_tf import inference, prediction  # noqa: E402
+from fsaf_tf.errors import UserError  # noqa: E402
+from fsaf_tf.serving import saved_model, warmup  # noqa: E402
+
+_FLAGS = flags.FlagValues()
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of a run.", flag_values=_FLAGS)
+_IMAGES = flags.DEFINE_list("images", None, "Files, folders or globs.", flag_values=_FLAGS)
+_LIMIT = flags.DEFINE_integer("limit", 100, "Images of each of these at most.", flag_values=_FLAGS)
+_REPEATS = flags.DEFINE_integer("repeats", 15, "Timed calls of each.", flag_values=_FLAGS)
+_BATCH = flags.DEFINE_integer("batch", 3, "Pictures in a request.", flag_values=_FLAGS)
 
 SCORE, PIXELS, SCORES = 0.1, 0.1, 1e-3
 
 
-def main(_):
+def main():
+    """Exports, compares, times and prints."""
+    if not (_MODEL_DIR.value and _IMAGES.value):
+        raise UserError("--model_dir and --images are needed (--help says more)")
     detector = inference.load_detector(_MODEL_DIR.value)
     files = [file for pattern in _IMAGES.value for file in prediction.find_images(pattern)[: _LIMIT.value]]
     with tempfile.TemporaryDirectory() as folder:
@@ -155,4 +165,4 @@ def timed(detector, signature, file: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    cli.run(main, _FLAGS, __doc__)
