@@ -156,6 +156,9 @@ def test_wrong_key_or_type(read, tmp_path, key, value, message):
         ("task.input_size.shorter_side", "2000", "shorter_side must not be above task.input_size.longer_side"),
         ("task.train_data.shorter_sides", "[640,801]", "from 1 to task.input_size.shorter_side (800)"),
         ("task.train_data.shorter_sides", "[0]", "from 1 to task.input_size.shorter_side (800)"),
+        ("task.test_augmentation", "{shorter_sides: [400], ratios: [0.5]}", "shorter_sides and ratios are both set"),
+        ("task.test_augmentation.shorter_sides", "[]", "shorter_sides and ratios are both empty"),
+        ("task.test_augmentation.ratios", "[1, 0]", "test_augmentation.ratios must be numbers above 0, not [1.0, 0.0]"),
         (
             "task.train_data",
             "{tfds_name: shapes, tfds_split: a, input_path: b}",
@@ -205,6 +208,22 @@ def test_files_that_cannot_be_read(tmp_path):
             experiment.load(str(tmp_path / path))
     with pytest.raises(UserError, match=r"nothing.yaml cannot be read: No such file"):
         experiment.load("fsaf_r50", [str(tmp_path / "nothing.yaml")])
+
+
+def test_test_sizes_of_a_later_layer_replace_those_before():
+    """As with data: who names ratios need not empty the paper's list first."""
+    override = "task.test_augmentation.enabled=true,task.test_augmentation.ratios=[0.5,1.0]"
+    found = experiment.load("fsaf_r50", overrides=override).task.test_augmentation
+    assert (found.enabled, found.ratios, found.shorter_sides, found.flip) == (True, [0.5, 1.0], [], True)
+    params = experiment.load("fsaf_r50")
+    experiment.augment_tests(params, "ratios=[0.5,1],flip=false")
+    experiment.augment_tests(params, {"shorter_sides": [600]})
+    experiment.augment_tests(params, "on")
+    found = params.task.test_augmentation
+    assert (found.enabled, found.ratios, found.shorter_sides, found.flip) == (True, [], [600], False)
+    for keys, message in (("scales=[1]", "no key task.test_augmentation.scales"), ("ratios=[0]", "numbers above 0")):
+        with pytest.raises(UserError, match=message):
+            experiment.augment_tests(params, keys)
 
 
 def test_unknown_name_lists_what_exists():

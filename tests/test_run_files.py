@@ -86,6 +86,17 @@ def test_figures_of_other_data_are_not_those_of_the_run(tmp_path, params):
     assert run_files.read_metrics(str(tmp_path), params) == {}
 
 
+def test_figures_with_test_time_augmentation_are_not_those_without(tmp_path, params):
+    plain = {"AP": 0.5, **run_files.evaluation_keys(params)}
+    params.task.test_augmentation.override({"enabled": True, "shorter_sides": [], "ratios": [0.5, 1.0]})
+    augmented = {"AP": 0.6, **run_files.evaluation_keys(params)}
+    assert augmented["test_augmentation"] == {"shorter_sides": [], "ratios": [0.5, 1.0], "flip": True}
+    for wanted, metrics, expected in ((True, augmented, augmented), (True, plain, {}), (False, augmented, {})):
+        params.task.test_augmentation.enabled = wanted
+        run_files.write_json(f"{tmp_path}/metrics.json", metrics)
+        assert run_files.read_metrics(str(tmp_path), params) == expected
+
+
 def test_unreadable_record_is_an_error(folder, params):
     run_files.write_text(f"{folder}/params.yaml", "task: [")
     with pytest.raises(UserError, match="params.yaml, line 1"):

@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import tensorflow as tf
+from in_process import call
 
 from fsaf_tf import controller, devices, experiment, run_files, training
 from fsaf_tf.cli import train
@@ -201,12 +202,13 @@ def test_run_killed_in_the_middle_goes_on_and_ends_at_its_last_step(data, tmp_pa
 def test_two_replicas_evaluate_three_images_with_the_weights_of_another_run(
     finished, params, data, tmp_path, monkeypatch
 ):
-    """The last batch leaves one replica without an image."""
+    """The last batch leaves one replica without an image, in views of two sizes."""
     content = json.loads((data / "squares.json").read_text())
     content["images"], content["annotations"] = content["images"][:3], content["annotations"][:3]
     (tmp_path / "three.json").write_text(json.dumps(content))
     validation = {"annotation_file": str(tmp_path / "three.json"), "global_batch_size": 2}
     params.task.override({"init_checkpoint": str(finished[0]), "validation_data": validation})
+    params.task.test_augmentation.override({"enabled": True, "shorter_sides": [], "ratios": [0.5, 1.0]})
     params.task.model.postprocess.score_threshold = 0.0
     monkeypatch.setattr(devices, "build_strategy", lambda _: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
     metrics = training.run(params, str(tmp_path / "run"), "eval")
@@ -270,20 +272,19 @@ def test_early_stop_counts_over_restarts_and_the_run_is_finished_then(params, tm
     assert f"is finished: it is at step 3 of 9, stopped early: {reason}; " in capsys.readouterr().out
 
 
-def test_eval_takes_the_recorded_experiment_and_other_data(copy, data, tmp_path, monkeypatch, capsys):
+def test_eval_takes_the_recorded_experiment_and_other_data_and_views(copy, data, tmp_path, monkeypatch):
     """With its architecture, whatever the defaults are; the run's own figures are found missing afterwards."""
     content = json.loads((data / "squares.json").read_text())
     content["images"], content["annotations"] = content["images"][:2], content["annotations"][:2]
     (tmp_path / "two.json").write_text(json.dumps(content))
     record = (copy / "params.yaml").read_bytes()
     override = f"--params_override=task.validation_data.annotation_file={tmp_path}/two.json"
-    monkeypatch.setattr(sys, "argv", ["train.py", "--mode=eval", f"--model_dir={copy}", override])
-    with pytest.raises(SystemExit) as end:
-        train.main()
-    assert end.value.code == 0, capsys.readouterr()
+    override += ",task.test_augmentation.enabled=true,task.test_augmentation.ratios=[1.0]"
+    assert call(train, monkeypatch, "--mode=eval", f"--model_dir={copy}", override) == 0
     metrics = run_files.read_json(f"{copy}/metrics.json")
     assert (metrics["images"], metrics["step"], metrics["checkpoint"]) == (2, 4, "ckpt-4")
     assert metrics["data"]["annotation_file"] == f"{tmp_path}/two.json"
+    assert metrics["test_augmentation"] == {"shorter_sides": [], "ratios": [1.0], "flip": True}
     assert (copy / "params.yaml").read_bytes() == record
     assert run_files.read_metrics(str(copy), experiment.read_params(copy)) == {}
 

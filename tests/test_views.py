@@ -5,10 +5,14 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from in_process import call
 from official.core import exp_factory
 from PIL import Image
+from small_run import build_model, write_run
 
+import fsaf_tf
 from fsaf_tf import configs, inference
+from fsaf_tf.cli import predict, train
 from fsaf_tf.data.drawing import draw
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector, postprocess, views
@@ -242,3 +246,36 @@ def test_its_own_size_and_views_exclude_each_other(joint, pictures):
     augment(joint.config, ratios=[1.0])
     with pytest.raises(UserError, match="resizes the picture"):
         joint(pictures[0], resize=False)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("run"), build_model())
+
+
+def test_prediction_takes_it_by_a_flag(run, folder, monkeypatch, capsys, tmp_path):
+    flags = [f"--model={run}", f"--images={folder}/1.png", f"--output={tmp_path}"]
+    assert call(predict, monkeypatch, *flags, "--test_augmentation=ratios=[1,2]") == 0
+    assert "test-time augmentation: 4 views of an image, shorter side 64, 128 px" in capsys.readouterr().out
+    assert json.loads((tmp_path / "detections.json").read_text())
+    wrong = call(predict, monkeypatch, *flags, "--test_augmentation=ratio=[1]")
+    assert "no key task.test_augmentation.ratio, did you mean 'ratios'?" in wrong and "\n" not in wrong
+
+
+def test_a_loaded_detector_takes_its_keys(run):
+    loaded = fsaf_tf.load_detector(run, test_augmentation={"shorter_sides": [48]})
+    found = loaded.config.test_augmentation
+    assert (found.enabled, found.shorter_sides, found.ratios) == (True, [48], [])
+    assert not fsaf_tf.load_detector(run).config.test_augmentation.enabled
+
+
+def test_exported_models_do_without(tmp_path, monkeypatch):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"not read")
+    message = "model.tflite is an exported model, which has no test-time augmentation"
+    with pytest.raises(UserError, match=message):
+        fsaf_tf.load_detector(path, test_augmentation={})
+    flags = [f"--model={path}", f"--images={path}", f"--output={tmp_path}", "--test_augmentation=on"]
+    assert message in call(predict, monkeypatch, *flags)
+    override = "--params_override=task.test_augmentation.enabled=true"
+    assert message in call(train, monkeypatch, "--mode=eval", f"--model={path}", "--experiment=fsaf_demo", override)
