@@ -26,6 +26,7 @@ th.number, .number { text-align: right; font-variant-numeric: tabular-nums; }
 .bars { width: 32em; } .track { display: flex; align-items: center; gap: 0.5em; line-height: 1.35; }
 .bar { height: 0.85em; border-radius: 2px; min-width: 1px; } .none { color: #8a94a1; }
 .track span { font-size: 0.87em; font-variant-numeric: tabular-nums; }
+.named { white-space: nowrap; }
 .key { display: inline-block; width: 0.8em; height: 0.8em; border-radius: 2px; margin-right: 0.4em; }
 .heat { font-size: 0.87em; } .heat td, .heat th { padding: 0.25em 0.45em; }
 .heat td { text-align: center; min-width: 2.6em; border: 1px solid #fff; font-variant-numeric: tabular-nums; }
@@ -33,7 +34,7 @@ th.number, .number { text-align: right; font-variant-numeric: tabular-nums; }
 .heat tbody tr + tr > * { border-top: 1px solid #fff; }
 .heat tbody th { text-align: right; } .wide { font-size: 0.8em; }
 .wide thead th { writing-mode: vertical-rl; text-align: left; }
-.side { display: flex; flex-wrap: wrap; gap: 0 1.5em; }
+.side { display: flex; flex-wrap: wrap; gap: 1em 1.5em; }
 .charts img { max-width: 100%; } .pictures { display: grid; gap: 0.8em; margin-bottom: 1.6em; }
 figure { margin: 0; } figcaption { font-size: 0.87em; color: #5b6675; overflow-wrap: anywhere; }
 figure svg { font-weight: 600; width: 100%; height: auto; display: block; background: #222; }
@@ -60,7 +61,8 @@ def figure_of(value: float | None) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], css: str = "") -> str:
     """A table of cells that are HTML; the first of a row heads it, and one that starts with a digit is a number."""
-    head = "".join(f"<th{_side(cell)}>{title}</th>" for title, cell in zip(header, rows[0]))
+    sides = ["", *map(_side, rows[0][1:])]
+    head = "".join(f"<th{side}>{title}</th>" for title, side in zip(header, sides))
     lines = [f"<tr><th>{row[0]}</th>{''.join(map(_cell, row[1:]))}</tr>" for row in rows]
     return f'<table class="{css}"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
 
@@ -88,7 +90,7 @@ def bars(values: Sequence[float | None], most: float = 1.0, notes: Sequence[str]
 
 def key(colour: str, text: str) -> str:
     """A patch of colour and what it stands for."""
-    return f'<span class="key" style="background:{colour}"></span>{escape(text)}'
+    return f'<span class="named"><span class="key" style="background:{colour}"></span>{escape(text)}</span>'
 
 
 def shade(count: int, share: float, is_right: bool) -> str:

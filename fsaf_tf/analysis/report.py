@@ -127,7 +127,7 @@ def _bins(runs: dict[str, dict], names: Sequence[str]) -> str:
 
 def _keys(names: Sequence[str]) -> str:
     return (
-        " &nbsp; ".join(page.key(colour, name) for name, colour in zip(names, page.COLOURS)) if len(names) > 1 else ""
+        " &ensp; ".join(page.key(colour, name) for name, colour in zip(names, page.COLOURS)) if len(names) > 1 else ""
     )
 
 
@@ -169,7 +169,8 @@ def _confusion(runs: dict[str, dict], score_threshold: float) -> str:
     )
     text = (
         f"Detections that score at least {score_threshold:g}, each with the object that it overlaps by IoU 0.5 or more."
-        " A row is what the objects are, a column what they were taken for; colours are shares of the row."
+        " A row is what the objects are, a column what they were taken for; colours are shares of the row. The last row"
+        " is detections on no object, or on one that a better detection has."
     )
     return f'<h2>Confusions</h2><p>{text}</p><div class="side">{tables}</div>'
 
@@ -197,7 +198,7 @@ def _matrix(confusion: dict) -> str:
 def _pictures(runs: dict[str, dict], thumbnails: dict[int, bytes], score_threshold: float) -> str:
     if not thumbnails:
         return ""
-    keys = " &nbsp; ".join(page.key(colour, state) for state, colour in page.STATES.items())
+    keys = " &ensp; ".join(page.key(colour, state) for state, colour in page.STATES.items())
     text = (
         f"Where errors cost most: detections that score at least {score_threshold:g}, and dashed the objects that none"
         " of them is on. The cost is the sum of the scores of wrong detections and the number of objects missed. A box"
