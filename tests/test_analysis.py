@@ -189,7 +189,8 @@ def test_report_of_two_detectors(data, monkeypatch, capsys):
     flags += [f"--annotations={data}/val.json", f"--images={data}/images", f"--output={data}/new/report.html"]
     assert in_process.call(analyze, monkeypatch, *flags) == 0
     said = capsys.readouterr().out
-    assert "right: AP 1.000" in said and "costliest errors: class" in said and "report.html" in said
+    assert "right: 2 detections on 1 images; AP 1.000" in said and "costliest errors: class" in said
+    assert f"{data}/new/report.html" in said
     text = (data / "new" / "report.html").read_text()
     reader = Reader()
     reader.feed(text)
@@ -276,7 +277,7 @@ def test_a_run_knows_its_data(data, monkeypatch, capsys):
         (data / name / "metrics.json").write_text(json.dumps({"AP": 1, "data": keys}))
     flags = [f"--model_dir={data}/right", f"--output={data}/report.html"]
     assert in_process.call(analyze, monkeypatch, *flags, f"--model_dir={data}/wrong", "--labels=A,B") == 0
-    assert "A: AP 1.000" in capsys.readouterr().out
+    assert "A: 2 detections on 1 images; AP 1.000" in capsys.readouterr().out
     (data / "wrong" / "metrics.json").write_text(json.dumps({"AP": 1, "data": {**keys, "image_dir": "elsewhere"}}))
     status = in_process.call(analyze, monkeypatch, *flags, f"--model_dir={data}/wrong")
     assert "evaluate both on the same data" in status

@@ -79,7 +79,8 @@ def _said(analysis: dict) -> str:
     metrics, kinds = analysis["metrics"], analysis["errors"]["kinds"]
     worst = max(kinds, key=lambda kind: kinds[kind]["cost"] or 0.0)
     figures = ", ".join(f"{name} {page.figure_of(metrics[name])}" for name in ("AP", "AP50", "AP_thin"))
-    return f"{figures}; costliest errors: {worst}, {page.figure_of(kinds[worst]['cost'])} AP50"
+    found = f"{analysis['detections']} detections on {analysis['images']} images"
+    return f"{found}; {figures}; costliest errors: {worst}, {page.figure_of(kinds[worst]['cost'])} AP50"
 
 
 def _check(names: Sequence[str], model_dirs: Sequence[str], annotations: str | None) -> None:

@@ -35,7 +35,7 @@ def analyze(
 
     Returns:
         A dict of plain values:
-        `detections`, their number;
+        `detections`, their number, and `images`, how many have any;
         `metrics`, of `evaluation.coco_metrics`;
         `precision_recall`, by IoU threshold the precision at recall 0, 0.01 .. 1: `mean` over the classes and
         `by_class`, each a list, None for a class without objects;
@@ -55,6 +55,7 @@ def analyze(
     names = [row["name"] for row in sorted(ground_truth["categories"], key=lambda row: row["id"])]
     return {
         "detections": len(results),
+        "images": len({row["image_id"] for row in results}),
         "metrics": metrics,
         "precision_recall": {iou: _curves(precision[index], names) for iou, index in CURVES.items()},
         "by_size": by_size,

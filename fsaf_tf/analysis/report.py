@@ -65,13 +65,17 @@ def _summary(runs: dict[str, dict]) -> str:
     rows = []
     for index, (name, analysis) in enumerate(runs.items()):
         figures = [page.figure_of(analysis["metrics"][key]) for key in FIGURES]
-        rows.append([page.key(page.COLOURS[index], name), *figures, str(analysis["detections"])])
+        rows.append(
+            [page.key(page.COLOURS[index], name), *figures, str(analysis["detections"]), str(analysis["images"])]
+        )
     text = (
         "COCO's figures by pycocotools: AP is the mean over IoU 0.5 to 0.95, small is under 32 x 32 pixels, large over"
         " 96 x 96, thin more than 8 times as long as wide. AR100 is the share of the objects found by 100 detections an"
         " image. - is a figure without objects."
     )
-    return f"<h2>Average precision</h2><p>{text}</p>{page.table(['', *FIGURES.values(), 'detections'], rows)}"
+    return (
+        f"<h2>Average precision</h2><p>{text}</p>{page.table(['', *FIGURES.values(), 'detections', 'on images'], rows)}"
+    )
 
 
 def _precision_recall(runs: dict[str, dict]) -> str:
