@@ -121,26 +121,25 @@ def levels(
         pictures_wanted=pictures_wanted,
         after=after,
     )
-    for image_id, figure in drawn:
-        _write(figure, f"{output}/levels_{image_id}.png", line)
+    paths = [_write(figure, f"{output}/levels_{image_id}.png") for image_id, figure in drawn]
     task = detector.config
     all_levels = pyramid.levels(task.model.min_level, task.model.max_level)
     what = "objects found" if choice.has_truth else "detections"
     title = f"{len(objects.sizes)} {what} in {source.num_images} images by {name}, score {score_threshold:g} or more"
-    _write(level_figure.chart(objects, all_levels, title, rule), f"{output}/levels.png", line)
+    paths.append(_write(level_figure.chart(objects, all_levels, title, rule), f"{output}/levels.png"))
     table = level_figure.table(objects, all_levels)
     facts = {"model": model, "data": source.name, "images": source.num_images, "score_threshold": score_threshold}
     run_files.write_json(f"{output}/levels.json", {**facts, **table})
     text = level_figure.as_csv(table, all_levels)
     run_files.write_text(f"{output}/levels.csv", text)
-    line.say(f"{output}/levels.csv and levels.json:\n{text.rstrip()}")
+    line.say(f"{_listed(paths)}\n{output}/levels.csv and levels.json:\n{text.rstrip()}")
 
 
 def over_time(models: Sequence[str], names: Sequence[str], output: str) -> None:
     """Losses, AP and level shares of runs."""
     runs = [training.read(model.rstrip("/")) for model in models]
     figure = curves.training(names, runs, [training.level_shares(run) for run in runs])
-    _write(figure, f"{output}/training.png", Progress())
+    Progress().say(_write(figure, f"{output}/training.png"))
 
 
 def _of_a_run(model: str, *, needs_anchor_free: bool = False) -> inference.Detector:
@@ -177,17 +176,23 @@ def _read_results(path: str) -> list[dict]:
 
 
 def _write_each(figures: Iterable[tuple], source: Source, output: str, name: str, line: Progress | None = None) -> None:
-    line, rate, clock = line or Progress(), Rate(), time.monotonic()
+    line, rate, clock, paths = line or Progress(), Rate(), time.monotonic(), []
     for number, (image_id, figure) in enumerate(figures, start=1):
-        _write(figure, f"{output}/{name}_{image_id}.png", line)
+        paths.append(_write(figure, f"{output}/{name}_{image_id}.png"))
         line.update(prediction_line(number, source.num_images, rate.add(1, time.monotonic() - clock), "images"))
         clock = time.monotonic()
-    line.close()
+    line.say(_listed(paths))
 
 
-def _write(figure, path: str, line: Progress) -> None:
-    """Writes a picture `[H, W, 3]` uint8, or a figure of Matplotlib, as PNG, and says so."""
+def _write(figure, path: str) -> str:
+    """Writes a picture `[H, W, 3]` uint8, or a figure of Matplotlib, as PNG, and returns the path."""
     prediction.make_folder(os.path.dirname(path))
     save: Callable = Image.fromarray(figure).save if isinstance(figure, np.ndarray) else figure.savefig
     save(path)
-    line.say(path)
+    return path
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = len(paths) - prediction.FILES_SHOWN
+    shown = [*paths[: prediction.FILES_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+    return "\n".join(shown)

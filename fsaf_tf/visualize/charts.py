@@ -158,7 +158,7 @@ def _points(axes, sizes, found, ruled, edges, levels, rule: str, by_size) -> Non
         share = f"{np.mean(kind):.0%}" if len(sizes) else "none"
         label = f"{text}: {kind.sum()} ({share})"
         axes.scatter(sizes[kind], found[kind] + jitter[kind], s=16, c=colour, marker=marker, alpha=0.6, label=label)
-    axes.step(edges, by_size, where="post", color="#777777", linewidth=1, label="Eq. 3")
+    axes.step(edges, [*by_size[:-1], by_size[-2]], where="post", color="#777777", linewidth=1, label="Eq. 3")
     axes.set_xscale("log", base=2)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xticks(edges, [f"{edge:g}" for edge in edges])
