@@ -1,12 +1,11 @@
 """TensorFlow's converter to TFLite, one function with names for its inputs and outputs at a time."""
 
-import contextlib
-import os
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+
+from fsaf_tf.serving import native_log
 
 
 def module(run: Callable, signature: dict[str, tf.TensorSpec], variables: Sequence[tf.Variable] = ()) -> tf.Module:
@@ -39,22 +38,5 @@ def convert(module: tf.Module, quantize: str = "none", pictures: Callable | None
             converter.representative_dataset = pictures
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = tf.uint8
-        with _without_the_converters_log():
+        with native_log.silenced():
             return converter.convert()
-
-
-@contextlib.contextmanager
-def _without_the_converters_log():
-    """The converter writes lines to the terminal that no level of logging silences; its errors are exceptions."""
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") == "0":
-        yield
-        return
-    sys.stderr.flush()
-    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
-        os.close(nowhere)

@@ -16,7 +16,7 @@ from fsaf_tf.data import augment, images
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.modeling import postprocess
-from fsaf_tf.serving import decode, frozen, warmup
+from fsaf_tf.serving import decode, frozen, native_log, warmup
 
 # Pictures that the network sees together, and pictures that are decoded at a time: memory does not grow with a request.
 TOGETHER, DECODED = 4, 2
@@ -54,7 +54,8 @@ def export(detector: inference.Detector, output: str) -> str:
         _write(detector, folder)
         gc.collect()  # the traced functions refer to each other and hold the network several times
         requests = warmup.requests(name)
-        warmup.replay(folder, requests)
+        with native_log.silenced():
+            warmup.replay(folder, requests)
         warmup.write_requests(folder, requests)
         warmup.write_settings(output, name)
         return publish(folder, output)
