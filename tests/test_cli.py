@@ -46,7 +46,9 @@ def test_a_mistake_is_one_line(arguments, message):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["train", "predict", "import_weights", "export", "serve_client", "draw_shapes"])
+@pytest.mark.parametrize(
+    "name", ["train", "predict", "import_weights", "export", "serve_client", "visualize", "draw_shapes"]
+)
 def test_help_lists_the_tools_own_flags(name):
     done = tool(name, "--help")
     assert (done.returncode, done.stderr) == (0, "")
