@@ -81,8 +81,16 @@ def test_an_unknown_name_lists_those_that_exist(installed):
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("name", ["fsaf-train", "fsaf-predict", "fsaf-import-weights"])
-def test_help(installed, name):
+@pytest.mark.parametrize(
+    "name, flag",
+    [
+        ("fsaf-train", "--experiment"),
+        ("fsaf-predict", "--experiment"),
+        ("fsaf-import-weights", "--experiment"),
+        ("fsaf-analyze", "--detections"),
+    ],
+)
+def test_help(installed, name, flag):
     done = installed(name, "--help")
     assert done.returncode == 0
-    assert "--experiment" in done.stdout and done.stderr == ""
+    assert flag in done.stdout and done.stderr == ""
