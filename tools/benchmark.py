@@ -167,10 +167,10 @@ def benchmark_inference() -> list[dict]:
 
     if not _MODEL_DIR.value:
         raise UserError("--model_dir is missing (--help lists the flags)")
-    print(inference_benchmark.header())
     sizes = [_numbers("sizes", size.split("x"), 2) for size in _SIZES.value]
-    threads = _numbers("threads", _THREADS.value, len(_THREADS.value))
-    return inference_benchmark.run(_MODEL_DIR.value, sizes, list(threads), _REPEATS.value, _IMAGES.value)
+    threads = [_numbers("threads", [count], 1)[0] for count in _THREADS.value]
+    print(inference_benchmark.header())
+    return inference_benchmark.run(_MODEL_DIR.value, sizes, threads, _REPEATS.value, _IMAGES.value)
 
 
 def benchmark_detectors() -> list[dict]:
