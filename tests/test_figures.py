@@ -1,6 +1,7 @@
 """The paper's figures: what they show is what the library computes, and each is written from a run."""
 
 import csv
+import io
 import json
 
 import naive
@@ -18,6 +19,7 @@ from fsaf_tf.data import drawing
 from fsaf_tf.errors import UserError
 from fsaf_tf.figures import compare, levels, make, pictures, selection, targets, training
 from fsaf_tf.serving import exported
+from fsaf_tf.visualize import charts, curves
 
 NAMES, IDS = ["bird", "cat", "dog"], [16, 17, 18]  # in the order of the ids, as data have them
 SIZE = (48, 72)  # height and width; the run's input has 64 x 96
@@ -147,6 +149,19 @@ def test_what_each_side_finds_and_misses(place):
     assert left == {"both"} and right == {"both", "only"}
 
 
+def test_boxes_in_a_crowd_are_not_judged():
+    crowd = (np.array([[0, 0, 100, 100]], np.float32), ["cat"])
+    found = {
+        "boxes": np.array([[10, 10, 20, 20], [10, 10, 20, 20], [10, 95, 20, 115], [200, 0, 220, 20]], np.float32),
+        "scores": np.array([0.9, 0.8, 0.7, 0.6]),
+        "names": ["cat", "dog", "cat", "cat"],
+    }
+    [judged] = compare._against_truth([found], (found["boxes"][3:], ["cat"]), crowd)
+    assert judged.detections["scores"] == [0.8, 0.7, 0.6] and judged.objects.tolist() == [-1, -1, 0]
+    [judged] = compare._against_truth([found], (np.zeros([0, 4]), []), (np.zeros([0, 4]), []))
+    assert judged.objects.tolist() == [-1] * 4
+
+
 def test_results_of_a_file_go_by_file_name_or_by_id():
     row = {"category_id": 16, "bbox": [1, 2, 3, 4], "score": 0.5}
     for results in ([{**row, "image_id": 5}], [{**row, "image_id": 1, "file_name": "5.png"}]):
@@ -179,6 +194,15 @@ def test_the_table_of_levels():
     rows = list(csv.reader(levels.as_csv(table, [3, 4, 5]).splitlines()))
     assert rows[0][:4] == ["from_px", "to_px", "objects", "P3"]
     assert rows[-1] == ["all", "", "4", "2", "1", "1", "0.500", "0.750"]
+
+
+def test_nothing_found_is_a_chart_too():
+    table = levels.table(levels.Objects(), [3, 4, 5])
+    assert table["objects"] == 0 and table["agrees_size"] is None
+    assert "all,,0,0,0,0,," in levels.as_csv(table, [3, 4, 5])
+    levels.chart(levels.Objects(), [3, 4, 5], "nothing", "size").savefig(io.BytesIO())
+    charts.selection(np.zeros([20, 30, 3], np.uint8), [], [3, 4], "nothing", is_online=True).savefig(io.BytesIO())
+    curves.training(["a"], [{"training_loss": {10: 1.0}}], [{}]).savefig(io.BytesIO())
 
 
 def test_scalars_of_a_run_that_was_restarted_and_still_writes(tmp_path):

@@ -101,8 +101,8 @@ def draw(sides: Sequence[Side], source: Source, *, has_truth: bool, score_thresh
     found, total = np.zeros(3, int), 0  # both, only the first, only the second
     for picture in pictures.read(source):
         detections = [_shown(side.detect(picture), score_threshold) for side in sides]
-        truth = _truth(picture, source.class_names)
-        judged = _against_truth(detections, *truth) if has_truth else _against_each_other(detections)
+        truth, crowds = (_objects(picture, source.class_names, crowd=crowd) for crowd in (False, True))
+        judged = _against_truth(detections, truth, crowds) if has_truth else _against_each_other(detections)
         marks = [each.marks(other) for each, other in zip(judged, judged[::-1])]
         factor = PANEL_SIDE / max(picture["image"].shape[:2])
         panels = [
@@ -128,9 +128,9 @@ def _shown(detections: dict, score_threshold: float) -> dict:
     return {"boxes": detections["boxes"][kept], "scores": detections["scores"][kept], "names": names}
 
 
-def _truth(picture: dict, class_names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """The objects of a picture; crowds are none."""
-    kept = ~picture["crowd"]
+def _objects(picture: dict, class_names: Sequence[str], *, crowd: bool) -> tuple[np.ndarray, list[str]]:
+    """Boxes and names of a picture's objects, or of its crowds."""
+    kept = picture["crowd"] == crowd
     return picture["boxes"][kept], [class_names[index] for index in picture["classes"][kept]]
 
 
@@ -168,12 +168,24 @@ class _Judged:
         return f"{len(self.found)} of {len(self.truth[0])} found, {only} only here; {wrong} match no object"
 
 
-def _against_truth(detections: Sequence[dict], boxes: np.ndarray, names: list[str]) -> list[_Judged]:
-    judged = []
+def _against_truth(detections: Sequence[dict], truth: tuple, crowds: tuple) -> list[_Judged]:
+    """A box that matches no object but lies by half in a crowd of its class is left out, as COCO does."""
+    judged, count = [], len(truth[0])
     for side in detections:
-        index = match(side["boxes"], side["names"], boxes, names)
-        judged.append(_Judged(side, np.where(index < len(boxes), index, -1), (boxes, names)))
+        index = match(side["boxes"], side["names"], *truth)
+        kept = np.flatnonzero((index < count) | ~_in_crowds(side, *crowds))
+        shown = {key: [side[key][each] for each in kept] for key in side}
+        judged.append(_Judged(shown, np.where(index < count, index, -1)[kept], truth))
     return judged
+
+
+def _in_crowds(side: dict, boxes: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """`[D]` whether at least half of a detection's area is in a crowd of its class."""
+    own = np.asarray(side["boxes"], np.float32).reshape(-1, 1, 4)
+    common = np.concatenate([np.maximum(own, boxes)[..., :2], np.minimum(own, boxes)[..., 2:]], axis=-1)  # [D, N, 4]
+    inside = box_ops.area(common).numpy() >= MATCH_IOU * box_ops.area(own).numpy()
+    same = np.array(side["names"], object).reshape(-1, 1) == np.array(names, object)
+    return np.any(inside & same, axis=1)
 
 
 def _against_each_other(detections: Sequence[dict]) -> list[_Judged]:

@@ -119,7 +119,7 @@ def select(source: Source, image_ids: Sequence[int], count: int) -> Source:
         wanted = tf.constant(image_ids, tf.int64)
         return dataclasses.replace(
             source,
-            num_images=len(image_ids),
+            num_images=len(set(image_ids)),
             examples=lambda order=FIXED_ORDER: source.examples(order).filter(
                 lambda row: tf.reduce_any(row["image_id"] == wanted)
             ),

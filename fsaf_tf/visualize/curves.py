@@ -32,7 +32,8 @@ def training(names: Sequence[str], runs: Sequence[Scalars], shares: Sequence[dic
     rows = -(-len(selecting) // 2)
     with charts.style():
         figure = charts.new(11.0, 6.4 + 2.7 * rows)
-        top, *below = figure.subfigures(1 + bool(rows), 1, height_ratios=[6.4, 2.7 * rows][: 1 + bool(rows)])
+        heights = [6.4, 2.7 * rows] if rows else [6.4]
+        top, *below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         charts.heading(figure, f"Training over time: {', '.join(names)}")
         for axes, (title, unit, tags) in zip(top.subplots(2, 2).ravel(), PANELS):
             _lines(axes, names, runs, tags)
