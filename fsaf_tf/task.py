@@ -227,7 +227,10 @@ class FSAFTask(base_task.Task):
         config = self.task_config
         normalization, decoding = detector.normalization(config.model.backbone), postprocess.decoding(config.model)
 
-        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])])  # in a graph traced once, not once a view
+        # In a graph it is traced and optimised once, not once a view.
+        @tf.function(
+            input_signature=[tf.TensorSpec([None, None, None, 3])], experimental_attributes={"_noinline": True}
+        )
         def network(images):
             return detector.infer(model, images)
 
