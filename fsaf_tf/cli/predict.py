@@ -13,7 +13,8 @@ that cannot be read are named and left out; the exit status is 1 only if none ca
 times, and better mostly. `on` takes the sizes of the model's experiment, by default the paper's, which are meant for
 models trained at 800 px. Others are given as multiples of the size of training, or by their shorter side in pixels:
 
-    --test_augmentation=ratios=[0.5,0.75,1.0,1.25,1.5]    --test_augmentation=shorter_sides=[600,800],flip=false
+    "--test_augmentation=ratios=[0.5,0.75,1.0,1.25,1.5]"
+    "--test_augmentation=shorter_sides=[600,800],flip=false"
 
 Of a video it is out/video.mp4, without sound, and out/detections.json with `frame`, counted from 0, and `seconds`. A
 camera goes on until Ctrl-C, which keeps what there is.
