@@ -36,6 +36,11 @@ def big_endian(data: bytes) -> bytes:
     return data[:2] + b"".join(segments) + data[2:]
 
 
+def filled(data: bytes) -> bytes:
+    """The JPEG with bytes before its first marker, as the format allows."""
+    return data[:2] + b"\xff" * 3 + data[2:]
+
+
 def png(width: int, height: int, before: bytes = b"", content: bytes = b"") -> bytes:
     """A PNG of 8-bit RGB that says what it is told, with a chunk `before` its header."""
 
@@ -78,6 +83,7 @@ GOOD = {
     "jpeg of many scans": encode(picture(), "JPEG", progressive=True),
     "grey jpeg": encode(picture("L"), "JPEG"),
     "cmyk jpeg": encode(picture("CMYK"), "JPEG"),
+    "jpeg with a filled marker before its orientation": filled(turned(picture(), 6, "JPEG")),
     "jpeg of one pixel": encode(picture().resize((1, 1)), "JPEG"),
     "jpeg with another byte order": big_endian(encode(picture(), "JPEG")),
     "png": encode(picture(), "PNG"),

@@ -160,6 +160,7 @@ def _part(head: tf.Tensor, is_png: tf.Tensor, is_webp: tf.Tensor) -> tuple[tf.Te
     `head` is its first 8 bytes. A next one before this, a negative number, ends the search.
     """
     jpeg_end = tf.where((head[0] == 0xFF) & (head[1] != 0xDA), 2 + _number(head[2:4], True), -(2**30))  # DA: the scan
+    jpeg_end = tf.where((head[0] == 0xFF) & (head[1] == 0xFF), 1, jpeg_end)  # a marker may be filled up in front
     png_length, webp_length = _number(head[:4], True), _number(head[4:], False)
     png_end = tf.where(png_length < 0, -(2**30), 12 + png_length)
     webp_end = tf.where(webp_length < 0, -(2**30), 8 + webp_length + webp_length % 2)
