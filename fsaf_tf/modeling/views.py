@@ -25,10 +25,10 @@ def sizes(augmentation: configs.TestAugmentation, input_size: configs.InputSize)
 def describe(augmentation: configs.TestAugmentation, input_size: configs.InputSize) -> str:
     """A line that tells what an image costs."""
     sides = [short for short, _ in sizes(augmentation, input_size)]
-    views = len(sides) * (1 + augmentation.flip)
+    count = len(sides) * (1 + augmentation.flip)
     mirrored = ", each mirrored too" if augmentation.flip else ""
     shown = ", ".join(map(str, sides))
-    return f"test-time augmentation: {views} views of an image, shorter side {shown} px{mirrored}"
+    return f"test-time augmentation: {count} view{'s'[: count > 1]} of an image, shorter side {shown} px{mirrored}"
 
 
 def candidates(
