@@ -121,9 +121,8 @@ def _counted(number: int) -> str:
 
 def _key(class_names: Sequence[str], shown: Sequence[int], most: float) -> list[tuple[Image.Image, str]]:
     """What colours and patterns of `draw_maps` stand for."""
-    example = canvas.colour(shown[0] if shown else 0)
     ground = Image.new("RGB", (legend.SIDE, legend.SIDE), (110, 110, 110))
-    swatch = [_paint(ground, np.full((1, 1), s), np.full((1, 1, 3), example), legend.SIDE, 0.5) for s in range(3)]
+    swatch = [_paint(ground, np.full((1, 1), s), np.full((1, 1, 3), canvas.WHITE), legend.SIDE, 0.5) for s in range(3)]
     return [
         (swatch[POSITIVE], "effective area: learns class and box"),
         (swatch[IGNORED], "ignored: no loss for this class"),
