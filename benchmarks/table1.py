@@ -33,11 +33,13 @@ ROWS = {
 }
 SETTINGS = {
     "shapes": ["benchmarks/table1_shapes.yaml"],
+    "shapes_1800": ["benchmarks/table1_shapes.yaml", "benchmarks/table1_shapes_1800.yaml"],
     "bccd": ["benchmarks/bccd.yaml", "benchmarks/table1_bccd.yaml"],
     "bccd_900": ["benchmarks/bccd.yaml", "benchmarks/table1_bccd.yaml", "benchmarks/table1_bccd_900.yaml"],
 }
 CELLS = [(data, row, seed) for data, seed in (("shapes", 0), ("bccd", 0), ("shapes", 1), ("shapes", 2)) for row in ROWS]
-# Whether three times the steps bring the two selections together.
+# Whether more steps bring the two selections together.
+CELLS += [("shapes_1800", row, 1) for row in ("fsaf_r50_heuristic", "fsaf_r50")]
 CELLS += [("bccd_900", row, 0) for row in ROWS if row != "retinanet_r50"]
 COLUMNS = {
     "AP": "AP",
