@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsaf_tf import evaluation
+from fsaf_tf import coco_results, evaluation
 from fsaf_tf.analysis import errors, inputs, measures, page
 from fsaf_tf.cli import analyze
 from fsaf_tf.errors import UserError
@@ -223,12 +223,25 @@ def test_report_of_a_detector_that_found_nothing(data, objects, monkeypatch, cap
 
 def test_results_of_predict_are_found_by_name(data):
     ground_truth = json.loads((data / "val.json").read_text())
-    results = [{**row, "image_id": 9, "file_name": "else/1.png"} for row in found((OBJECT, BAR, 0.9))]
-    (data / "named.json").write_text(json.dumps(results))
-    assert [row["image_id"] for row in inputs.read_results(f"{data}/named.json", ground_truth)] == [1]
-    (data / "named.json").write_text(json.dumps([{**results[0], "file_name": "3.png"}]))
-    with pytest.raises(UserError, match="3.png is no image of the ground truth"):
-        inputs.read_results(f"{data}/named.json", ground_truth)
+
+    def read(*names, box=OBJECT):
+        rows = [{**found((box, BAR, 0.9))[0], "image_id": 9, "file_name": name} for name in names]
+        (data / "named.json").write_text(json.dumps(rows))
+        return [row["image_id"] for row in inputs.read_results(f"{data}/named.json", ground_truth)]
+
+    assert read("2.png", "deep/1.png", "2.png") == [2, 1, 2] and read("photos/deep/2.png") == [2]
+    with pytest.raises(UserError, match="3.png is no image of the ground truth \\(1 of 2 pictures"):
+        read("1.png", "3.png")
+    with pytest.raises(UserError, match="else/1.png is no image"):  # of another folder
+        read("else/1.png")
+    with pytest.raises(UserError, match="results of 1.png and of deep/1.png: which is deep/1.png"):
+        read("1.png", "deep/1.png")
+    with pytest.raises(UserError, match="ends outside of deep/1.png, 200 x 100 px as it is stored; .* EXIF"):
+        read("deep/1.png", box=[10, 10, 40, 120])
+    ground_truth["images"][1]["file_name"] = "wide/1.png"
+    assert read("wide/1.png") == [2]
+    with pytest.raises(UserError, match="1.png may be deep/1.png or wide/1.png"):
+        read("1.png")
 
 
 @pytest.mark.parametrize(
@@ -239,7 +252,14 @@ def test_results_of_predict_are_found_by_name(data):
         ("[3]", "entry 0, not one of COCO's results"),
         (json.dumps([{**found((OBJECT, BAR, 0.9))[0], "category_id": 4}]), "entry 0, category_id 4"),
         (json.dumps([{**found((OBJECT, BAR, 0.9))[0], "image_id": 4}]), "entry 0, image_id 4"),
+        (json.dumps([{**found((OBJECT, BAR, 0.9))[0], "image_id": [4]}]), "entry 0, image_id is no whole number"),
+        (json.dumps([{**found((OBJECT, BAR, 0.9))[0], "file_name": 3}]), "entry 0, file_name is no name: 3"),
+        (
+            json.dumps([{**found((OBJECT, BAR, 0.9))[0], "file_name": "1.png"}, found((OBJECT, BAR, 0.9))[0]]),
+            "entry 1, not one of COCO's results: it needs category_id, bbox, score, file_name",
+        ),
         (json.dumps([{**found((OBJECT, BAR, 0.9))[0], "bbox": [1, 2, 3]}]), "entry 0, bbox is not four"),
+        (json.dumps([{**found((OBJECT, BAR, 0.9))[0], "bbox": [1, 2, -3, -4]}]), "entry 0, bbox has a width or height"),
         (json.dumps([{**found((OBJECT, BAR, float("nan")))[0]}]), "entry 0, bbox is not four finite numbers, or score"),
     ],
 )
@@ -284,8 +304,8 @@ def test_a_run_knows_its_data(data, monkeypatch, capsys):
 
 
 def test_short_names():
-    assert inputs.names_of(["runs/a/detections.json", "runs/b/detections.json"]) == ["a", "b"]
-    assert inputs.names_of(["x/a/detections.json", "y/a/detections.json"]) == ["x/a", "y/a"]
+    assert coco_results.names_of(["runs/a/detections.json", "runs/b/detections.json"]) == ["a", "b"]
+    assert coco_results.names_of(["x/a/detections.json", "y/a/detections.json"]) == ["x/a", "y/a"]
 
 
 def test_figures_without_objects():

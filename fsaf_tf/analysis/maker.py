@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from fsaf_tf import run_files
+from fsaf_tf import coco_results, run_files
 from fsaf_tf.analysis import inputs, measures, page, report
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
@@ -42,8 +42,8 @@ def make(
     Raises:
         UserError: something cannot be read, or the detectors are not of the same data.
     """
-    paths = [*(f"{folder}/{inputs.DETECTIONS}" for folder in model_dirs), *files]
-    names = list(labels) or inputs.names_of(paths)
+    paths = [*(f"{folder}/{coco_results.DETECTIONS}" for folder in model_dirs), *files]
+    names = list(labels) or coco_results.names_of(paths)
     _check(names, model_dirs, annotations)
     progress = Progress()
     if annotations:
