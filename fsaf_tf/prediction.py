@@ -101,7 +101,7 @@ def write(
     """
     pictures = _picture_paths(files, output)
     make_folder(f"{output}/{PICTURES}")
-    names, line, rate, unreadable = _shared_names(files), Progress(), Rate(), {}
+    names, line, rate, unreadable = shared_names(files), Progress(), Rate(), {}
     counts = collections.Counter()
 
     def results():
@@ -127,15 +127,15 @@ def write(
     line.say(f"{said}; {counts['drawn']} with score {score_threshold:g} or more: {output}/{PICTURES}")
 
 
-def _shared_names(files: list[str]) -> dict[str, str]:
-    """Each file's path from the folder that all share."""
+def shared_names(files: list[str]) -> dict[str, str]:
+    """Each file's path from the folder that all share: its name in `detections.json`."""
     shared = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
     return {file: pathlib.Path(os.path.relpath(os.path.abspath(file), shared)).as_posix() for file in files}
 
 
 def _picture_paths(files: list[str], output: str) -> dict[str, str]:
     """Where each file's picture goes. All are JPEG: other names get that ending too, once more if another has it."""
-    names = _shared_names(files)
+    names = shared_names(files)
     taken = {name for name in names.values() if _is_jpeg(name)}
     pictures = {}
     for file, name in names.items():

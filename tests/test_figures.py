@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import naive
 import numpy as np
@@ -163,12 +164,14 @@ def test_boxes_in_a_crowd_are_not_judged():
 
 
 def test_results_of_a_file_go_by_file_name_or_by_id():
-    row = {"category_id": 16, "bbox": [1, 2, 3, 4], "score": 0.5}
+    row, image = {"category_id": 16, "bbox": [1, 2, 3, 4], "score": 0.5}, np.zeros([20, 30, 3], np.uint8)
     for results in ([{**row, "image_id": 5}], [{**row, "image_id": 1, "file_name": "5.png"}]):
         detect = compare.of_results("a", results, {16: "bird"}).detect
-        found = detect({"image_id": 5, "file_name": "5.png"})
+        found = detect({"image_id": 5, "file_name": "deep/5.png", "image": image})
         assert found["boxes"].tolist() == [[2, 1, 6, 4]] and found["names"] == ["bird"]
-        assert len(detect({"image_id": 7, "file_name": "7.png"})["scores"]) == 0
+        assert len(detect({"image_id": 7, "file_name": "7.png", "image": image})["scores"]) == 0
+    with pytest.raises(UserError, match="a: the box .* ends outside of 5.png, 5 x 3 px as it is stored"):
+        detect({"image_id": 5, "file_name": "5.png", "image": np.zeros([9, 5, 3], np.uint8)[:3]})
     with pytest.raises(UserError, match="a: category 16 has no name"):
         compare.of_results("a", [{**row, "image_id": 5}], {17: "cat"})
 
@@ -194,6 +197,13 @@ def test_the_table_of_levels():
     rows = list(csv.reader(levels.as_csv(table, [3, 4, 5]).splitlines()))
     assert rows[0][:4] == ["from_px", "to_px", "objects", "P3"]
     assert rows[-1] == ["all", "", "4", "2", "1", "1", "0.500", "0.750"]
+
+
+def test_objects_under_a_pixel_are_in_the_table():
+    objects = levels.Objects(sizes=[0.0, 0.5, 1.5], found=[3, 3, 3], size=[3, 3, 3], anchor=[3, 3, 3])
+    rows = levels.table(objects, [3, 4])["sizes"]
+    assert [(row["from"], row["to"], row["objects"]) for row in rows] == [(0.875, 1.75, 3)]
+    levels.chart(objects, [3, 4], "tiny", "size").savefig(io.BytesIO())
 
 
 def test_nothing_found_is_a_chart_too():
@@ -231,6 +241,7 @@ def test_pictures_with_and_without_annotations(place, tmp_path):
     pixels.save(tmp_path / "deep" / "other.png")
     source = pictures.of_annotated_files(f"{tmp_path}/deep", str(place / "boxes.json"))
     [stored] = pictures.read(source)  # the annotations refer to stored pixels, and do not know the other
+    assert source.report == (f"1 of 2 files are left out: {place}/boxes.json does not name them",)
     assert stored["image"].shape == (*SIZE, 3) and stored["boxes"].shape == (2, 4) and stored["image_id"] == 1
     first, _ = pictures.read(pictures.of_files(f"{tmp_path}/deep", NAMES, IDS))
     assert first["image"].shape == (*SIZE[::-1], 3) and first["boxes"].shape == (0, 4)
@@ -265,6 +276,17 @@ def test_figures_of_objects(place, detector, tmp_path):
         next(selection.draw(detector, "run", source, instance=2))
 
 
+def test_objects_keep_their_numbers_beside_a_crowd(place, detector, tmp_path):
+    content = json.loads((place / "boxes.json").read_text())
+    content["annotations"][0]["iscrowd"] = 1
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    source = pictures.of_annotated_files(str(place / "images" / "1.png"), str(tmp_path / "boxes.json"))
+    [(_, figure)] = selection.draw(detector, "run", source, instance=2)
+    assert any(axes.get_title(loc="left").startswith("2: bird") for axes in figure.axes)
+    with pytest.raises(UserError, match="no object 1 to train on; it has 2"):
+        next(selection.draw(detector, "run", source, instance=1))
+
+
 def test_levels_and_comparison_by_their_command(place, tmp_path, monkeypatch, capsys):
     wanted = ["--figure=levels", f"--model={place}/run", "--rule=anchor", "--image_ids=5", f"--output={tmp_path}/a"]
     assert call(tool, monkeypatch, *wanted, "--score_threshold=0.01") == 0
@@ -281,6 +303,44 @@ def test_levels_and_comparison_by_their_command(place, tmp_path, monkeypatch, ca
     assert call(tool, monkeypatch, "--figure=compare", *models, *data) == 0
     assert "Found by both 0 of 3 objects, only by one 1, only by two 0" in capsys.readouterr().out
     assert written(tmp_path / "c") == {"compare_1.png", "compare_5.png"}
+
+
+def test_a_level_is_that_of_one_view(place, tmp_path):
+    params = experiment.read_params(str(place / "run"))
+    params.task.test_augmentation.override({"enabled": True, "ratios": [0.5, 2.0]})
+    augmented = tmp_path / "run"
+    shutil.copytree(place / "run", augmented)
+    (augmented / "params.yaml").write_text(experiment.to_yaml(params))
+    image = next(pictures.read(pictures.of_files(str(place / "images" / "1.png"), NAMES, IDS)))["image"]
+    once, plain = make._of_a_run(str(augmented))(image), make._of_a_run(str(place / "run"))(image)
+    np.testing.assert_array_equal(once["levels"], plain["levels"])
+    np.testing.assert_array_equal(once["boxes"], plain["boxes"])
+
+
+def test_what_does_not_belong_together_is_one_line(place, tmp_path, monkeypatch, capsys):
+    def said(*words):
+        return call(tool, monkeypatch, *words, f"--output={tmp_path}/out")
+
+    row = {"image_id": 1, "category_id": 17, "bbox": [4, 4, 26, 20], "score": 0.9}
+    (tmp_path / "d.json").write_text(json.dumps([row]))
+    compare_two = ["--figure=compare", f"--model={tmp_path}/d.json", f"--model={place}/run", "--labels=d,run"]
+    assert "knows pictures by the ids of its data" in said(*compare_two, f"--images={place}/images")
+    (tmp_path / "d.json").write_text(json.dumps([{**row, "image_id": 99}]))
+    annotated = [f"--images={place}/images", f"--annotations={place}/boxes.json"]
+    assert said(*compare_two, *annotated) == 0
+    assert "None of the 1 results of d is of these pictures" in capsys.readouterr().out
+    assert "names that differ" in said("--figure=compare", *[f"--model={tmp_path}/d.json"] * 2, *annotated)
+    other = json.loads((place / "boxes.json").read_text())
+    for category in other["categories"]:
+        category["name"] = f"x{category['name']}"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    annotated[1] = f"--annotations={tmp_path}/other.json"
+    for words in (compare_two, ["--figure=levels", f"--model={place}/run"]):
+        assert "has the classes xbird, xcat, xdog, the model bird, cat, dog" in said(*words, *annotated)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.jpg").write_bytes(b"no picture")
+    message = said("--figure=levels", f"--model={place}/run", f"--images={tmp_path}/bad")
+    assert message.startswith("error: ") and "a.jpg: not an image" in message and "\n" not in message
 
 
 def test_a_run_finds_what_its_own_detections_hold(place, detector, tmp_path, capsys):
@@ -303,6 +363,7 @@ def test_a_run_finds_what_its_own_detections_hold(place, detector, tmp_path, cap
         (["--figure=targets", "--output=o", "--model=a", "--images=i"], "--figure=targets needs boxes"),
         (["--figure=levels", "--output=o", "--model=a", "--annotations=i"], "--annotations needs --images"),
         (["--figure=levels", "--output=o", "--model=a", "--image_ids=x"], "--image_ids are whole numbers"),
+        (["--figure=levels", "--output=o", "--model=a", f"--image_ids={2**63}"], "of at most 64 bits"),
         (["--figure=training", "--output=o", "--model=a", "--labels=a,b"], "--labels has 2 names for 1 --model"),
     ],
 )

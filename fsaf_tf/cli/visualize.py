@@ -12,11 +12,9 @@ compare (Fig. 1 and 7): what two detectors find in the same images, and what the
 levels (Fig. 8): the level that found each object, and whether a rule gives the same; levels.csv and levels.json.
 training: losses, AP and the share of each level over the steps, from the event files of runs.
 
-Pictures are the validation data of the run, or --images with the boxes of --annotations; levels and compare also take
-images without annotations.
+Pictures are the data that the run was last evaluated on, or --images with the boxes of --annotations; levels and
+compare also take images without annotations.
 """
-
-import os
 
 from absl import flags
 
@@ -49,7 +47,7 @@ _COUNT = flags.DEFINE_integer(
     **_OWN,
 )
 _INSTANCE = flags.DEFINE_integer(
-    "instance", 0, "For selection: the object wanted, from 1; 0 for the first six.", lower_bound=0, **_OWN
+    "instance", 0, "For selection: the object wanted, as numbered there; 0 for the first six.", lower_bound=0, **_OWN
 )
 _RULE = flags.DEFINE_enum(
     "rule",
@@ -79,10 +77,14 @@ def main() -> None:
 
 def _visualize() -> None:
     _check()
-    figure, models, names, output = _FIGURE.value, _MODEL.value, _names(), _OUTPUT.value
     ids = _read_ids()
+    from fsaf_tf import coco_results
     from fsaf_tf.figures import make
 
+    figure, models, output = _FIGURE.value, _MODEL.value, _OUTPUT.value
+    names = _LABELS.value or coco_results.names_of(models)
+    if len(set(names)) < len(names):
+        raise UserError(f"the models need names that differ, by --labels; they are called {', '.join(names)}")
     if figure == "training":
         make.over_time(models, names, output)
         return
@@ -126,25 +128,18 @@ def _check() -> None:
         raise UserError(f"--figure={figure} needs boxes: give --annotations with --images")
     if _IMAGE_IDS.value and _COUNT.present:
         raise UserError("give --image_ids or --count, not both")
+    if _LABELS.value and len(_LABELS.value) != given:
+        raise UserError(f"--labels has {len(_LABELS.value)} names for {given} --model")
 
 
 def _read_ids() -> list[int]:
     try:
-        return [int(each) for each in _IMAGE_IDS.value]
+        ids = [int(each) for each in _IMAGE_IDS.value]
     except ValueError as error:
         raise UserError(f"--image_ids are whole numbers with commas between them: {error}") from error
-
-
-def _names() -> list[str]:
-    """What to call each model: by --labels, else by as much of the end of its path as tells it from the others."""
-    models = [os.path.abspath(model) for model in _MODEL.value]
-    if _LABELS.value:
-        if len(_LABELS.value) != len(models):
-            raise UserError(f"--labels has {len(_LABELS.value)} names for {len(models)} --model")
-        return _LABELS.value
-    folders = [os.path.dirname(model) if model.endswith(".json") else model for model in models]
-    names = [os.path.basename(folder) for folder in folders]
-    return names if len(set(names)) == len(names) else folders
+    if any(not -(2**63) <= each < 2**63 for each in ids):
+        raise UserError("--image_ids are whole numbers of at most 64 bits")
+    return ids
 
 
 if __name__ == "__main__":

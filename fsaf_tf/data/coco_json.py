@@ -151,8 +151,8 @@ def _images(file: str, items: list[dict]) -> dict[int, dict]:
     images: dict[int, dict] = {}
     for item in items:
         number, name = item.get("id"), item.get("file_name")
-        if type(number) is not int or not isinstance(name, str) or not name:
-            findings.add("needs an `id` that is a whole number and a `file_name` that is text", f"{item}")
+        if type(number) is not int or not -(2**63) <= number < 2**63 or not isinstance(name, str) or not name:
+            findings.add("needs an `id`, a whole number of at most 64 bits, and a `file_name`, text", f"{item}")
         elif not all(type(item.get(key)) is int and item[key] > 0 for key in ("height", "width")):
             findings.add("needs `height` and `width` in whole pixels", f"image {number}, {name}")
         elif number in images:

@@ -28,10 +28,11 @@ def require(condition: tf.Tensor, *message: str | tf.Tensor) -> tf.Operation:
 
 
 def user_error(error: tf.errors.OpError) -> UserError | None:
-    """The one line of a failed `require` in the error that the training or evaluation step raised, if it is one."""
+    """The one line of a failed `require`, or of a `UserError` of a Python generator, in the error of a data set or step."""
     found = re.search(re.escape(f"[{_PREFIX}") + r"(.*)\]", error.message)
     if not found:
-        return None
+        raised = re.search(r"\bUserError: (.*)", error.message)
+        return UserError(raised[1]) if raised else None
     # TensorFlow escapes what is not ASCII byte by byte.
     return UserError(found[1].encode().decode("unicode_escape").encode("latin-1").decode("utf-8", "replace"))
 

@@ -1,11 +1,13 @@
 """Fig. 1 and 7: what two detectors find in the same pictures, side by side."""
 
+import collections
 import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from fsaf_tf import boxes as box_ops
+from fsaf_tf import coco_results
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 from fsaf_tf.figures import pictures
@@ -18,10 +20,12 @@ FOUND_BY_BOTH, ONLY_HERE, MATCHES_NOTHING, MISSED = canvas.COMMON, canvas.GOOD, 
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """One of the two: what to call it, and a function from a picture of `pictures.read` to its detections."""
+    """One of the two: what to call it, a function from a picture of `pictures.read` to its detections, and of a file of
+    results their number."""
 
     name: str
     detect: Callable[[dict], dict]
+    total: int = 0
 
 
 def of_detector(name: str, detector: Callable) -> Side:
@@ -34,22 +38,26 @@ def of_results(name: str, results: Sequence[dict], categories: dict[int, str]) -
 
     Args:
         name: what to call it.
-        results: the content of a `detections.json`.
+        results: from `coco_results.read`.
         categories: the name of each category id.
 
     Raises:
-        UserError: a result's category has no name.
+        UserError: a result's category has no name. `detect` raises one where names fit two pictures, or boxes none.
     """
     unknown = {row["category_id"] for row in results} - set(categories)
     if unknown:
         raise UserError(f"{name}: category {min(unknown)} has no name in the annotations")
-    key = "file_name" if results and "file_name" in results[0] else "image_id"
-    rows_of = {}
+    has_names = coco_results.have_names(results)
+    rows_of = collections.defaultdict(list)
     for row in results:
-        rows_of.setdefault(row[key], []).append(row)
+        rows_of[row["file_name" if has_names else "image_id"]].append(row)
+    find = coco_results.by_path_end(rows_of if has_names else [])
 
     def detect(picture: dict) -> dict:
-        rows = sorted(rows_of.get(picture[key], []), key=lambda row: -row["score"])
+        rows = rows_of.get(find(picture["file_name"]) if has_names else picture["image_id"], [])
+        if has_names:
+            coco_results.check_inside(name, picture["file_name"], rows, *picture["image"].shape[:2])
+        rows = sorted(rows, key=lambda row: -row["score"])
         x, y, width, height = np.array([row["bbox"] for row in rows], np.float32).reshape(-1, 4).T
         return {
             "boxes": np.stack([y, x, y + height, x + width], axis=-1),
@@ -57,7 +65,7 @@ def of_results(name: str, results: Sequence[dict], categories: dict[int, str]) -
             "names": [categories[row["category_id"]] for row in rows],
         }
 
-    return Side(name, detect)
+    return Side(name, detect, len(results))
 
 
 def match(boxes, names: Sequence[str], to_boxes, to_names: Sequence[str]) -> np.ndarray:
@@ -99,8 +107,11 @@ def draw(sides: Sequence[Side], source: Source, *, has_truth: bool, score_thresh
         A picture's id and its figure `[H, W, 3]` uint8.
     """
     found, total = np.zeros(3, int), 0  # both, only the first, only the second
+    given = np.zeros(2, int)
     for picture in pictures.read(source):
-        detections = [_shown(side.detect(picture), score_threshold) for side in sides]
+        detections = [side.detect(picture) for side in sides]
+        given += [len(each["scores"]) for each in detections]
+        detections = [_shown(each, score_threshold) for each in detections]
         truth, crowds = (_objects(picture, source.class_names, crowd=crowd) for crowd in (False, True))
         judged = _against_truth(detections, truth, crowds) if has_truth else _against_each_other(detections)
         marks = [each.marks(other) for each, other in zip(judged, judged[::-1])]
@@ -119,6 +130,9 @@ def draw(sides: Sequence[Side], source: Source, *, has_truth: bool, score_thresh
         yield picture["image_id"], np.asarray(canvas.under([*strip, whole]))
     of = f" of {total} objects" if has_truth else ""
     say(f"Found by both {found[0]}{of}, only by {sides[0].name} {found[1]}, only by {sides[1].name} {found[2]}")
+    for side, count in zip(sides, given):
+        if side.total and not count:
+            say(f"None of the {side.total} results of {side.name} is of these pictures: are they of other data?")
 
 
 def _shown(detections: dict, score_threshold: float) -> dict:

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import io
 from collections.abc import Callable, Sequence
 
@@ -88,18 +89,20 @@ def rules(scaled: np.ndarray, size: Sequence[int], task: configs.Task) -> dict[s
     levels = pyramid.levels(task.model.min_level, task.model.max_level)
     canvases = augment.canvas_sizes(task.input_size.shorter_side, task.input_size.longer_side)
     height, width = canvases[size[0] > size[1]]
-    shape = {
-        "scales": task.model.anchor_based.scales,
-        "aspect_ratios": task.model.anchor_based.aspect_ratios,
-        "location_offset": task.model.location_offset,
-    }
+    anchor_based = task.model.anchor_based
+    shape = tuple(anchor_based.scales), tuple(anchor_based.aspect_ratios), task.model.location_offset
     overlap = np.zeros([len(scaled), len(levels)])
     for index, level in enumerate(levels):
-        places = anchors.anchors(pyramid.map_size(height, level), pyramid.map_size(width, level), level, **shape)
+        places = _anchors(pyramid.map_size(height, level), pyramid.map_size(width, level), level, *shape)
         for row, box in enumerate(scaled):  # one by one: P3 has hundreds of thousands of anchors
             overlap[row, index] = tf.reduce_max(boxes.aligned_iou(tf.constant(box), places))
     by_size = selection.select_heuristic(tf.constant(scaled), levels).numpy()
     return {"size": by_size, "anchor": np.array(levels)[np.argmax(overlap, axis=1)]}
+
+
+@functools.cache  # pictures have one of two canvases
+def _anchors(height: int, width: int, level: int, scales: tuple, aspect_ratios: tuple, offset: float) -> tf.Tensor:
+    return anchors.anchors(height, width, level, scales=scales, aspect_ratios=aspect_ratios, location_offset=offset)
 
 
 def _at_input(found: np.ndarray, size, input_size: configs.InputSize) -> np.ndarray:
@@ -148,7 +151,7 @@ def table(objects: Objects, levels: Sequence[int]) -> dict:
         powers of two.
     """
     bounds = edges(objects.sizes)
-    kind = np.digitize(objects.sizes, bounds) - 1
+    kind = np.digitize(np.maximum(objects.sizes, bounds[0]), bounds) - 1
     rows = [
         {"from": low, "to": high, **_row(objects, kind == index, levels)}
         for index, (low, high) in enumerate(zip(bounds, bounds[1:]))
@@ -157,7 +160,7 @@ def table(objects: Objects, levels: Sequence[int]) -> dict:
 
 
 def edges(sizes: Sequence[float]) -> list[float]:
-    """Edges of classes of size that hold all sizes, in pixels: 224 times powers of two, as Eq. 3 has them."""
+    """Edges of classes of size in pixels: 224 times powers of two, as Eq. 3 has them; the first has all below it."""
     sizes = sizes or [selection.CANONICAL_SIZE]
     low, high = (np.floor(np.log2(max(size, 1.0) / selection.CANONICAL_SIZE)) for size in (min(sizes), max(sizes)))
     return [float(selection.CANONICAL_SIZE * 2.0**power) for power in np.arange(low, high + 2)]
@@ -189,7 +192,7 @@ def chart(objects: Objects, levels: Sequence[int], title: str, rule: str):
     found, ruled, bounds = np.array(objects.found, int), np.array(getattr(objects, rule), int), edges(objects.sizes)
     squares = tf.constant([[0.0, 0.0, side, side] for side in bounds])
     return charts.levels_by_size(
-        np.array(objects.sizes),
+        np.maximum(objects.sizes, bounds[0]),
         found,
         ruled,
         bounds,

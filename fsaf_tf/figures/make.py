@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from PIL import Image
 
-from fsaf_tf import adoption, experiment, inference, prediction, pyramid, run_files
+from fsaf_tf import adoption, coco_results, inference, prediction, pyramid, run_files
+from fsaf_tf.analysis import inputs
 from fsaf_tf.data.examples import Source
-from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
 from fsaf_tf.figures import compare as comparing
 from fsaf_tf.figures import levels as level_figure
@@ -22,7 +22,7 @@ from fsaf_tf.visualize import curves
 
 
 class Choice:
-    """Which pictures: files with or without annotations, or else the validation data of a run, all or some."""
+    """Which pictures: files with or without annotations, or else the data that a run was evaluated on, all or some."""
 
     def __init__(self, images: str = "", annotations: str = "", image_ids: Sequence[int] = (), count: int = 0):
         """Keeps the choice: a pattern of files, COCO JSON with their boxes, ids in the data, or at most so many."""
@@ -37,7 +37,7 @@ class Choice:
         """Opens the pictures.
 
         Args:
-            run: the folder of the run whose validation data are taken where no files were named.
+            run: the folder of the run whose data are taken where no files were named: those of its last evaluation.
             class_names: those of pictures without annotations.
             category_ids: theirs.
 
@@ -49,40 +49,75 @@ class Choice:
         elif self.images:
             source = pictures.of_files(self.images, class_names, category_ids)
         elif run:
-            source = open_source(experiment.read_params(run).task.validation_data)
+            source = inputs.open_run_data(run)
         else:
             raise UserError("no run says which data to take; give --images and --annotations")
         return pictures.select(source, self.image_ids, self.count)
 
 
 def targets(model: str, name: str, output: str, choice: Choice) -> None:
-    """Fig. 5 of each picture."""
+    """Writes Fig. 5 of each picture, `targets_ID.png`.
+
+    Args:
+        model: the folder of a run with an anchor-free branch.
+        name: what to call it.
+        output: the folder to write to.
+        choice: the pictures.
+
+    Raises:
+        UserError: model or pictures cannot be read, or do not have the same classes.
+    """
     detector = _of_a_run(model, needs_anchor_free=True)
     source = _with_its_classes(choice.open(adoption.folder(model)), detector)
     _write_each(target_figure.draw(detector, name, source), source, output, "targets")
 
 
 def selection(model: str, name: str, output: str, choice: Choice, instance: int) -> None:
-    """Fig. 6 of one object of each picture, or of the first ones."""
+    """Writes Fig. 6, `selection_ID.png`, of the object `instance` of each picture, from 1, or with 0 of the first ones.
+
+    For the other arguments and errors see `targets`.
+    """
     detector = _of_a_run(model, needs_anchor_free=True)
     source = _with_its_classes(choice.open(adoption.folder(model)), detector)
     _write_each(selection_figure.draw(detector, name, source, instance), source, output, "selection")
 
 
 def compare(models: Sequence[str], names: Sequence[str], output: str, choice: Choice, score_threshold: float) -> None:
-    """Fig. 1 and 7 of each picture; a model is one of any kind, or a `detections.json`."""
+    """Writes Fig. 1 and 7 of each picture, `compare_ID.png`, and says how much each side found.
+
+    Args:
+        models: two, of any kind; also `detections.json` files.
+        names: what to call them.
+        output: the folder to write to.
+        choice: the pictures.
+        score_threshold: detections of less are left out.
+
+    Raises:
+        UserError: models or pictures cannot be read, or do not belong together.
+    """
     detectors = [None if model.endswith(".json") else exported.load_detector(model) for model in models]
+    results = [coco_results.read(model) if model.endswith(".json") else None for model in models]
     known = next((each for each in detectors if each), None)
     runs = [adoption.folder(os.path.dirname(m) or "." if m.endswith(".json") else m) for m in models]
+    evaluated = [run for run, rows in zip(runs, results) if run and rows is not None]
+    if not choice.images:
+        _check_same_data(evaluated)
     labels = (known.class_names, known.category_ids) if known else _labels(runs)
-    source = choice.open(next((run for run in runs if run), None), *labels)
+    source = choice.open(next((run for run in [*evaluated, *runs] if run), None), *labels)
     categories = dict(zip(source.category_ids, source.class_names))
-    sides = [
-        comparing.of_detector(name, detector)
-        if detector
-        else comparing.of_results(name, _read_results(model), categories)
-        for model, name, detector in zip(models, names, detectors)
-    ]
+    sides = []
+    for model, name, detector, rows in zip(models, names, detectors, results):
+        if rows is None:
+            if not set(detector.class_names) & set(source.class_names):
+                raise UserError(_other_classes(source, detector))
+            sides.append(comparing.of_detector(name, detector))
+            continue
+        if rows and not choice.has_truth and not coco_results.have_names(rows):
+            raise UserError(
+                f"{model} knows pictures by the ids of its data, --images by their names: give --annotations, or the"
+                " detections.json of tools/predict.py"
+            )
+        sides.append(comparing.of_results(name, rows, categories))
     line = Progress()
     drawn = comparing.draw(
         sides, source, has_truth=choice.has_truth, score_threshold=score_threshold, say=lambda text: line.say(text)
@@ -100,9 +135,24 @@ def levels(
     rule: str,
     pictures_wanted: int,
 ) -> None:
-    """Fig. 8 of the first pictures, and a chart and a table of all."""
+    """Writes Fig. 8 of the first pictures, `levels_ID.png`, and of all `levels.png` (a chart), `.csv` and `.json`.
+
+    Args:
+        model: the folder of a run.
+        name: what to call it.
+        output: the folder to write to.
+        choice: the pictures.
+        score_threshold: detections of less are left out.
+        rule: of `levels.RULES`.
+        pictures_wanted: draw so many.
+
+    Raises:
+        UserError: see `targets`.
+    """
     detector = _of_a_run(model)
     source = choice.open(adoption.folder(model), detector.class_names, detector.category_ids)
+    if choice.has_truth:
+        _with_its_classes(source, detector)
     objects, line, rate, clock = level_figure.Objects(), Progress(), Rate(), [time.monotonic()]
 
     def after(count: int) -> None:
@@ -136,7 +186,16 @@ def levels(
 
 
 def over_time(models: Sequence[str], names: Sequence[str], output: str) -> None:
-    """Losses, AP and level shares of runs."""
+    """Writes losses, AP and level shares of runs, `training.png`.
+
+    Args:
+        models: folders of runs.
+        names: what to call them.
+        output: the folder to write to.
+
+    Raises:
+        UserError: a folder has no event files.
+    """
     runs = [training.read(model.rstrip("/")) for model in models]
     figure = curves.training(names, runs, [training.level_shares(run) for run in runs])
     Progress().say(_write(figure, f"{output}/training.png"))
@@ -146,19 +205,28 @@ def _of_a_run(model: str, *, needs_anchor_free: bool = False) -> inference.Detec
     if exported.find(model):
         raise UserError(f"{model} is an exported model; this figure needs the run that it was made from")
     detector = exported.load_detector(model)
+    detector.config.test_augmentation.enabled = False  # a level means something at the size of training alone
     if needs_anchor_free and not detector.config.model.anchor_free.enabled:
         raise UserError(f"{model} has no anchor-free branch (task.model.anchor_free.enabled), which this figure shows")
     return detector
 
 
 def _with_its_classes(source: Source, detector: inference.Detector) -> Source:
-    """The source, whose classes must be the detector's: the losses depend on them."""
+    """The source, whose classes must be the detector's."""
     if list(source.class_names) != list(detector.class_names):
-        raise UserError(
-            f"{source.name} has the classes {', '.join(source.class_names[:8])}, the model"
-            f" {', '.join(detector.class_names[:8])}; give annotations with the same"
-        )
+        raise UserError(_other_classes(source, detector))
     return source
+
+
+def _other_classes(source: Source, detector) -> str:
+    theirs, ours = (", ".join(each.class_names[:8]) for each in (source, detector))
+    return f"{source.name} has the classes {theirs}, the model {ours}; give annotations with the same"
+
+
+def _check_same_data(runs: Sequence[str]) -> None:
+    data = [inputs.run_data(run) for run in runs]
+    if len(data) == 2 and data[0] != data[1]:
+        raise UserError(f"{runs[0]} was evaluated on {data[0]}, {runs[1]} on {data[1]}; evaluate both on the same data")
 
 
 def _labels(runs: Sequence[str | None]) -> tuple[list[str], list[int]]:
@@ -167,16 +235,10 @@ def _labels(runs: Sequence[str | None]) -> tuple[list[str], list[int]]:
     return inference.read_labels(f"{run}/labels.json") if run else ([], [])
 
 
-def _read_results(path: str) -> list[dict]:
-    results = run_files.read_json(path)
-    wanted = {"category_id", "bbox", "score"}
-    if not isinstance(results, list) or not all(isinstance(row, dict) and wanted <= set(row) for row in results):
-        raise UserError(f"{path} is no list of COCO's results, as detections.json is")
-    return results
-
-
 def _write_each(figures: Iterable[tuple], source: Source, output: str, name: str, line: Progress | None = None) -> None:
     line, rate, clock, paths = line or Progress(), Rate(), time.monotonic(), []
+    for text in source.report:
+        line.say(text)
     for number, (image_id, figure) in enumerate(figures, start=1):
         paths.append(_write(figure, f"{output}/{name}_{image_id}.png"))
         line.update(prediction_line(number, source.num_images, rate.add(1, time.monotonic() - clock), "images"))

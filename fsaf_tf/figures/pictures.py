@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from fsaf_tf import prediction, pyramid
+from fsaf_tf import coco_results, prediction, pyramid
 from fsaf_tf.data import coco, coco_json, examples, images, pipeline
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
 from fsaf_tf.errors import UserError
@@ -39,10 +39,10 @@ def of_files(pattern: str, class_names: Sequence[str], category_ids: Sequence[in
         class_names: of what is to look for.
         category_ids: of the same.
     """
-    files = prediction.find_images(pattern)
+    names = prediction.shared_names(prediction.find_images(pattern))
 
     def rows():
-        for number, file in enumerate(files, start=1):
+        for number, (file, name) in enumerate(names.items(), start=1):
             try:
                 image = prediction.read_image(file)
             except UserError as error:
@@ -51,28 +51,31 @@ def of_files(pattern: str, class_names: Sequence[str], category_ids: Sequence[in
             Image.fromarray(image).save(encoded, "png", compress_level=1)
             nothing = np.zeros([0])
             columns = {"boxes": np.zeros([0, 4]), "classes": nothing, "crowd": nothing, "area": nothing}
-            name = os.path.basename(file)
             yield _row(encoded.getvalue(), name, number, image.shape[:2], columns)
 
-    return _source(pattern, class_names, category_ids, len(files), rows)
+    return _source(pattern, class_names, category_ids, len(names), rows)
 
 
 def of_annotated_files(pattern: str, annotation_file: str) -> Source:
     """Pictures with the boxes that COCO JSON has for them.
 
     Args:
-        pattern: see `prediction.find_images`; files that the annotations do not name are left out.
+        pattern: see `prediction.find_images`; files that the annotations do not name are left out, and counted in the
+            source's report.
         annotation_file: COCO JSON. A file is known by its name, with as many folders before it as are given there.
 
     Raises:
-        UserError: it is no COCO JSON, or names none of the files.
+        UserError: it is no COCO JSON, names none of the files, or one as two images.
     """
-    table = coco_json.read(annotation_file)
-    index_of = {pathlib.PurePosixPath(name).parts: index for index, name in enumerate(table.file_names)}
-    found = [(file, _index(file, index_of)) for file in prediction.find_images(pattern)]
-    found = [(file, index) for file, index in found if index is not None]
+    table, files = coco_json.read(annotation_file), prediction.find_images(pattern)
+    find = coco_results.by_path_end(table.file_names)
+    index_of = {name: index for index, name in enumerate(table.file_names)}
+    names = {file: find(os.path.abspath(file)) for file in files}
+    found = [(file, index_of[name]) for file, name in names.items() if name is not None]
     if not found:
         raise UserError(f"{annotation_file} names none of the files in --images={pattern}")
+    left_out = len(files) - len(found)
+    report = [f"{left_out} of {len(files)} files are left out: {annotation_file} does not name them"] * bool(left_out)
     boxes = coco.clipped_yxyx(table)
 
     def rows():
@@ -83,13 +86,7 @@ def of_annotated_files(pattern: str, annotation_file: str) -> Source:
             data = pathlib.Path(file).read_bytes()
             yield _row(data, table.file_names[index], table.image_ids[index], table.sizes[index], columns)
 
-    return _source(annotation_file, table.class_names, table.category_ids, len(found), rows)
-
-
-def _index(file: str, index_of: dict[tuple[str, ...], int]) -> int | None:
-    """The annotations' number of a file: of the longest end of its path that they have."""
-    parts = pathlib.PurePosixPath(pathlib.Path(os.path.abspath(file)).as_posix()).parts
-    return next((index_of[parts[start:]] for start in range(len(parts)) if parts[start:] in index_of), None)
+    return _source(annotation_file, table.class_names, table.category_ids, len(found), rows, report)
 
 
 def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:
@@ -97,7 +94,7 @@ def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:
     return {key: np.asarray(value, _SIGNATURE[key].dtype.as_numpy_dtype) for key, value in row.items()}
 
 
-def _source(name: str, class_names, category_ids, count: int, rows) -> Source:
+def _source(name: str, class_names, category_ids, count: int, rows, report: Sequence[str] = ()) -> Source:
     def read(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         del order  # figures take pictures as they come
         found = images.add_sizes(tf.data.Dataset.from_generator(rows, output_signature=_SIGNATURE))
@@ -110,6 +107,7 @@ def _source(name: str, class_names, category_ids, count: int, rows) -> Source:
         num_images=count,
         examples=read,
         ground_truth=lambda: examples.collect_ground_truth(read(), class_names, category_ids),
+        report=tuple(report),
     )
 
 

@@ -21,32 +21,33 @@ def draw(detector: Detector, name: str, source: Source, instance: int = 0):
         detector: of a run with an anchor-free branch.
         name: what to call it.
         source: pictures with boxes.
-        instance: the object wanted, counted from 1 in the order of the annotations; 0 for the first few.
+        instance: the object wanted, by its place in the annotations, from 1; 0 for the first few.
 
     Yields:
         A picture's id and its figure, of Matplotlib.
 
     Raises:
-        UserError: a picture has no such object.
+        UserError: a picture has no such object to train on: the message lists those that it has.
     """
     levels = pyramid.levels(detector.config.model.min_level, detector.config.model.max_level)
     for host, batch, outputs in pictures.as_trained(source, detector):
         image_id, rows = int(host["image_id"][0]), np.flatnonzero(host["valid"][0])
-        rows = rows[instance - 1 : instance] if instance else rows[:MOST_OBJECTS]
-        if instance and not len(rows):
-            raise UserError(f"image {image_id} has no object {instance} to train on; it has {host['valid'].sum()}")
+        wanted = rows[rows == instance - 1] if instance else rows[:MOST_OBJECTS]
+        if instance and not len(wanted):
+            others = ", ".join(map(str, rows + 1)) or "none"
+            raise UserError(f"image {image_id} has no object {instance} to train on; it has {others}")
         by_size = selection.select_heuristic(batch["boxes"], levels)[0].numpy()
         objects = []
-        for row in rows:
+        for row in wanted:
             class_loss, box_loss, chosen = losses(batch, outputs, row, detector)
             kind = detector.class_names[host["classes"][0, row]]
             height, width = np.diff(host["boxes"][0, row].reshape(2, 2), axis=0)[0]
             title = f"{row + 1}: {kind}, {width:.0f} x {height:.0f} px"
             objects.append(charts.Losses(title, class_loss, box_loss, chosen, int(by_size[row])))
-        captions = [f"{row + 1} {detector.class_names[host['classes'][0, row]]}" for row in rows]
+        captions = [f"{row + 1} {detector.class_names[host['classes'][0, row]]}" for row in wanted]
         height, width = host["image_size"][0]
         image = host["image"][0, :height, :width]
-        marks = detections.marks(host["boxes"][0, rows], captions, host["classes"][0, rows])
+        marks = detections.marks(host["boxes"][0, wanted], captions, host["classes"][0, wanted])
         overview = np.asarray(canvas.mark(image, OVERVIEW_SIDE / max(image.shape[:2]), marks))
         is_online = detector.config.model.anchor_free.selection == "online"
         yield image_id, charts.selection(overview, objects, levels, f"image {image_id}, {name}", is_online=is_online)
