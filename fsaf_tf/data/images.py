@@ -28,7 +28,7 @@ def require(condition: tf.Tensor, *message: str | tf.Tensor) -> tf.Operation:
 
 
 def user_error(error: tf.errors.OpError) -> UserError | None:
-    """The one line of a failed `require`, or of a generator's `UserError`, in what a data set or a step raised, if any."""
+    """The one line of a failed `require`, or of a generator's `UserError`, in what a data set or a step raised."""
     found = re.search(re.escape(f"[{_PREFIX}") + r"(.*)\]", error.message)
     if not found:
         raised = re.search(r"\bUserError: (.*)", error.message)
