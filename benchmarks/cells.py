@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -28,10 +29,11 @@ def train(experiment: str, config_files: list[str], seed: int, model_dir: str) -
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     start = time.time()
     ended = subprocess.run([sys.executable, *words[1:]], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    if ended.returncode < 0 or ended.returncode == 130:
-        raise KeyboardInterrupt(f"{model_dir} was stopped; the same command goes on with it")
+    if ended.returncode in (130, -signal.SIGINT, -signal.SIGTERM):
+        print(f"{model_dir} was stopped; the same command goes on with it")
+        raise KeyboardInterrupt
     if ended.returncode:
-        outcome = {"error": ended.stderr.strip().splitlines()[-1]}
+        outcome = {"error": (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]}
     else:
         outcome = {"metrics": json.loads((ROOT / model_dir / "metrics.json").read_text())}
     return {

@@ -11,6 +11,7 @@ a line of JSON for each model.
 """
 
 import json
+import pathlib
 import subprocess
 import tempfile
 
@@ -55,7 +56,7 @@ def run_mediapipe(model: str, images: list[np.ndarray]) -> dict:
     """What MediaPipe finds in each picture."""
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         np.savez(file.name, **{str(number): image for number, image in enumerate(images)})
-        side = __file__.replace("parity", "side")
+        side = pathlib.Path(__file__).with_name("mediapipe_side.py")
         command = [PYTHON.value, side, model, str(THRESHOLD.value), file.name]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

@@ -9,6 +9,7 @@ how large the best detection of an object is, as a multiple of the object, in th
 
 import itertools
 import json
+import os
 import pathlib
 
 from absl import flags
@@ -29,13 +30,18 @@ def main() -> None:
 
 
 def _study() -> None:
-    ratios = sorted(float(ratio) for ratio in _RATIOS.value)
+    try:
+        ratios = sorted(float(ratio) for ratio in _RATIOS.value)
+    except ValueError as error:
+        raise UserError(f"--ratios are numbers with commas between them: {error}") from error
     if not _MODEL_DIR.value or 1.0 not in ratios:
         raise UserError("--model_dir is missing, or 1 is not among --ratios")
-    from fsaf_tf import checkpoints, evaluation, experiment, inference
+    from fsaf_tf import checkpoints, evaluation, experiment, inference, prediction
     from fsaf_tf.data.source import open_source
 
     folder = _MODEL_DIR.value
+    if _OUTPUT.value:
+        prediction.make_folder(os.path.dirname(_OUTPUT.value) or ".")
     detector = inference.load_detector(folder, checkpoints.newest_readable(folder, set_aside=False, say=print))
     source = open_source(experiment.read_params(folder).task.validation_data)
     seen = _see(detector, source, ratios)
@@ -72,6 +78,8 @@ def _relative_size(annotations: list[dict], results: list[dict]) -> float:
     for result in results:
         by_place.setdefault((result["image_id"], result["category_id"]), []).append(result)
     for truth in annotations:
+        if truth["iscrowd"] or not truth["bbox"][2] * truth["bbox"][3]:
+            continue
         found = by_place.get((truth["image_id"], truth["category_id"]), [])
         boxes = np.array([result["bbox"] for result in found], np.float64).reshape(-1, 4)
         overlap = mask.iou(boxes, np.array([truth["bbox"]], np.float64), [0]) if found else []

@@ -70,6 +70,10 @@ def coco_metrics(ground_truth: dict, results: Sequence[dict]) -> dict:
 def coco_curves(ground_truth: dict, results: Sequence[dict]) -> tuple[dict, np.ndarray]:
     """`coco_metrics`, and the precision that its AP is the mean of.
 
+    Args:
+        ground_truth: see `coco_metrics`.
+        results: see `coco_metrics`.
+
     Returns:
         The metrics, and `[10, 101, K]`: the precision at COCO's 10 IoU thresholds, at recall 0, 0.01 .. 1, of each
         class in the order of the category ids; -1 for a class without ground truth.
@@ -106,7 +110,12 @@ def binned_ap(ground_truth: dict, results: Sequence[dict], bin_of: Callable[[lis
 
 
 def ap50(ground_truth: dict, results: Sequence[dict]) -> float:
-    """The AP50 of `coco_metrics` alone, which takes much less time."""
+    """The AP50 of `coco_metrics` alone, which takes much less time; NaN without ground truth.
+
+    Args:
+        ground_truth: see `coco_metrics`.
+        results: see `coco_metrics`.
+    """
     return _mean(_evaluate(ground_truth, results, **_AT_HALF).eval["precision"][:, :, :, 0, -1])
 
 
@@ -120,9 +129,10 @@ def match(ground_truth: dict, results: Sequence[dict], *, by_class: bool = True)
 
     Returns:
         `[n]`: the place of an annotation in `ground_truth["annotations"]`; `NOTHING`, or `LEFT_OUT` of what is not
-        judged: on a crowd, or not among the 100 best of its image (and class, if by class).
+        judged: on a crowd, or by class not among the 100 best of its image and class.
     """
-    evaluation = _evaluate(ground_truth, results, useCats=int(by_class), **_AT_HALF)
+    most = {} if by_class else {"maxDets": [max(len(results), 1)]}  # COCO's 100 are those of one class
+    evaluation = _evaluate(ground_truth, results, useCats=int(by_class), **most, **_AT_HALF)
     matches = np.full(len(results), LEFT_OUT)
     for image in evaluation.evalImgs:
         if image is not None:

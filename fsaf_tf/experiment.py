@@ -125,7 +125,12 @@ def augment_tests(params: config_definitions.ExperimentConfig, keys: dict | str)
     Raises:
         UserError: an unknown key, a wrong type or value.
     """
-    keys = _parse_overrides("" if keys == "on" else keys, "test_augmentation") if isinstance(keys, str) else keys
+    if isinstance(keys, str):
+        if not keys.strip():
+            raise UserError("test_augmentation is empty; give `on`, or keys such as ratios=[0.5,1.0,1.5]")
+        keys = _parse_overrides("" if keys == "on" else keys, "test_augmentation")
+    if "enabled" in keys:
+        raise UserError("test_augmentation.enabled is what asking for it sets; leave it out")
     _add(params, {"task": {"test_augmentation": {"enabled": True, **keys}}}, "test_augmentation")
     checks.check_test_augmentation(params.task.test_augmentation)
 

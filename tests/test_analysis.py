@@ -122,6 +122,12 @@ def test_confusions_count_objects_by_row():
     assert errors.confusions(ground_truth, results, 0.3) == {"names": ["bar", "a <b> & 'c'"], "matrix": expected}
 
 
+def test_confusions_of_more_than_a_hundred_in_an_image():
+    objects = [([n % 15 * 12, n // 15 * 9, 8, 8], OTHER if n % 2 else BAR) for n in range(150)]
+    results = found(*((box, label, 0.9 - n / 1000) for n, (box, label) in enumerate(objects)))
+    assert errors.confusions(truth(*objects), results, 0.3)["matrix"] == [[75, 0, 0], [0, 75, 0], [0, 0, 0]]
+
+
 def test_measures_equal_evaluation():
     rng = np.random.default_rng(0)
     boxes = np.concatenate([rng.uniform(0, 100, (60, 2)), rng.uniform(2, 90, (60, 2))], axis=1)
@@ -205,6 +211,26 @@ def test_report_of_two_detectors(data, monkeypatch, capsys):
         results = inputs.read_results(f"{data}/{name}/detections.json", ground_truth)
         assert run["metrics"]["AP"] == evaluation.coco_metrics(ground_truth, results)["AP"]
     assert list(kept["runs"]) == ["right", "wrong"] and kept["data"]["objects"] == 2
+
+
+def test_names_of_any_letters_and_a_detector_without_errors(data, monkeypatch, capsys):
+    """Matplotlib takes $ for mathematics, and leaves names with a leading _ out of legends."""
+    content = (data / "val.json").read_text().replace('"bar"', '"_b $^$"')
+    (data / "val.json").write_text(content)
+    flags = [f"--detections={data}/right/detections.json", f"--annotations={data}/val.json", "--labels=$x_$"]
+    assert in_process.call(analyze, monkeypatch, *flags, f"--output={data}/report.html") == 0
+    assert "AP 1.000" in (said := capsys.readouterr().out) and "no errors that cost AP50" in said
+    figure = page._curves([("a", [("_b $^$", None, [1.0, 0.5]), ("c", None, [0.5, 0.5])])])
+    assert [text.get_text().strip() for text in figure.axes[0].get_legend().get_texts()] == ["_b $^$", "c"]
+
+
+def test_a_page_that_cannot_be_written_is_told_before_measuring(data, monkeypatch):
+    monkeypatch.setattr(measures, "analyze", None)
+    (data / "folder.html").mkdir()
+    flags = [f"--detections={data}/right/detections.json", f"--annotations={data}/val.json"]
+    for output in (f"{data}/folder.html", f"{data}/val.json/x.html", "/proc/x.html"):
+        said = in_process.call(analyze, monkeypatch, *flags, f"--output={output}")
+        assert said.startswith("error: ") and output.removesuffix("/x.html") in said and "\n" not in said
 
 
 @pytest.mark.parametrize("objects", [[(OBJECT, BAR)], [(OBJECT, BAR, {"iscrowd": 1})]])

@@ -260,6 +260,8 @@ def test_prediction_takes_it_by_a_flag(run, folder, monkeypatch, capsys, tmp_pat
     assert json.loads((tmp_path / "detections.json").read_text())
     wrong = call(predict, monkeypatch, *flags, "--test_augmentation=ratio=[1]")
     assert "no key task.test_augmentation.ratio, did you mean 'ratios'?" in wrong and "\n" not in wrong
+    assert "test_augmentation is empty" in call(predict, monkeypatch, *flags, "--test_augmentation=")
+    assert "leave it out" in call(predict, monkeypatch, *flags, "--test_augmentation=enabled=false")
 
 
 def test_a_loaded_detector_takes_its_keys(run):

@@ -7,7 +7,7 @@ import pytest
 from PIL import ImageFont
 
 from fsaf_tf import visualize
-from fsaf_tf.visualize import canvas
+from fsaf_tf.visualize import canvas, legend
 
 RED, BLUE = (tuple(visualize.PALETTE[index]) for index in (0, 1))
 
@@ -132,6 +132,16 @@ def test_target_pictures_of_an_image_without_instances():
     picture = visualize.draw_targets(grey(64, 96), instances, targets, [3, 4, 5], ["a", "b"])
     assert picture.dtype == np.uint8 and picture.shape[1] == 2 * 640 + 8  # four panels in two rows
     assert not np.any(np.ptp(picture[:, 650:].astype(int), axis=-1))  # no colour
+
+
+def test_words_around_a_narrow_picture_are_not_cut_off():
+    """The same letters as around a wide one, only in more rows."""
+    title, line = "Which level finds which object", "Before the class name is the pyramid level that found the object."
+    narrow, wide = (np.asarray(legend.heading(title, [line], width)) for width in (240, 1000))
+    assert narrow.shape[1] == legend.LEAST_WIDTH and narrow.shape[0] > wide.shape[0]
+    entry = (legend.framed(canvas.BAD), "matches no object: wrong place or class, or a second box")
+    narrow, wide = (np.asarray(legend.key([entry], width)) for width in (240, 1000))
+    assert np.array_equal(narrow, wide[:, : legend.LEAST_WIDTH]) and not wide[:, legend.LEAST_WIDTH :].any()
 
 
 def test_pictures_of_a_batch():

@@ -16,6 +16,7 @@ time of all cores together and says more than the latency does where other work 
 """
 
 import json
+import os
 import statistics
 import time
 
@@ -29,7 +30,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from fsaf_tf import boxes as box_ops  # noqa: E402
-from fsaf_tf import criterion, losses, pyramid, regions  # noqa: E402
+from fsaf_tf import criterion, losses, prediction, pyramid, regions  # noqa: E402
 from fsaf_tf import selection as level_selection  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
 
@@ -200,6 +201,8 @@ def show_criterion() -> dict[str, float]:
 def main():
     """Times what is asked for, prints a table and writes the figures."""
     benchmarks = {"criterion": show_criterion, "detectors": benchmark_detectors, "inference": benchmark_inference}
+    if _OUTPUT.value:
+        prediction.make_folder(os.path.dirname(_OUTPUT.value) or ".")
     figures = benchmarks[_WHAT.value]()
     if _OUTPUT.value:
         with open(_OUTPUT.value, "w") as file:

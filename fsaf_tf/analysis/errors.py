@@ -107,9 +107,8 @@ def costs(ground_truth: dict, results: Sequence[dict], found: Errors) -> dict:
     for kind in KINDS:
         count = counts.get(kind, 0)
         better = evaluation.ap50(*_mend(ground_truth, results, found, kind)) if count else base
-        better = (
-            1.0 if math.isnan(better) and kind == MISSED else better
-        )  # every object was missed: nothing else is wrong
+        if math.isnan(better) and kind == MISSED:
+            better = 1.0  # every object was missed, nothing else is wrong
         kinds[kind] = {"count": count, "cost": better - base}
     return {"AP50": base, "kinds": kinds}
 

@@ -1,6 +1,7 @@
 """Makes a report: reads what it is of, measures, and writes the page and its JSON."""
 
 import os
+import tempfile
 from collections.abc import Sequence
 
 from fsaf_tf import coco_results, run_files
@@ -45,6 +46,7 @@ def make(
     paths = [*(f"{folder}/{coco_results.DETECTIONS}" for folder in model_dirs), *files]
     names = list(labels) or coco_results.names_of(paths)
     _check(names, model_dirs, annotations)
+    _check_output(output)
     progress = Progress()
     if annotations:
         ground_truth, source = inputs.open_annotations(annotations, image_dir)
@@ -77,10 +79,17 @@ def make(
 def _said(analysis: dict) -> str:
     """The figures of a detector, and the kind of error to look at first."""
     metrics, kinds = analysis["metrics"], analysis["errors"]["kinds"]
-    worst = max(kinds, key=lambda kind: kinds[kind]["cost"] or 0.0)
+    worst = max(kinds, key=lambda kind: _cost(kinds[kind]))
     figures = ", ".join(f"{name} {page.figure_of(metrics[name])}" for name in ("AP", "AP50", "AP_thin"))
     found = f"{analysis['detections']} detections on {analysis['images']} images"
+    if _cost(kinds[worst]) <= 0:
+        return f"{found}; {figures}; no errors that cost AP50"
     return f"{found}; {figures}; costliest errors: {worst}, {page.figure_of(kinds[worst]['cost'])} AP50"
+
+
+def _cost(kind: dict) -> float:
+    """The cost of a kind of errors; 0 where there are no objects that could be lost."""
+    return kind["cost"] or 0.0
 
 
 def _check(names: Sequence[str], model_dirs: Sequence[str], annotations: str | None) -> None:
@@ -95,6 +104,19 @@ def _check(names: Sequence[str], model_dirs: Sequence[str], annotations: str | N
                 f"{folder} was evaluated on {keys}, {model_dirs[0]} on {data[model_dirs[0]]}; evaluate both on the same"
                 " data, or give --annotations"
             )
+
+
+def _check_output(output: str) -> None:
+    """Refuses, before minutes of measuring, a page that cannot be written."""
+    folder = os.path.dirname(output) or "."
+    make_folder(folder)
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error.strerror}") from error
+    for path in (output, _json(output)):
+        if os.path.isdir(path):
+            raise UserError(f"{path} is a folder; give --output another name")
 
 
 def _facts(name: str, ground_truth: dict) -> dict:
@@ -113,7 +135,6 @@ def _json(output: str) -> str:
 
 
 def _write(output: str, found: dict, thumbnails: dict[int, bytes]) -> None:
-    make_folder(os.path.dirname(output) or ".")
     run_files.write_text(output, report.render(found, thumbnails))
     for run in found["runs"].values():
         for picture in run["pictures"]:

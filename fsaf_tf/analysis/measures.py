@@ -28,7 +28,7 @@ def analyze(
     """Measures the results of one detector.
 
     Args:
-        ground_truth: as `evaluation.coco_metrics` takes it; `area` and `iscrowd` are needed here.
+        ground_truth: as `evaluation.coco_metrics` takes it, the images with `file_name`, `width` and `height`.
         results: COCO results of these images and categories.
         score_threshold: confusions and the errors in pictures are of detections that score at least this.
         tell: is given a line before each step.

@@ -11,6 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from fsaf_tf.analysis.errors import CORRECT, MISSED, WRONG
+from fsaf_tf.visualize import charts
 
 COLOURS = ("#0b6fb8", "#d9730d", "#2a8f4f", "#a23b9e", "#c23b3b", "#6b5d4d")  # of the detectors
 STATES = {CORRECT: "#35c26b", WRONG: "#ff5a4d", MISSED: "#ffd21f"}
@@ -107,6 +108,14 @@ def curves(panels: Sequence[tuple[str, Sequence[tuple[str, str | None, Sequence[
         panels: for each its title, and for each line its label, colour (None: matplotlib's own) and the precision at
             recall 0, 0.01 .. 1.
     """
+    drawn = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "fsaf_tf", **charts.PLAIN}):  # the same file from the same figures
+        _curves(panels).savefig(drawn, format="svg", metadata={"Date": None})
+    source = f"data:image/svg+xml;base64,{base64.b64encode(drawn.getvalue()).decode()}"
+    return f'<div class="charts"><img src="{source}" alt="{escape("; ".join(title for title, _ in panels))}"></div>'
+
+
+def _curves(panels) -> Figure:
     columns = min(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(min(4.9 * columns, 10.8), 3.7 * rows), layout="constrained")
@@ -115,7 +124,13 @@ def curves(panels: Sequence[tuple[str, Sequence[tuple[str, str | None, Sequence[
         axes.remove()
     for axes, (title, lines) in zip(grid, panels):
         for label, colour, values in lines:
-            axes.plot([0.01 * step for step in range(len(values))], values, color=colour, label=label, linewidth=1.8)
+            axes.plot(
+                [0.01 * step for step in range(len(values))],
+                values,
+                color=colour,
+                label=charts.legend_label(label),
+                linewidth=1.8,
+            )
         axes.set(
             title=textwrap.fill(title, 40), xlabel="recall: share of the objects found", xlim=(0, 1), ylim=(0, 1.02)
         )
@@ -123,11 +138,7 @@ def curves(panels: Sequence[tuple[str, Sequence[tuple[str, str | None, Sequence[
         axes.grid(alpha=0.3)
         if lines:
             axes.legend(fontsize="small", loc="lower left", framealpha=0.85)
-    drawn = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "fsaf_tf"}):  # the same file from the same figures
-        figure.savefig(drawn, format="svg", metadata={"Date": None})
-    source = f"data:image/svg+xml;base64,{base64.b64encode(drawn.getvalue()).decode()}"
-    return f'<div class="charts"><img src="{source}" alt="{escape("; ".join(title for title, _ in panels))}"></div>'
+    return figure
 
 
 def picture(jpeg: bytes, width: int, height: int, boxes: Sequence[dict], caption: str) -> str:

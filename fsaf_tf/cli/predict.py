@@ -10,8 +10,9 @@ picture is turned as its EXIF orientation says before anything else; boxes are i
 that cannot be read are named and left out; the exit status is 1 only if none can be read.
 
 --test_augmentation looks at each picture in several sizes, mirrored too, and merges what is found: slower by as many
-times, and better mostly. `on` takes the sizes of the model's experiment, by default the paper's, which are meant for
-models trained at 800 px. Others are given as multiples of the size of training, or by their shorter side in pixels:
+times, and better for models that were trained with scale jitter. `on` takes the sizes of the model's experiment, by
+default the paper's, which are meant for models trained at 800 px. Others are given as multiples of the size of
+training, or by their shorter side in pixels:
 
     "--test_augmentation=ratios=[0.5,0.75,1.0,1.25,1.5]"
     "--test_augmentation=shorter_sides=[600,800],flip=false"

@@ -1,4 +1,4 @@
-"""The only folder that draws; here is what the library draws with by itself. `figures` has what is asked for."""
+"""What the library draws by itself. `figures` has what is asked for, `analysis.page` the drawings inside a report."""
 
 from fsaf_tf.visualize.canvas import PALETTE
 from fsaf_tf.visualize.detections import (

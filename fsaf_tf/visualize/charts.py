@@ -15,6 +15,7 @@ from fsaf_tf.visualize import targets
 DPI = 110
 CLASS_LOSS, BOX_LOSS = "#3a7ebf", "#f0a13c"
 AGREES, DIFFERS = "#2e9e44", "#d6393b"
+PLAIN = {"text.parse_math": False}  # names of classes and runs may have any letters
 _STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -24,6 +25,7 @@ _STYLE = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e4e4e4",
+    **PLAIN,
 }
 
 
@@ -52,6 +54,11 @@ def heading(figure: Figure, *lines: str) -> None:
 def style():
     """The common style, as a context."""
     return matplotlib.rc_context(_STYLE)
+
+
+def legend_label(text: str) -> str:
+    """A name as a label: Matplotlib leaves those that start with _ out of legends."""
+    return f" {text}" if text.startswith("_") else text
 
 
 def level_colours(levels: Sequence[int]) -> list[np.ndarray]:

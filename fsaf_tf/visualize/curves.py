@@ -58,7 +58,13 @@ def _lines(axes, names: Sequence[str], runs: Sequence[Scalars], tags: dict[str, 
                 marker = ("s" if line == ":" else "o") if len(run[tag]) < 15 else ""
                 colour = COLOURS[index % len(COLOURS)]
                 axes.plot(
-                    *_points(run[tag]), line, color=colour, label=said, marker=marker, markersize=4, clip_on=False
+                    *_points(run[tag]),
+                    line,
+                    color=colour,
+                    label=charts.legend_label(said),
+                    marker=marker,
+                    markersize=4,
+                    clip_on=False,
                 )
     axes.set_ylim(bottom=0)
     axes.set_xlim(0, max((step for run in runs for points in run.values() for step in points), default=1))
@@ -67,12 +73,6 @@ def _lines(axes, names: Sequence[str], runs: Sequence[Scalars], tags: dict[str, 
         axes.legend(fontsize=8)
     else:
         axes.text(0.5, 0.5, "not recorded", ha="center", transform=axes.transAxes)
-
-
-def _look(index: int, line: str, points: int) -> dict:
-    """Colour and marks of a run's line; few points are marked, or a single one would not be seen."""
-    marker = ("s" if line == ":" else "o") if points < 15 else ""
-    return {"color": COLOURS[index % len(COLOURS)], "marker": marker, "markersize": 4}
 
 
 def _points(values: dict[int, float]) -> tuple[list[int], list[float]]:

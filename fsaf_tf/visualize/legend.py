@@ -10,11 +10,14 @@ from fsaf_tf.visualize import canvas
 SIDE = 22  # pixels of a swatch
 _TITLE, _TEXT = 26, 17  # pixels of letters
 _INDENT = 10
+LEAST_WIDTH = 520  # pixels: that of the longest entry of a key
 
 
 def heading(title: str, lines: Sequence[str], width: int) -> Image.Image:
-    """A title and lines of explanation, wrapped to `width` pixels."""
-    rows = [(title, _TITLE)] + [(row, _TEXT) for line in lines for row in _wrapped(line, width - 2 * _INDENT)]
+    """A title and lines of explanation, wrapped to `width` pixels, or `LEAST_WIDTH`."""
+    width = max(width, LEAST_WIDTH)
+    sized = [(title, _TITLE), *((line, _TEXT) for line in lines)]
+    rows = [(row, size) for text, size in sized for row in _wrapped(text, size, width - 2 * _INDENT)]
     strip = Image.new("RGB", (width, sum(size + 8 for _, size in rows) + 8), canvas.BLACK)
     draw, top = ImageDraw.Draw(strip), 6
     for row, size in rows:
@@ -23,8 +26,8 @@ def heading(title: str, lines: Sequence[str], width: int) -> Image.Image:
     return strip
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    font, rows = ImageFont.load_default(_TEXT), [""]
+def _wrapped(text: str, size: int, width: int) -> list[str]:
+    font, rows = ImageFont.load_default(size), [""]
     for word in text.split():
         longer = f"{rows[-1]} {word}".strip()
         if font.getlength(longer) > width and rows[-1]:
@@ -35,7 +38,8 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def key(entries: Sequence[tuple[Image.Image, str]], width: int) -> Image.Image:
-    """Swatches with what they stand for, side by side, wrapped to `width` pixels."""
+    """Swatches with what they stand for, side by side, wrapped to `width` pixels, or `LEAST_WIDTH`."""
+    width = max(width, LEAST_WIDTH)
     font, places, left, top = ImageFont.load_default(_TEXT), [], _INDENT, 4
     for swatch, text in entries:
         wide = swatch.width + 8 + round(font.getlength(text)) + 26

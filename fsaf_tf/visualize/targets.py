@@ -91,17 +91,17 @@ def draw_maps(
     values = np.where(positive[:, None], offsets, 0.0) / most
     of_before, of_after = (_cells(instances["classes"], each) for each in (before, after))
     panels = []
-    for level, *cells in by_level(image, levels, *of_before, *of_after, values, positive):
+    for level, *cells, distances, learns in by_level(image, levels, *of_before, *of_after, values, positive):
         here = valid & (instances["levels"] == level)
         for text, (state, colour), shown in (
             (f"P{level}, {2**level} px cells: before", cells[:2], valid),
-            (f"P{level}, after: {_counted(here.sum())}", cells[2:4], here),
+            (f"P{level}, after: {_counted(here.sum())}", cells[2:], here),
         ):
             picture = _area(image, factor, level, state, colour, instances, shown, location_offset)
             panels.append(canvas.panel(picture, text))
         for index, side in enumerate(OFFSETS):
-            shade = np.where(cells[5], POSITIVE, NEGATIVE)
-            colour = scale(cells[4][..., index])
+            shade = np.where(learns, POSITIVE, NEGATIVE)
+            colour = scale(distances[..., index])
             picture = _paint(canvas.resized(image, factor), shade, colour, 2**level * factor, location_offset)
             panels.append(canvas.panel(picture, f"P{level}: distance to the {side}"))
     maps = canvas.tile(panels, columns=2 + len(OFFSETS))
