@@ -10,6 +10,8 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).parent.parent
+# How a run ends that was asked to stop: by the signal, or after it by itself, with what it had saved.
+STOPPED = [status for number in (signal.SIGINT, signal.SIGTERM) for status in (-number, 128 + number)]
 
 
 def train(experiment: str, config_files: list[str], seed: int, model_dir: str) -> dict:
@@ -28,12 +30,12 @@ def train(experiment: str, config_files: list[str], seed: int, model_dir: str) -
     words += [f"--params_override=task.train_data.seed={seed}", f"--model_dir={model_dir}"]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     start = time.time()
-    ended = subprocess.run([sys.executable, *words[1:]], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    if ended.returncode in (130, -signal.SIGINT, -signal.SIGTERM):
+    ended, is_interrupted = _run([sys.executable, *words[1:]])
+    if is_interrupted or ended.returncode in STOPPED:
         print(f"{model_dir} was stopped; the same command goes on with it")
         raise KeyboardInterrupt
     if ended.returncode:
-        outcome = {"error": (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]}
+        outcome = {"error": _last_line(ended)}
     else:
         outcome = {"metrics": json.loads((ROOT / model_dir / "metrics.json").read_text())}
     return {
@@ -44,3 +46,20 @@ def train(experiment: str, config_files: list[str], seed: int, model_dir: str) -
         "date": time.strftime("%Y-%m-%d"),
         **outcome,
     }
+
+
+def _run(command: list[str]) -> tuple[subprocess.CompletedProcess, bool]:
+    """Runs a command, and whether Ctrl-C came. It reaches the command too, which is given the time to save."""
+    interrupts = []
+    before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))
+    try:
+        return subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True), bool(interrupts)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _last_line(ended: subprocess.CompletedProcess) -> str:
+    """What a run ended with; one that was killed, as where memory is short, had no time to say it."""
+    if ended.returncode < 0:
+        return f"killed: {signal.strsignal(-ended.returncode)}"
+    return (ended.stderr.strip() or f"exit {ended.returncode}").splitlines()[-1]

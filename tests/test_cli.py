@@ -1,6 +1,7 @@
 """The tools' command line: help and mistakes are told at once, in one line, without TensorFlow."""
 
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -54,6 +55,51 @@ def test_help_lists_the_tools_own_flags(name):
     assert (done.returncode, done.stderr) == (0, "")
     assert f"python tools/{name}.py --" in done.stdout
     assert "undefok" not in done.stdout and "verbosity" not in done.stdout
+
+
+@pytest.fixture
+def study_run(tmp_path, monkeypatch):
+    """Trains a cell of a study where tools/train.py is another program."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import cells
+
+    monkeypatch.setattr(cells, "ROOT", tmp_path)
+    (tmp_path / "tools").mkdir()
+
+    def train(program: str) -> dict:
+        (tmp_path / "tools" / "train.py").write_text(f"import os, pathlib, signal, sys, time\n{program}")
+        return cells.train("fsaf_r50", [], 0, "run")
+
+    return train
+
+
+@pytest.mark.parametrize(
+    "program, error",
+    [
+        ("sys.exit('first line\\nthe last one')", "the last one"),
+        ("sys.exit(3)", "exit 3"),
+        ("print('a warning', file=sys.stderr, flush=True); os.kill(os.getpid(), signal.SIGKILL)", "killed: Killed"),
+    ],
+)
+def test_a_study_keeps_what_a_run_failed_with(study_run, program, error):
+    kept = study_run(program)
+    assert kept["error"] == error and "metrics" not in kept and kept["command"].startswith("python tools/train.py")
+
+
+@pytest.mark.parametrize("status", [128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM])
+def test_a_study_ends_with_a_run_that_was_stopped(study_run, status, capsys):
+    ends = f"sys.exit({status})" if status > 0 else f"os.kill(os.getpid(), {-status}); time.sleep(9)"
+    with pytest.raises(KeyboardInterrupt):
+        study_run(ends)
+    assert capsys.readouterr().out == "run was stopped; the same command goes on with it\n"
+
+
+def test_a_study_lets_an_interrupted_run_save(study_run, tmp_path):
+    """Ctrl-C reaches both; the run takes its time."""
+    stop = "signal.signal(signal.SIGINT, lambda *_: None); os.kill(os.getppid(), signal.SIGINT); time.sleep(1)"
+    with pytest.raises(KeyboardInterrupt):
+        study_run(f"{stop}; pathlib.Path('saved').touch(); sys.exit(130)")
+    assert (tmp_path / "saved").exists()
 
 
 def test_draw_shapes(tmp_path):
