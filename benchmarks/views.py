@@ -8,9 +8,6 @@ how large the best detection of an object is, as a multiple of the object, in th
 """
 
 import itertools
-import json
-import os
-import pathlib
 
 from absl import flags
 
@@ -36,12 +33,12 @@ def _study() -> None:
         raise UserError(f"--ratios are numbers with commas between them: {error}") from error
     if not _MODEL_DIR.value or 1.0 not in ratios:
         raise UserError("--model_dir is missing, or 1 is not among --ratios")
-    from fsaf_tf import checkpoints, evaluation, experiment, inference, prediction
+    from fsaf_tf import checkpoints, evaluation, experiment, inference, run_files
     from fsaf_tf.data.source import open_source
 
     folder = _MODEL_DIR.value
     if _OUTPUT.value:
-        prediction.make_folder(os.path.dirname(_OUTPUT.value) or ".")
+        run_files.try_writing(_OUTPUT.value)
     detector = inference.load_detector(folder, checkpoints.newest_readable(folder, set_aside=False, say=print))
     source = open_source(experiment.read_params(folder).task.validation_data)
     seen = _see(detector, source, ratios)
@@ -54,7 +51,7 @@ def _study() -> None:
         rows[name]["size"] = round(_relative_size(source.ground_truth()["annotations"], results), 3)
         print(f"{name:<28}" + "".join(f"{value:>8.3f}" for value in rows[name].values()), flush=True)
     if _OUTPUT.value:
-        pathlib.Path(_OUTPUT.value).write_text(json.dumps({"model_dir": folder, "rows": rows}, indent=2) + "\n")
+        run_files.write_json(_OUTPUT.value, {"model_dir": folder, "rows": rows})
 
 
 def _combinations(ratios: list[float]) -> dict[str, list[tuple[float, bool]]]:

@@ -28,6 +28,23 @@ _DATA_KEYS = ("tfds_name", "tfds_split", "annotation_file", "image_dir", "input_
 _KEYS_SHOWN = 8
 
 
+def try_writing(path: str) -> None:
+    """Makes the folder of a file, and tries one there: before what takes long, not after it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    part = f"{path}.part"
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(part, "w"):
+            os.remove(part)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written to: {error.strerror}") from error
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder; give --output the name of a file")
+
+
 def write_text(path: str, text: str) -> None:
     """Writes a file in one piece: whoever reads meanwhile, or after a kill, sees the old file or the new one."""
     part = f"{path}.part"

@@ -102,6 +102,20 @@ def test_a_study_lets_an_interrupted_run_save(study_run, tmp_path):
     assert (tmp_path / "saved").exists()
 
 
+def test_sizes_of_the_study_of_views(monkeypatch):
+    """How large detections are beside their objects; crowds and objects without an area are no measure."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import views
+
+    monkeypatch.setattr(sys, "argv", ["views", "--model_dir=run", "--ratios=1,x"])
+    with pytest.raises(SystemExit, match="error: --ratios are numbers .*'x'"):
+        views.main()
+    place = {"image_id": 1, "category_id": 1}
+    truth = [{**place, "bbox": box, "iscrowd": crowd} for box, crowd in (([0, 0, 10, 10], 0), ([0, 0, 12, 12], 1))]
+    truth.append({**place, "bbox": [0, 0, 0, 0], "iscrowd": 0})
+    assert views._relative_size(truth, [{**place, "bbox": [0, 0, 12, 12], "score": 0.9}]) == pytest.approx(1.2)
+
+
 def test_draw_shapes(tmp_path):
     assert tool("draw_shapes", "--count=2", f"--output={tmp_path}/a").stdout == f"2 pictures in {tmp_path}/a\n"
     assert [path.name for path in sorted((tmp_path / "a").iterdir())] == ["001.png", "002.png"]

@@ -130,6 +130,22 @@ def test_each_start_is_recorded(tmp_path):
     assert first["packages"]["tensorflow"] == tf.__version__ and first["command"]
 
 
+def test_a_file_is_tried_before_it_is_written(tmp_path):
+    run_files.try_writing(str(tmp_path / "deep" / "new.json"))
+    assert [path.name for path in tmp_path.rglob("*")] == ["deep"]
+    (tmp_path / "there.json").write_text("{}")
+    run_files.try_writing(str(tmp_path / "there.json"))
+    assert (tmp_path / "there.json").read_text() == "{}"
+    for path, message in (
+        (tmp_path / "deep", "deep is a folder"),
+        (tmp_path / "there.json" / "x.json", "there.json/x.json cannot be written to: File exists"),
+        (tmp_path / f"{'x' * 300}.json", "x.json cannot be written to: File name too long"),
+        ("/proc/x.json", "/proc/x.json cannot be written to: No such file or directory"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run_files.try_writing(str(path))
+
+
 def test_results_are_written_whole_or_not_at_all(tmp_path):
     def results(fails):
         yield {"image_id": np.int64(1), "score": np.float32(0.5)}

@@ -15,8 +15,6 @@ the import of the runtime), latency of a decoded picture, and peak memory, each 
 time of all cores together and says more than the latency does where other work runs.
 """
 
-import json
-import os
 import statistics
 import time
 
@@ -30,7 +28,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from fsaf_tf import boxes as box_ops  # noqa: E402
-from fsaf_tf import criterion, losses, prediction, pyramid, regions  # noqa: E402
+from fsaf_tf import criterion, losses, pyramid, regions, run_files  # noqa: E402
 from fsaf_tf import selection as level_selection  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
 
@@ -202,11 +200,10 @@ def main():
     """Times what is asked for, prints a table and writes the figures."""
     benchmarks = {"criterion": show_criterion, "detectors": benchmark_detectors, "inference": benchmark_inference}
     if _OUTPUT.value:
-        prediction.make_folder(os.path.dirname(_OUTPUT.value) or ".")
+        run_files.try_writing(_OUTPUT.value)
     figures = benchmarks[_WHAT.value]()
     if _OUTPUT.value:
-        with open(_OUTPUT.value, "w") as file:
-            json.dump(figures, file, indent=1)
+        run_files.write_json(_OUTPUT.value, figures)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,11 @@
 """Makes a report: reads what it is of, measures, and writes the page and its JSON."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 
 from fsaf_tf import coco_results, run_files
 from fsaf_tf.analysis import inputs, measures, page, report
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
-from fsaf_tf.prediction import make_folder
 from fsaf_tf.progress import Progress
 
 
@@ -46,7 +43,8 @@ def make(
     paths = [*(f"{folder}/{coco_results.DETECTIONS}" for folder in model_dirs), *files]
     names = list(labels) or coco_results.names_of(paths)
     _check(names, model_dirs, annotations)
-    _check_output(output)
+    for path in (output, _json(output)):
+        run_files.try_writing(path)
     progress = Progress()
     if annotations:
         ground_truth, source = inputs.open_annotations(annotations, image_dir)
@@ -104,19 +102,6 @@ def _check(names: Sequence[str], model_dirs: Sequence[str], annotations: str | N
                 f"{folder} was evaluated on {keys}, {model_dirs[0]} on {data[model_dirs[0]]}; evaluate both on the same"
                 " data, or give --annotations"
             )
-
-
-def _check_output(output: str) -> None:
-    """Refuses, before minutes of measuring, a page that cannot be written."""
-    folder = os.path.dirname(output) or "."
-    make_folder(folder)
-    try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise UserError(f"{output} cannot be written: {error.strerror}") from error
-    for path in (output, _json(output)):
-        if os.path.isdir(path):
-            raise UserError(f"{path} is a folder; give --output another name")
 
 
 def _facts(name: str, ground_truth: dict) -> dict:
