@@ -7,7 +7,7 @@ import pytest
 from PIL import ImageFont
 
 from fsaf_tf import visualize
-from fsaf_tf.visualize import canvas, legend
+from fsaf_tf.visualize import canvas, curves, legend
 
 RED, BLUE = (tuple(visualize.PALETTE[index]) for index in (0, 1))
 
@@ -142,6 +142,31 @@ def test_words_around_a_narrow_picture_are_not_cut_off():
     entry = (legend.framed(canvas.BAD), "matches no object: wrong place or class, or a second box")
     narrow, wide = (np.asarray(legend.key([entry], width)) for width in (240, 1000))
     assert np.array_equal(narrow, wide[:, : legend.LEAST_WIDTH]) and not wide[:, legend.LEAST_WIDTH :].any()
+
+
+def test_a_long_name_makes_room_for_itself():
+    """There is nothing to wrap it at; it is drawn as where there is much room."""
+    name = "runs/of_a_name_that_goes_on_and_on_and_on_and_on_and_on_for_much_longer_than_a_picture_is_wide"
+    strips = [
+        lambda width: legend.heading(name, [], width),
+        lambda width: legend.heading("", [name], width),
+        lambda width: legend.key([(legend.filled(canvas.BAD), "a"), (legend.filled(canvas.GOOD), name)], width),
+    ]
+    for strip in strips:
+        narrow, wide = (np.asarray(strip(width)) for width in (240, 3000))
+        inked = [np.count_nonzero(each.any(axis=(0, 2))) for each in (narrow, wide)]
+        assert legend.LEAST_WIDTH < narrow.shape[1] < 2000 and not narrow[:, -4:].any()
+        assert abs(inked[0] - inked[1]) < 2 * legend.SIDE  # of the key the first entry, now in a row above
+
+
+@pytest.mark.parametrize("name", ["_run", "$^$"])
+def test_runs_of_any_name_are_in_the_legend_of_their_chart(name):
+    scalars = {"training_loss": {0: 2.0, 10: 1.0}}
+    figure = curves.training([name, "other"], [scalars, scalars], [{}, {}])
+    figure.draw_without_rendering()  # lays out every text
+    legends = [axes.get_legend() for axes in figure.subfigs[0].axes]
+    (drawn,) = [[text.get_text().strip() for text in each.get_texts()] for each in legends if each]
+    assert drawn == [name, "other"]
 
 
 def test_pictures_of_a_batch():

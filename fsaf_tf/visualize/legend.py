@@ -1,5 +1,6 @@
 """What is written around pictures: headings, and keys that say what a colour or a pattern stands for."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,24 +11,25 @@ from fsaf_tf.visualize import canvas
 SIDE = 22  # pixels of a swatch
 _TITLE, _TEXT = 26, 17  # pixels of letters
 _INDENT = 10
-LEAST_WIDTH = 520  # pixels: that of the longest entry of a key
+LEAST_WIDTH = 520  # pixels: that of the longest entry of a key, but for the names of classes
 
 
 def heading(title: str, lines: Sequence[str], width: int) -> Image.Image:
-    """A title and lines of explanation, wrapped to `width` pixels, or `LEAST_WIDTH`."""
-    width = max(width, LEAST_WIDTH)
-    sized = [(title, _TITLE), *((line, _TEXT) for line in lines)]
-    rows = [(row, size) for text, size in sized for row in _wrapped(text, size, width - 2 * _INDENT)]
-    strip = Image.new("RGB", (width, sum(size + 8 for _, size in rows) + 8), canvas.BLACK)
+    """A title and lines of explanation, wrapped to `width` pixels: at least `LEAST_WIDTH`, and a word is not cut."""
+    width = max(width, LEAST_WIDTH) - 2 * _INDENT
+    fonts = [(title, ImageFont.load_default(_TITLE)), *((line, ImageFont.load_default(_TEXT)) for line in lines)]
+    rows = [(row, font) for text, font in fonts for row in _wrapped(text, font, width)]
+    width = max(width, *(math.ceil(font.getlength(row)) for row, font in rows)) + 2 * _INDENT
+    strip = Image.new("RGB", (width, sum(font.size + 8 for _, font in rows) + 8), canvas.BLACK)
     draw, top = ImageDraw.Draw(strip), 6
-    for row, size in rows:
-        draw.text((_INDENT, top), row, fill=canvas.WHITE, font=ImageFont.load_default(size))
-        top += size + 8
+    for row, font in rows:
+        draw.text((_INDENT, top), row, fill=canvas.WHITE, font=font)
+        top += font.size + 8
     return strip
 
 
-def _wrapped(text: str, size: int, width: int) -> list[str]:
-    font, rows = ImageFont.load_default(size), [""]
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    rows = [""]
     for word in text.split():
         longer = f"{rows[-1]} {word}".strip()
         if font.getlength(longer) > width and rows[-1]:
@@ -38,15 +40,15 @@ def _wrapped(text: str, size: int, width: int) -> list[str]:
 
 
 def key(entries: Sequence[tuple[Image.Image, str]], width: int) -> Image.Image:
-    """Swatches with what they stand for, side by side, wrapped to `width` pixels, or `LEAST_WIDTH`."""
-    width = max(width, LEAST_WIDTH)
+    """Swatches with what they stand for, side by side, wrapped to a width as of `heading`."""
     font, places, left, top = ImageFont.load_default(_TEXT), [], _INDENT, 4
-    for swatch, text in entries:
-        wide = swatch.width + 8 + round(font.getlength(text)) + 26
-        if left + wide > width and left > _INDENT:
+    sides = [swatch.width + 8 + math.ceil(font.getlength(text)) for swatch, text in entries]
+    width = max(width, LEAST_WIDTH, *(side + 2 * _INDENT for side in sides))
+    for side in sides:
+        if left + side + _INDENT > width and left > _INDENT:
             left, top = _INDENT, top + SIDE + 8
         places.append((left, top))
-        left += wide
+        left += side + 26
     strip = Image.new("RGB", (width, top + SIDE + 8), canvas.BLACK)
     draw = ImageDraw.Draw(strip)
     for (left, top), (swatch, text) in zip(places, entries):

@@ -90,18 +90,18 @@ def draw_maps(
     most = float(np.max(offsets[positive], initial=0.0)) or 1.0
     values = np.where(positive[:, None], offsets, 0.0) / most
     of_before, of_after = (_cells(instances["classes"], each) for each in (before, after))
-    panels = []
-    for level, *cells, distances, learns in by_level(image, levels, *of_before, *of_after, values, positive):
+    cells, panels = (*of_before, *of_after, values, positive), []
+    for level, all_state, all_colour, own_state, own_colour, shares, learns in by_level(image, levels, *cells):
         here = valid & (instances["levels"] == level)
         for text, (state, colour), shown in (
-            (f"P{level}, {2**level} px cells: before", cells[:2], valid),
-            (f"P{level}, after: {_counted(here.sum())}", cells[2:], here),
+            (f"P{level}, {2**level} px cells: before", (all_state, all_colour), valid),
+            (f"P{level}, after: {_counted(here.sum())}", (own_state, own_colour), here),
         ):
             picture = _area(image, factor, level, state, colour, instances, shown, location_offset)
             panels.append(canvas.panel(picture, text))
         for index, side in enumerate(OFFSETS):
             shade = np.where(learns, POSITIVE, NEGATIVE)
-            colour = scale(distances[..., index])
+            colour = scale(shares[..., index])
             picture = _paint(canvas.resized(image, factor), shade, colour, 2**level * factor, location_offset)
             panels.append(canvas.panel(picture, f"P{level}: distance to the {side}"))
     maps = canvas.tile(panels, columns=2 + len(OFFSETS))
@@ -109,9 +109,10 @@ def draw_maps(
     beside = maps.width - overview.width - canvas.GAP
     shown = sorted({int(index) for index in np.asarray(instances["classes"])[valid]})
     text = canvas.under([legend.heading(title, lines, beside), legend.key(_key(class_names, shown, most), beside)])
-    top = Image.new("RGB", (maps.width, max(overview.height, text.height)), canvas.BLACK)
+    left = overview.width + canvas.GAP
+    top = Image.new("RGB", (left + text.width, max(overview.height, text.height)), canvas.BLACK)
     top.paste(overview, (0, 0))
-    top.paste(text, (overview.width + canvas.GAP, 0))
+    top.paste(text, (left, 0))
     return np.asarray(canvas.under([top, maps]))
 
 
