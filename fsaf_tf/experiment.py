@@ -115,22 +115,25 @@ def _checked(params, layers: list[tuple[dict, str]], name: str) -> config_defini
 
 
 def augment_tests(params: config_definitions.ExperimentConfig, keys: dict | str) -> None:
-    """Turns `task.test_augmentation` of an experiment on.
+    """Turns `task.test_augmentation` of an experiment on, or off.
 
     Args:
         params: changed in place.
         keys: those of its keys that are wanted otherwise, `{"ratios": [0.5, 1.0, 1.5]}` or `ratios=[0.5,1.0,1.5]`; or
-            `on`.
+            `on` or `off`.
 
     Raises:
         UserError: an unknown key, a wrong type or value.
     """
     if isinstance(keys, str):
         if not keys.strip():
-            raise UserError("test_augmentation is empty; give `on`, or keys such as ratios=[0.5,1.0,1.5]")
+            raise UserError("test_augmentation is empty; give `on`, `off`, or keys such as ratios=[0.5,1.0,1.5]")
+        if keys == "off":
+            params.task.test_augmentation.enabled = False
+            return
         keys = _parse_overrides("" if keys == "on" else keys, "test_augmentation")
     if "enabled" in keys:
-        raise UserError("test_augmentation.enabled is what asking for it sets; leave it out")
+        raise UserError("test_augmentation.enabled is set by asking for it; give `on` or `off` instead")
     _add(params, {"task": {"test_augmentation": {"enabled": True, **keys}}}, "test_augmentation")
     checks.check_test_augmentation(params.task.test_augmentation)
 

@@ -11,7 +11,7 @@ from PIL import Image
 from small_run import build_model, write_run
 
 import fsaf_tf
-from fsaf_tf import configs, inference
+from fsaf_tf import configs, experiment, inference
 from fsaf_tf.cli import predict, train
 from fsaf_tf.data.drawing import draw
 from fsaf_tf.errors import UserError
@@ -261,7 +261,15 @@ def test_prediction_takes_it_by_a_flag(run, folder, monkeypatch, capsys, tmp_pat
     wrong = call(predict, monkeypatch, *flags, "--test_augmentation=ratio=[1]")
     assert "no key task.test_augmentation.ratio, did you mean 'ratios'?" in wrong and "\n" not in wrong
     assert "test_augmentation is empty" in call(predict, monkeypatch, *flags, "--test_augmentation=")
-    assert "leave it out" in call(predict, monkeypatch, *flags, "--test_augmentation=enabled=false")
+    assert "give `on` or `off`" in call(predict, monkeypatch, *flags, "--test_augmentation=enabled=false")
+
+
+def test_an_experiment_that_has_it_on_is_tested_without(run):
+    params = experiment.read_params(run)
+    experiment.augment_tests(params, "on")
+    assert params.task.test_augmentation.enabled
+    experiment.augment_tests(params, "off")
+    assert not params.task.test_augmentation.enabled
 
 
 def test_a_loaded_detector_takes_its_keys(run):

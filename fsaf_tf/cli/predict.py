@@ -11,8 +11,8 @@ that cannot be read are named and left out; the exit status is 1 only if none ca
 
 --test_augmentation looks at each picture in several sizes, mirrored too, and merges what is found: slower by as many
 times, and better for models that were trained with scale jitter. `on` takes the sizes of the model's experiment, by
-default the paper's, which are meant for models trained at 800 px. Others are given as multiples of the size of
-training, or by their shorter side in pixels:
+default the paper's, which are meant for models trained at 800 px; `off` is for an experiment that has it on. Others are
+given as multiples of the size of training, or by their shorter side in pixels:
 
     "--test_augmentation=ratios=[0.5,0.75,1.0,1.25,1.5]"
     "--test_augmentation=shorter_sides=[600,800],flip=false"
@@ -64,7 +64,7 @@ _CAMERA = flags.DEFINE_string(
 _TEST_AUGMENTATION = flags.DEFINE_string(
     "test_augmentation",
     None,
-    "Look at each picture in several sizes and merge what is found: on, or keys of task.test_augmentation.",
+    "Look at each picture in several sizes and merge what is found: on, off, or keys of task.test_augmentation.",
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
