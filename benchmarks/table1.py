@@ -35,11 +35,11 @@ SETTINGS = {
     "shapes": ["benchmarks/table1_shapes.yaml"],
     "shapes_1800": ["benchmarks/table1_shapes.yaml", "benchmarks/table1_shapes_1800.yaml"],
     "bccd": ["benchmarks/bccd.yaml", "benchmarks/table1_bccd.yaml"],
-    "bccd_900": ["benchmarks/bccd.yaml", "benchmarks/table1_bccd.yaml", "benchmarks/table1_bccd_900.yaml"],
+    "bccd_600": ["benchmarks/bccd.yaml", "benchmarks/table1_bccd.yaml", "benchmarks/table1_bccd_600.yaml"],
 }
 CELLS = [(data, row, seed) for data, seed in (("shapes", 0), ("bccd", 0), ("shapes", 1), ("shapes", 2)) for row in ROWS]
 # What the order of the two selections is after more steps.
-MORE_STEPS = [("shapes_1800", 1), ("shapes_1800", 0), ("shapes_1800", 2), ("bccd_900", 0)]
+MORE_STEPS = [("shapes_1800", 1), ("shapes_1800", 0), ("shapes_1800", 2), ("bccd_600", 0)]
 CELLS += [(data, row, seed) for data, seed in MORE_STEPS for row in ("fsaf_r50_heuristic", "fsaf_r50")]
 COLUMNS = {
     "AP": "AP",
