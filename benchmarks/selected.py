@@ -27,13 +27,13 @@ def _study() -> None:
         raise UserError("--model_dir is missing")
     import numpy as np
 
-    from fsaf_tf import experiment, inference, objective, pyramid
+    from fsaf_tf import inference, objective, pyramid
     from fsaf_tf.data.source import open_source
     from fsaf_tf.figures import pictures
 
     detector = inference.load_detector(_MODEL_DIR.value)
     task = detector.config
-    source = open_source(experiment.read_params(_MODEL_DIR.value).task.validation_data)
+    source = open_source(task.validation_data)
     found = {key: [] for key in ("side", "class", "cells", "level", "loss")}
     for host, batch, outputs in pictures.as_trained(pictures.select(source, [], _COUNT.value), detector):
         targets = {key: value[0].numpy() for key, value in objective.anchor_free_targets(batch, outputs, task).items()}

@@ -75,7 +75,7 @@ def by_path_end(names: Iterable[str]) -> Callable[[str], str | None]:
 
     def find(path: str) -> str | None:
         parts, fitting = _parts(path), {}
-        for name in known[parts[0]] if parts[0] in known else ():
+        for name in known.get(parts[0], ()):
             theirs = _parts(name)
             if all(one == other for one, other in zip(parts, theirs)):
                 fitting.setdefault(min(len(parts), len(theirs)), []).append(name)

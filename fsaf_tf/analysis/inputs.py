@@ -31,6 +31,17 @@ def run_data(model_dir: str) -> dict[str, str]:
     return recorded or run_files.data_keys(experiment.read_params(model_dir))
 
 
+def check_same_data(model_dirs: Sequence[str]) -> None:
+    """Refuses runs that were last evaluated on other data than the first one."""
+    data = {folder: run_data(folder) for folder in model_dirs}
+    for folder, keys in data.items():
+        if keys != data[model_dirs[0]]:
+            raise UserError(
+                f"{folder} was evaluated on {keys}, {model_dirs[0]} on {data[model_dirs[0]]}; evaluate both on the same"
+                " data, or give --annotations"
+            )
+
+
 def open_run_data(model_dir: str, *, download: bool = False) -> examples.Source:
     """Opens what `run_data` names."""
     has_params = os.path.exists(f"{model_dir}/params.yaml")

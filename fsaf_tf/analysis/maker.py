@@ -95,13 +95,8 @@ def _check(names: Sequence[str], model_dirs: Sequence[str], annotations: str | N
         raise UserError(f"the detectors need names that differ; they are called {', '.join(names)}")
     if len(names) > len(page.COLOURS):
         raise UserError(f"{len(names)} detectors are too many for one page; give at most {len(page.COLOURS)}")
-    data = {} if annotations else {folder: inputs.run_data(folder) for folder in model_dirs}
-    for folder, keys in data.items():
-        if keys != data[model_dirs[0]]:
-            raise UserError(
-                f"{folder} was evaluated on {keys}, {model_dirs[0]} on {data[model_dirs[0]]}; evaluate both on the same"
-                " data, or give --annotations"
-            )
+    if not annotations:
+        inputs.check_same_data(model_dirs)
 
 
 def _facts(name: str, ground_truth: dict) -> dict:

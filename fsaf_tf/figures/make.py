@@ -101,7 +101,7 @@ def compare(models: Sequence[str], names: Sequence[str], output: str, choice: Ch
     runs = [adoption.folder(os.path.dirname(m) or "." if m.endswith(".json") else m) for m in models]
     evaluated = [run for run, rows in zip(runs, results) if run and rows is not None]
     if not choice.images:
-        _check_same_data(evaluated)
+        inputs.check_same_data(evaluated)
     labels = (known.class_names, known.category_ids) if known else _labels(runs)
     source = choice.open(next((run for run in [*evaluated, *runs] if run), None), *labels)
     categories = dict(zip(source.category_ids, source.class_names))
@@ -221,12 +221,6 @@ def _with_its_classes(source: Source, detector: inference.Detector) -> Source:
 def _other_classes(source: Source, detector) -> str:
     theirs, ours = (", ".join(each.class_names[:8]) for each in (source, detector))
     return f"{source.name} has the classes {theirs}, the model {ours}; give annotations with the same"
-
-
-def _check_same_data(runs: Sequence[str]) -> None:
-    data = [inputs.run_data(run) for run in runs]
-    if len(data) == 2 and data[0] != data[1]:
-        raise UserError(f"{runs[0]} was evaluated on {data[0]}, {runs[1]} on {data[1]}; evaluate both on the same data")
 
 
 def _labels(runs: Sequence[str | None]) -> tuple[list[str], list[int]]:
