@@ -1,0 +1,61 @@
+"""What earlier versions left behind: their runs go on, and their models give what they gave then."""
+
+import json
+import pathlib
+import tarfile
+
+import numpy as np
+import pytest
+from in_process import call
+from kept import make
+
+from fsaf_tf.cli import predict, train
+
+ARCHIVES = sorted((pathlib.Path(__file__).parent / "kept").glob("*.tar.xz"))
+
+
+@pytest.fixture(params=ARCHIVES, ids=lambda path: path.name.removesuffix(".tar.xz"))
+def kept(request, tmp_path, monkeypatch):
+    """The content of an archive, in the working directory."""
+    with tarfile.open(request.param) as archive:
+        archive.extractall(tmp_path, filter="data")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _check_same(found, wanted):
+    assert [(each["file_name"], each["category_id"]) for each in found] == [
+        (each["file_name"], each["category_id"]) for each in wanted
+    ]
+    for key, tolerance in (("bbox", 0.02), ("score", 1e-4)):  # px; other processors round otherwise
+        pairs = ([each[key] for each in rows] for rows in (found, wanted))
+        np.testing.assert_allclose(*pairs, atol=tolerance)
+
+
+@pytest.mark.parametrize("model", ["run", "saved_model", "tflite/model_float32.tflite"])
+def test_a_kept_model_finds_what_it_found_then(kept, monkeypatch, model):
+    assert call(predict, monkeypatch, f"--model={model}", "--images=images", "--output=out") == 0
+    found, wanted = (
+        json.loads((kept / folder / "detections.json").read_text())
+        for folder in ("out", f"found/{model.split('/')[0]}")
+    )
+    assert len(wanted) > 8
+    _check_same(found, wanted)
+
+
+def test_a_kept_run_is_evaluated_to_the_same_figures(kept, monkeypatch):
+    wanted = json.loads((kept / "run" / "metrics.json").read_text())
+    assert call(train, monkeypatch, "--mode=eval", "--model_dir=run") == 0
+    found = json.loads((kept / "run" / "metrics.json").read_text())
+    assert wanted["AP"] > 0.1
+    for key in ("AP", "AP50", "AP75", "AR100"):
+        np.testing.assert_allclose(found[key], wanted[key], atol=1e-6)
+
+
+def test_a_kept_run_goes_on_with_the_same_steps(kept, monkeypatch):
+    """Each batch holds all pictures, unflipped, so that only the code decides what a step does."""
+    assert call(train, monkeypatch, *make.FURTHER) == 0
+    wanted = json.loads((kept / "change.json").read_text())
+    found = make.change(kept, f"run/ckpt-{make.STEPS + make.FURTHER_STEPS}")
+    assert found.keys() == wanted.keys()
+    np.testing.assert_allclose(list(found.values()), list(wanted.values()), rtol=0.01, atol=1e-5)
