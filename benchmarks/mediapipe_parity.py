@@ -33,14 +33,14 @@ MATCH = 0.5  # IoU of two boxes that may be the same; ours are not whole pixels,
 
 def main():
     """Compares every model on every picture, stretched and as it is."""
-    from fsaf_tf import prediction
-    from fsaf_tf.serving import exported, tflite
+    from fsaf_tf.detect import predict_files
+    from fsaf_tf.serving import exported_models, tflite
 
     if not (PYTHON.value and MODELS.value and IMAGES.value):
         raise UserError("--mediapipe_python, --models and --images are needed (--help says more)")
-    pictures = [prediction.read_image(file) for file in prediction.find_images(IMAGES.value)[: LIMIT.value]]
+    pictures = [predict_files.read_image(file) for file in predict_files.find_images(IMAGES.value)[: LIMIT.value]]
     for model in MODELS.value:
-        detector = exported.TFLite(model)
+        detector = exported_models.TFLite(model)
         stretched = [tflite.fit(picture, *detector.size)[0] for picture in pictures]
         figures = {"model": model, "pictures": len(pictures)}
         of_stretched, of_pictures = (run_mediapipe(model, images) for images in (stretched, pictures))

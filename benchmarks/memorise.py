@@ -40,7 +40,8 @@ def choose(dataset: dict) -> dict:
 
 def main():
     """Writes the subset, trains on it and evaluates on it."""
-    from fsaf_tf import experiment, training
+    from fsaf_tf.config import experiment
+    from fsaf_tf.run import training
 
     data, output = pathlib.Path(DATA.value), pathlib.Path(OUTPUT.value)
     output.mkdir(parents=True, exist_ok=True)

@@ -131,8 +131,8 @@ def compare(imported: str, theirs: dict, picture: bytes) -> dict:
     import tensorflow as tf
 
     import fsaf_tf
-    from fsaf_tf import inference
     from fsaf_tf.data import augment, images
+    from fsaf_tf.detect import trained
     from fsaf_tf.modeling import detector, postprocess
 
     loaded = fsaf_tf.load_detector(imported)
@@ -140,7 +140,7 @@ def compare(imported: str, theirs: dict, picture: bytes) -> dict:
     size, original_size = theirs["image_size"].astype(np.int32), np.int32(theirs["image"].shape[:2])
 
     def detections(outputs: dict) -> dict:
-        found = inference.original_detections(outputs, size[None], original_size[None], arguments)
+        found = trained.original_detections(outputs, size[None], original_size[None], arguments)
         count = int(found["num_detections"][0])
         ours = {key: found[key][0, :count].numpy() for key in ("boxes", "scores", "classes")}
         return compare_detections(ours, theirs)

@@ -22,7 +22,7 @@ cli.quiet()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from fsaf_tf import inference, prediction  # noqa: E402
+from fsaf_tf.detect import predict_files, trained  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
 from fsaf_tf.serving import saved_model, warmup  # noqa: E402
 
@@ -40,12 +40,12 @@ def main():
     """Exports, compares, times and prints."""
     if not (_MODEL_DIR.value and _IMAGES.value):
         raise UserError("--model_dir and --images are needed (--help says more)")
-    detector = inference.load_detector(_MODEL_DIR.value)
-    files = [file for pattern in _IMAGES.value for file in prediction.find_images(pattern)[: _LIMIT.value]]
+    detector = trained.load_detector(_MODEL_DIR.value)
+    files = [file for pattern in _IMAGES.value for file in predict_files.find_images(pattern)[: _LIMIT.value]]
     with tempfile.TemporaryDirectory() as folder:
         version = saved_model.export(detector, f"{folder}/model")
         serve = session_signatures(version)
-        expected = {file: detector(prediction.read_image(file)) for file in files}
+        expected = {file: detector(predict_files.read_image(file)) for file in files}
         figures = {"model": _MODEL_DIR.value, "images": len(files)}
         for name in ("serving_default", "image_tensor", "tf_example"):
             found = answers(serve[name], name, files, detector.category_ids)
@@ -69,7 +69,7 @@ def session_signatures(folder: str) -> dict:
 
 
 def answers(signature, name: str, files: list[str], category_ids: list[int]) -> dict[str, dict]:
-    """Detections of each file in the form of `inference.Detector`; encoded pictures in batches of mixed sizes."""
+    """Detections of each file in the form of `trained.Detector`; encoded pictures in batches of mixed sizes."""
     size = 1 if name == "image_tensor" else _BATCH.value
     results = {}
     for start in range(0, len(files), size):
@@ -91,7 +91,7 @@ def answers(signature, name: str, files: list[str], category_ids: list[int]) -> 
 def inputs(name: str, files: list[str]):
     """What a signature takes of some files."""
     if name == "image_tensor":
-        return np.stack([prediction.read_image(file) for file in files])
+        return np.stack([predict_files.read_image(file) for file in files])
     encoded = [open(file, "rb").read() for file in files]
     return encoded if name == "serving_default" else [warmup.example(each) for each in encoded]
 
@@ -149,7 +149,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 def timed(detector, signature, file: str) -> dict[str, float]:
     """Median seconds of each, called in turns with one decoded picture."""
-    image = prediction.read_image(file)
+    image = predict_files.read_image(file)
     calls = {
         "checkpoint": lambda: detector(image),
         "saved_model": lambda: signature(image[None]),

@@ -27,11 +27,12 @@ def _study() -> None:
         raise UserError("--model_dir is missing")
     import numpy as np
 
-    from fsaf_tf import inference, objective, pyramid
+    from fsaf_tf import objective, pyramid
     from fsaf_tf.data.source import open_source
+    from fsaf_tf.detect import trained
     from fsaf_tf.figures import pictures
 
-    detector = inference.load_detector(_MODEL_DIR.value)
+    detector = trained.load_detector(_MODEL_DIR.value)
     task = detector.config
     source = open_source(task.validation_data)
     found = {key: [] for key in ("side", "class", "cells", "level", "loss")}

@@ -21,9 +21,10 @@ cli.quiet()
 import numpy as np  # noqa: E402
 from ai_edge_litert import interpreter as litert  # noqa: E402
 
-from fsaf_tf import evaluation, inference  # noqa: E402
 from fsaf_tf.data import images  # noqa: E402
 from fsaf_tf.data.source import open_source  # noqa: E402
+from fsaf_tf.detect import trained  # noqa: E402
+from fsaf_tf.evaluate import average_precision  # noqa: E402
 from fsaf_tf.serving import delegation, tflite  # noqa: E402
 
 FLAGS = flags.FlagValues()
@@ -61,18 +62,18 @@ def pictures(source):
         yield int(example["image_id"]), images.decode(example["image_bytes"]).numpy()
 
 
-def average_precision(detect, source) -> dict:
+def figures(detect, source) -> dict:
     """COCO's figures of a function from pictures to detections."""
     results = []
     for image_id, image in pictures(source):
         found = {key: value[None] for key, value in detect(image).items() if key in ("boxes", "classes", "scores")}
         found["num_detections"] = [len(found["scores"][0])]
-        results += evaluation.detections_to_coco(found, [image_id], source.category_ids)
-    metrics = evaluation.coco_metrics(source.ground_truth(), results)
+        results += average_precision.detections_to_coco(found, [image_id], source.category_ids)
+    metrics = average_precision.coco_metrics(source.ground_truth(), results)
     return {name: metrics[name] for name in ("AP", "AP50", "AP75")}
 
 
-def parity(file: File, detector: inference.Detector, source, limit: int = 20, least: float = 0.1) -> dict:
+def parity(file: File, detector: trained.Detector, source, limit: int = 20, least: float = 0.1) -> dict:
     """Greatest differences from the checkpoint on the same fitted pictures, scores above `least`."""
     boxes, scores, matched, total = 0.0, 0.0, 0, 0
     sides = np.tile(file.input["shape"][1:3], 2)
@@ -124,7 +125,7 @@ def main():
 
 def study():
     """Exports, measures, prints and writes."""
-    detector = inference.load_detector(MODEL_DIR.value)
+    detector = trained.load_detector(MODEL_DIR.value)
     output = OUTPUT.value or f"{MODEL_DIR.value}/tflite"
     calibration = calibration_pictures(open_source(detector.config.train_data), pathlib.Path(output, "calibration"))
     size = {"height": HEIGHT.value, "width": WIDTH.value}
@@ -134,9 +135,9 @@ def study():
         paths[kind] = tflite.export(detector, output, quantize=kind, images=pattern, **size)
     source = open_source(detector.config.validation_data)
     _, image = next(pictures(source))
-    result = {"checkpoint": average_precision(detector, source)}
+    result = {"checkpoint": figures(detector, source)}
     for kind, path in paths.items():
-        result[kind] = average_precision(File(path), source) | {"bytes": os.path.getsize(path)}
+        result[kind] = figures(File(path), source) | {"bytes": os.path.getsize(path)}
         result[kind]["parity"] = parity(File(path), detector, source)
         result[kind]["operators"] = delegation.report(path)
     for threads in (1, 2):

@@ -33,25 +33,29 @@ def _study() -> None:
         raise UserError(f"--ratios are numbers with commas between them: {error}") from error
     if not _MODEL_DIR.value or 1.0 not in ratios:
         raise UserError("--model_dir is missing, or 1 is not among --ratios")
-    from fsaf_tf import checkpoints, evaluation, experiment, inference, run_files
+    from fsaf_tf import storage
+    from fsaf_tf.config import experiment
     from fsaf_tf.data.source import open_source
+    from fsaf_tf.detect import trained
+    from fsaf_tf.evaluate import average_precision
+    from fsaf_tf.run import checkpoints
 
     folder = _MODEL_DIR.value
     if _OUTPUT.value:
-        run_files.try_writing(_OUTPUT.value)
-    detector = inference.load_detector(folder, checkpoints.newest_readable(folder, set_aside=False, say=print))
+        storage.try_writing(_OUTPUT.value)
+    detector = trained.load_detector(folder, checkpoints.newest_readable(folder, set_aside=False, say=print))
     source = open_source(experiment.read_params(folder).task.validation_data)
     seen = _see(detector, source, ratios)
     rows = {}
     print(" " * 28 + "".join(f"{figure:>8}" for figure in (*FIGURES, "size")))
     for name, views in _combinations(ratios).items():
         results = [found for each in seen for found in _merge(detector, *each, views)]
-        metrics = evaluation.coco_metrics(source.ground_truth(), results)
+        metrics = average_precision.coco_metrics(source.ground_truth(), results)
         rows[name] = {figure: round(metrics[figure], 4) for figure in FIGURES}
         rows[name]["size"] = round(_relative_size(source.ground_truth()["annotations"], results), 3)
         print(f"{name:<28}" + "".join(f"{value:>8.3f}" for value in rows[name].values()), flush=True)
     if _OUTPUT.value:
-        run_files.write_json(_OUTPUT.value, {"model_dir": folder, "rows": rows})
+        storage.write_json(_OUTPUT.value, {"model_dir": folder, "rows": rows})
 
 
 def _combinations(ratios: list[float]) -> dict[str, list[tuple[float, bool]]]:
@@ -96,7 +100,7 @@ def _see(detector, source, ratios: list[float]) -> list[tuple]:
     from fsaf_tf.data import augment, images
     from fsaf_tf.modeling import detector as detectors
     from fsaf_tf.modeling import postprocess, views
-    from fsaf_tf.progress import Progress, Rate, evaluation_line
+    from fsaf_tf.terminal.progress import Progress, Rate, evaluation_line
 
     config, network = detector.config, tf.function(detector.model, reduce_retracing=True)
     normalization, decoding = detectors.normalization(config.model.backbone), postprocess.decoding(config.model)
@@ -128,7 +132,7 @@ def _merge(detector, image_id: int, original_size, frame, by_view: dict, wanted:
     """The detections of one picture, of the wanted views, in COCO's form."""
     import tensorflow as tf
 
-    from fsaf_tf import evaluation
+    from fsaf_tf.evaluate import average_precision
     from fsaf_tf.modeling import postprocess
 
     found = [{key: value[None] for key, value in by_view[view].items()} for view in wanted]
@@ -137,7 +141,7 @@ def _merge(detector, image_id: int, original_size, frame, by_view: dict, wanted:
     scale = tf.cast(frame, tf.float32) / tf.cast(original_size[None], tf.float32)
     boxes = postprocess.to_original(detections["boxes"], scale, original_size[None])
     found = {key: value.numpy() for key, value in {**detections, "boxes": boxes}.items()}
-    return evaluation.detections_to_coco(found, [image_id], detector.category_ids)
+    return average_precision.detections_to_coco(found, [image_id], detector.category_ids)
 
 
 if __name__ == "__main__":

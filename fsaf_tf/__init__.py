@@ -17,10 +17,10 @@ __version__ = "0.1.0"
 
 
 def load_detector(path, checkpoint=None, test_augmentation=None):
-    """Loads a run's detector, a SavedModel or a `.tflite` file; see `fsaf_tf.serving.exported.load_detector`.
+    """Loads a run's detector, a SavedModel or a `.tflite` file; see `fsaf_tf.serving.load.load_detector`.
 
     That is imported on first use because it is heavy.
     """
-    from fsaf_tf.serving import exported
+    from fsaf_tf.serving import load
 
-    return exported.load_detector(path, checkpoint, test_augmentation)
+    return load.load_detector(path, checkpoint, test_augmentation)

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from fsaf_tf import configs, criterion, pyramid, targets
+from fsaf_tf import criterion, pyramid, targets
+from fsaf_tf.config import schema
 
 Tensors = dict[str, tf.Tensor]
 
 _OF_A_BRANCH = ("class_loss", "box_loss", "positives")
 
 
-def names(model: configs.Model) -> list[str]:
+def names(model: schema.Model) -> list[str]:
     """The terms worth watching, by their names in `terms`."""
     levels = [f"level_{level}" for level in pyramid.levels(model.min_level, model.max_level)]
     anchor_free = [f"anchor_free/{name}" for name in (*_OF_A_BRANCH, "dead_offsets", *levels)]
@@ -25,7 +26,7 @@ def is_share_of_instances(name: str) -> bool:
     return name.startswith("anchor_free/level_")
 
 
-def terms(batch: Tensors, outputs: dict, variables: Sequence[tf.Variable], task: configs.Task) -> Tensors:
+def terms(batch: Tensors, outputs: dict, variables: Sequence[tf.Variable], task: schema.Task) -> Tensors:
     """The loss of one replica's batch and what it is made of.
 
     Args:
@@ -59,7 +60,7 @@ def decayed(variables: Sequence[tf.Variable]) -> list[tf.Variable]:
     return [variable for variable in variables if "kernel" in variable.name.rsplit("/", 1)[-1]]
 
 
-def anchor_free_targets(batch: Tensors, outputs: dict, task: configs.Task) -> Tensors:
+def anchor_free_targets(batch: Tensors, outputs: dict, task: schema.Task) -> Tensors:
     """What each location would learn: `targets.anchor_free_targets`, and the selected `levels` `[B, N]`."""
     selected = anchor_free_losses(batch, outputs, task)["levels"]
     logits = outputs["anchor_free_logits"]
@@ -69,7 +70,7 @@ def anchor_free_targets(batch: Tensors, outputs: dict, task: configs.Task) -> Te
     return targets.anchor_free_targets(*instances, selected, layout, num_classes) | {"levels": selected}
 
 
-def anchor_free_losses(batch: Tensors, outputs: dict, task: configs.Task) -> Tensors:
+def anchor_free_losses(batch: Tensors, outputs: dict, task: schema.Task) -> Tensors:
     """What `criterion.anchor_free_losses` gives with the experiment's values."""
     return criterion.anchor_free_losses(
         outputs["anchor_free_logits"],
@@ -86,7 +87,7 @@ def anchor_free_losses(batch: Tensors, outputs: dict, task: configs.Task) -> Ten
     )
 
 
-def _anchor_based(batch: Tensors, outputs: dict, task: configs.Task) -> Tensors:
+def _anchor_based(batch: Tensors, outputs: dict, task: schema.Task) -> Tensors:
     branch = task.model.anchor_based
     return criterion.anchor_based_losses(
         outputs["anchor_based_logits"],
@@ -111,7 +112,7 @@ def _branch_terms(branch: str, result: Tensors) -> Tensors:
     return {f"{branch}/{name}": value for name, value in values.items()}
 
 
-def _health(batch: Tensors, outputs: dict, result: Tensors, model: configs.Model) -> Tensors:
+def _health(batch: Tensors, outputs: dict, result: Tensors, model: schema.Model) -> Tensors:
     """What tells whether the selection uses all levels and the ReLU still lets gradients through."""
     valid = tf.cast(batch["valid"], tf.float32)
     instances = tf.reduce_sum(valid)

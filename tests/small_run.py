@@ -5,7 +5,7 @@ import json
 import tensorflow as tf
 from official.core import exp_factory
 
-from fsaf_tf import experiment
+from fsaf_tf.config import experiment
 from fsaf_tf.modeling import detector
 
 NAMES, IDS = ["cat", "dog", "bird"], [17, 18, 16]

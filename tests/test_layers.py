@@ -1,4 +1,4 @@
-"""The house of docs/architecture.md: every file is in its list and imports only from files above it."""
+"""The house of docs/architecture.md: every file has a place, and imports only from rooms and files above it."""
 
 import ast
 import pathlib
@@ -7,8 +7,11 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-HOUSE = re.findall(r"^    (\S+\.py) ", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("\n## Decisions")[0]
+ROOMS = [re.findall(r"^    (\S+\.py)\b", room, re.MULTILINE) for room in PAGE.split("\n## ")[1:]]
+HOUSE = [name for room in ROOMS for name in room]
 FILES = {path.relative_to(ROOT / "fsaf_tf").as_posix(): path for path in (ROOT / "fsaf_tf").rglob("*.py")}
+MOST_AT_THE_ROOT = 16
 
 
 def file_of(module: str) -> str | None:
@@ -35,6 +38,15 @@ def test_the_house_lists_every_file():
     assert sorted(HOUSE) == sorted(set(FILES) - empty)
 
 
+def test_a_room_is_one_folder_and_a_folder_one_room():
+    folders = [{name.rpartition("/")[0] for name in room} for room in ROOMS]
+    assert all(len(names) == 1 for names in folders)
+    inner = [min(names) for names in folders if names != {""}]
+    assert len(set(inner)) == len(inner)
+    assert sum("/" not in name for name in FILES) <= MOST_AT_THE_ROOT
+
+
 @pytest.mark.parametrize("name", HOUSE)
 def test_imports_only_from_above(name):
+    """In the order of the page, which is the order of rooms and the order inside them."""
     assert imports(FILES[name]) <= set(HOUSE[: HOUSE.index(name)])

@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from fsaf_tf import catalog, experiment
+from fsaf_tf.config import catalog, experiment
 
 ROOT = pathlib.Path(__file__).parent.parent
 SOURCES = ("fsaf_tf", "experiments", "setup.py", "pyproject.toml", "README.md", "LICENSE")

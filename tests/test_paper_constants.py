@@ -5,7 +5,7 @@ import pathlib
 import pytest
 from official.core import exp_factory
 
-from fsaf_tf import catalog, experiment
+from fsaf_tf.config import catalog, experiment
 
 COCO = {
     "task.train_data.tfds_name": "coco/2017",

@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from fsaf_tf import boxes as box_ops  # noqa: E402
-from fsaf_tf import criterion, losses, pyramid, regions, run_files  # noqa: E402
+from fsaf_tf import criterion, losses, pyramid, regions, storage  # noqa: E402
 from fsaf_tf import selection as level_selection  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
 
@@ -200,10 +200,10 @@ def main():
     """Times what is asked for, prints a table and writes the figures."""
     benchmarks = {"criterion": show_criterion, "detectors": benchmark_detectors, "inference": benchmark_inference}
     if _OUTPUT.value:
-        run_files.try_writing(_OUTPUT.value)
+        storage.try_writing(_OUTPUT.value)
     figures = benchmarks[_WHAT.value]()
     if _OUTPUT.value:
-        run_files.write_json(_OUTPUT.value, figures)
+        storage.write_json(_OUTPUT.value, figures)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_keras
 from official.core import train_utils
 
-from fsaf_tf import experiment
+from fsaf_tf.config import experiment
 from fsaf_tf.modeling import detector, postprocess
 
 HEIGHT, WIDTH, CLASSES = 800, 1344, 80

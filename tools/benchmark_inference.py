@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
-from fsaf_tf import inference, prediction
 from fsaf_tf.data import augment
+from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.modeling import postprocess
@@ -46,11 +46,13 @@ def run(
     Returns:
         A row for each form, size and number of threads.
     """
-    files = prediction.find_images(images) if images else []
+    files = predict_files.find_images(images) if images else []
     rows = []
     for height, width in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            picture = tflite.fit(prediction.read_image(files[0]), height, width)[0] if files else _noise(height, width)
+            picture = (
+                tflite.fit(predict_files.read_image(files[0]), height, width)[0] if files else _noise(height, width)
+            )
             np.save(f"{folder}/image.npy", picture)
             forms = _export(model_dir, folder, height, width, images)
             for count in threads:
@@ -77,7 +79,7 @@ def _noise(height: int, width: int) -> np.ndarray:
 
 def _export(model_dir: str, folder: str, height: int, width: int, images: str | None) -> dict[str, tuple[str, str]]:
     """Kind and path of each form that this detector has."""
-    detector = inference.load_detector(model_dir)
+    detector = trained.load_detector(model_dir)
     sides = sorted((height, width))
     detector.config.input_size.override({"shorter_side": sides[0], "longer_side": sides[1]})
     forms = {"checkpoint": ("checkpoint", model_dir)}
@@ -97,7 +99,7 @@ def _export(model_dir: str, folder: str, height: int, width: int, images: str | 
     return forms
 
 
-def write_frozen_graph(detector: inference.Detector, path: str) -> str:
+def write_frozen_graph(detector: trained.Detector, path: str) -> str:
     """The detector for one decoded picture, as it is, as a GraphDef of constants: from `image` to `num_detections`."""
     network = frozen.freeze(detector.model)
     normalization = detectors.normalization(detector.config.model.backbone)
@@ -106,7 +108,7 @@ def write_frozen_graph(detector: inference.Detector, path: str) -> str:
     def detect(image):
         size = tf.shape(image)[None, 1:3]
         images = augment.normalize(image, size, normalization)
-        found = inference.original_detections(network(images), size, size, arguments)
+        found = trained.original_detections(network(images), size, size, arguments)
         return {key: tf.identity(value, name=key) for key, value in found.items()}
 
     function = tf.function(detect, input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, name="image")])
@@ -130,7 +132,7 @@ def _measure(kind: str, path: str, image: str, threads: int, repeats: int) -> di
 def _bytes(kind: str, path: str) -> int:
     """Of a checkpoint all of its files, which hold the state of the optimizer too."""
     if kind == "checkpoint":
-        from fsaf_tf import checkpoints
+        from fsaf_tf.run import checkpoints
 
         prefix = checkpoints.find(path)
         return sum(file.stat().st_size for file in pathlib.Path(prefix).parent.glob(f"{pathlib.Path(prefix).name}.*"))

@@ -28,10 +28,10 @@ def tensorflow(threads: int):
 def checkpoint(path: str, threads: int):
     """The detector of a run as `fsaf_tf.load_detector` gives it, at the size of the pictures."""
     tensorflow(threads)
-    from fsaf_tf import inference
+    from fsaf_tf.detect import trained
 
     def load(image):
-        detector = inference.load_detector(path)
+        detector = trained.load_detector(path)
         sides = sorted(image.shape[:2])
         detector.config.input_size.override({"shorter_side": sides[0], "longer_side": sides[1]})
         return lambda: len(detector(image)["scores"])

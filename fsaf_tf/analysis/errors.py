@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask
 
-from fsaf_tf import evaluation
+from fsaf_tf.evaluate import average_precision
 
 MATCH_IOU, BACKGROUND_IOU = 0.5, 0.1
 CLASS, LOCALISATION, BOTH, DUPLICATE, BACKGROUND = "class", "localisation", "both", "duplicate", "background"
@@ -27,7 +27,7 @@ class Errors:
     """The errors among n results.
 
     Attributes:
-        matches: `[n]`, of `evaluation.match`.
+        matches: `[n]`, of `average_precision.match`.
         kinds: of each result its kind, None if it is right or not judged.
         mended: annotation that a result is moved to when its kind is mended, by the place of the result; a wrong result
             that is not here is taken away. One for each object that is not matched: the one of the highest score.
@@ -44,17 +44,17 @@ def find(ground_truth: dict, results: Sequence[dict]) -> Errors:
     """Finds the kind of each error.
 
     Args:
-        ground_truth: as `evaluation.coco_metrics` takes it.
+        ground_truth: as `average_precision.coco_metrics` takes it.
         results: COCO results of these images and categories.
     """
-    matches = evaluation.match(ground_truth, results)
+    matches = average_precision.match(ground_truth, results)
     matched = set(matches.tolist())
     annotations = ground_truth["annotations"]
     objects, wrong = collections.defaultdict(list), collections.defaultdict(list)
     for place, row in enumerate(annotations):
         if not row.get("iscrowd"):
             objects[row["image_id"]].append(place)
-    for place in np.flatnonzero(matches == evaluation.NOTHING).tolist():
+    for place in np.flatnonzero(matches == average_precision.NOTHING).tolist():
         wrong[results[place]["image_id"]].append(place)
     kinds: list[str | None] = [None] * len(results)
     mended: dict[int, int] = {}  # annotation: result
@@ -101,12 +101,12 @@ def costs(ground_truth: dict, results: Sequence[dict], found: Errors) -> dict:
         `AP50`, and `kinds`: for each of `KINDS` the `count` of such errors and `cost`, the AP50 that would be won if
         they alone were mended. Costs do not add up to what is missing. NaN without objects.
     """
-    base = evaluation.ap50(ground_truth, results)
+    base = average_precision.ap50(ground_truth, results)
     counts = {**collections.Counter(found.kinds), MISSED: len(found.missed)}
     kinds = {}
     for kind in KINDS:
         count = counts.get(kind, 0)
-        better = evaluation.ap50(*_mend(ground_truth, results, found, kind)) if count else base
+        better = average_precision.ap50(*_mend(ground_truth, results, found, kind)) if count else base
         if math.isnan(better) and kind == MISSED:
             better = 1.0  # every object was missed, nothing else is wrong
         kinds[kind] = {"count": count, "cost": better - base}
@@ -140,10 +140,10 @@ def confusions(ground_truth: dict, results: Sequence[dict], score_threshold: flo
     matrix = np.zeros((nothing + 1, nothing + 1), int)
     shown = [row for row in results if row["score"] >= score_threshold]
     annotations = ground_truth["annotations"]
-    matches = evaluation.match(ground_truth, shown, by_class=False).tolist()
+    matches = average_precision.match(ground_truth, shown, by_class=False).tolist()
     for row, target in zip(shown, matches):
-        if target != evaluation.LEFT_OUT:
-            truth = nothing if target == evaluation.NOTHING else class_of[annotations[target]["category_id"]]
+        if target != average_precision.LEFT_OUT:
+            truth = nothing if target == average_precision.NOTHING else class_of[annotations[target]["category_id"]]
             matrix[truth, class_of[row["category_id"]]] += 1
     for place in set(range(len(annotations))) - set(matches):
         if not annotations[place].get("iscrowd"):
@@ -162,7 +162,7 @@ def by_picture(ground_truth: dict, results: Sequence[dict], found: Errors, score
     names = {row["id"]: row["name"] for row in ground_truth["categories"]}
     boxes, seen = collections.defaultdict(list), set()
     for row, target, kind in zip(results, found.matches.tolist(), found.kinds):
-        if row["score"] >= score_threshold and target != evaluation.LEFT_OUT:
+        if row["score"] >= score_threshold and target != average_precision.LEFT_OUT:
             seen.add(target)
             facts = {"box": row["bbox"], "state": WRONG if kind else CORRECT, "name": names[row["category_id"]]}
             boxes[row["image_id"]].append({**facts, "score": row["score"], "kind": kind})

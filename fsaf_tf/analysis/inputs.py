@@ -8,27 +8,30 @@ from collections.abc import Sequence
 import tensorflow as tf
 from PIL import Image
 
-from fsaf_tf import checks, coco_results, configs, experiment, run_files
+from fsaf_tf import storage
+from fsaf_tf.config import checks, experiment, schema
 from fsaf_tf.data import coco, coco_json, examples, images
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
+from fsaf_tf.evaluate import coco_results
+from fsaf_tf.run import records
 
 MOST_BOXES = 10**6  # of an image: nothing here is padded to them
 THUMBNAIL_SIDE = 420  # pixels; some 20 kB a picture
 
 
 def run_data(model_dir: str) -> dict[str, str]:
-    """Where the data come from that a run, or an exported model, was last evaluated on: keys of `configs.Data`.
+    """Where the data come from that a run, or an exported model, was last evaluated on: keys of `schema.Data`.
 
     Raises:
         UserError: nothing in the folder says so.
     """
-    recorded = (run_files.read_json(f"{model_dir}/metrics.json") or {}).get("data")
+    recorded = (storage.read_json(f"{model_dir}/metrics.json") or {}).get("data")
     if not recorded and not os.path.exists(f"{model_dir}/params.yaml"):
         raise UserError(
             f"{model_dir} is no folder of a run, nor of an evaluation: it has no params.yaml; give --annotations"
         )
-    return recorded or run_files.data_keys(experiment.read_params(model_dir))
+    return recorded or records.data_keys(experiment.read_params(model_dir))
 
 
 def check_same_data(model_dirs: Sequence[str]) -> None:
@@ -45,7 +48,7 @@ def check_same_data(model_dirs: Sequence[str]) -> None:
 def open_run_data(model_dir: str, *, download: bool = False) -> examples.Source:
     """Opens what `run_data` names."""
     has_params = os.path.exists(f"{model_dir}/params.yaml")
-    config = experiment.read_params(model_dir).task.validation_data if has_params else configs.Data()
+    config = experiment.read_params(model_dir).task.validation_data if has_params else schema.Data()
     config.override({**dict.fromkeys(checks.SOURCES, ""), **run_data(model_dir), "max_instances": MOST_BOXES})
     return open_source(config, download=download)
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fsaf_tf import evaluation
 from fsaf_tf.analysis import errors
+from fsaf_tf.evaluate import average_precision
 
 # Where bins begin; what is on an edge is in the bin below. A box's size is the side of a square of its area, as in
 # Eq. 3; its shape is the longer over the shorter side.
 SIZES = (0, 16, 32, 64, 96, 192)
-SHAPES = (1, 1.5, 2, 4, evaluation.THIN)
+SHAPES = (1, 1.5, 2, 4, average_precision.THIN)
 CURVES = {"0.5": 0, "0.75": 5}  # of COCO's 10 IoU thresholds those that are drawn
 STEPS = 5
 
@@ -28,7 +28,7 @@ def analyze(
     """Measures the results of one detector.
 
     Args:
-        ground_truth: as `evaluation.coco_metrics` takes it, the images with `file_name`, `width` and `height`.
+        ground_truth: as `average_precision.coco_metrics` takes it, the images with `file_name`, `width` and `height`.
         results: COCO results of these images and categories.
         score_threshold: confusions and the errors in pictures are of detections that score at least this.
         tell: is given a line before each step.
@@ -36,7 +36,7 @@ def analyze(
     Returns:
         A dict of plain values:
         `detections`, their number, and `images`, how many have any;
-        `metrics`, of `evaluation.coco_metrics`;
+        `metrics`, of `average_precision.coco_metrics`;
         `precision_recall`, by IoU threshold the precision at recall 0, 0.01 .. 1: `mean` over the classes and
         `by_class`, each a list, None for a class without objects;
         `by_size`, `by_shape`, lists of bins with `from` (exclusive), `to` (inclusive; None: no end), `objects`, `AP`;
@@ -44,7 +44,7 @@ def analyze(
         `errors`, `confusion`, `pictures`: see `costs`, `confusions` and `by_picture` of `errors`.
     """
     tell(f"1 of {STEPS}: AP")
-    metrics, precision = evaluation.coco_curves(ground_truth, results)
+    metrics, precision = average_precision.coco_curves(ground_truth, results)
     tell(f"2 of {STEPS}: AP by size")
     by_size = _by_bin(ground_truth, results, _side, SIZES)
     tell(f"3 of {STEPS}: AP by shape")
@@ -80,7 +80,7 @@ def _by_bin(ground_truth, results, measure, edges) -> list[dict]:
     def bin_of(box):
         return max(bisect.bisect_left(edges, measure(box)) - 1, 0)
 
-    aps = evaluation.binned_ap(ground_truth, results, bin_of, range(len(edges)))
+    aps = average_precision.binned_ap(ground_truth, results, bin_of, range(len(edges)))
     objects = collections.Counter(bin_of(row["bbox"]) for row in _objects(ground_truth))
     ends = [*edges[1:], None]
     return [

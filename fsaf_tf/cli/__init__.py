@@ -35,7 +35,7 @@ def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str)
 
 
 def define_pictures(own_flags: flags.FlagValues) -> tuple[flags.FlagHolder, flags.FlagHolder, flags.FlagHolder]:
-    """Defines --images, --output and --score_threshold, of the tools that write what `prediction.write` does."""
+    """Defines --images, --output and --score_threshold, of the tools that write what `predict_files.write` does."""
     own = {"flag_values": own_flags}
     images = flags.DEFINE_string("images", None, "A file, a folder or a glob in quotes.", allow_overwrite=False, **own)
     output = flags.DEFINE_string("output", None, "Folder to write to.", allow_overwrite=False, **own)

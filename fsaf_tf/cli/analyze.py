@@ -72,9 +72,9 @@ def _analyze() -> None:
         raise UserError("--images is for --annotations; a run knows its images")
     if _LABELS.value and len(_LABELS.value) != len(model_dirs) + len(files):
         raise UserError(f"--labels has {len(_LABELS.value)} names for {len(model_dirs) + len(files)} detectors")
-    from fsaf_tf.analysis import maker
+    from fsaf_tf.analysis import write_report
 
-    maker.make(
+    write_report.make(
         model_dirs,
         files,
         _OUTPUT.value,

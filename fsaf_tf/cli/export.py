@@ -60,19 +60,19 @@ def _saved_model() -> None:
     unread = [flag.name for flag in (_QUANTIZE, _IMAGES, _HEIGHT, _WIDTH, _RAW) if flag.present]
     if unread:
         raise UserError(f"--{unread[0]} is for --format=tflite only")
-    from fsaf_tf import inference
+    from fsaf_tf.detect import trained
     from fsaf_tf.serving import saved_model
 
-    detector = inference.load_detector(_MODEL_DIR.value)
+    detector = trained.load_detector(_MODEL_DIR.value)
     _say_what_is_left_out(detector)
     print(saved_model.export(detector, _OUTPUT.value))
 
 
 def _tflite() -> None:
-    from fsaf_tf import inference
+    from fsaf_tf.detect import trained
     from fsaf_tf.serving import tflite
 
-    detector = inference.load_detector(_MODEL_DIR.value)
+    detector = trained.load_detector(_MODEL_DIR.value)
     _say_what_is_left_out(detector)
     written = tflite.export(
         detector,

@@ -18,7 +18,8 @@ import sys
 
 from absl import flags
 
-from fsaf_tf import catalog, cli
+from fsaf_tf import cli
+from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
@@ -63,9 +64,9 @@ def _import() -> None:
     catalog.find(_EXPERIMENT.value)  # before TensorFlow, which takes seconds to import
     if os.path.lexists(output) and not (os.path.isdir(output) and not os.listdir(output)):
         raise UserError(f"--output={output} is there already; give another one, nothing is overwritten")
-    from fsaf_tf import importing
+    from fsaf_tf.run import import_published
 
-    lines = importing.run(_SOURCE.value, _WEIGHTS.value, _EXPERIMENT.value, output, _LABELS.value)
+    lines = import_published.run(_SOURCE.value, _WEIGHTS.value, _EXPERIMENT.value, output, _LABELS.value)
     print(*lines, *_next_steps(output, trained=_SOURCE.value == "mmdet" and len(_WEIGHTS.value) == 1), sep="\n")
 
 

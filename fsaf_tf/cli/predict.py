@@ -25,7 +25,8 @@ import os
 
 from absl import flags
 
-from fsaf_tf import catalog, cli
+from fsaf_tf import cli
+from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
@@ -94,15 +95,15 @@ def _predict() -> None:
     model = _MODEL.value or _CHECKPOINT.value or _run_folder(name)
     if name:
         catalog.find(name)  # before TensorFlow, which takes seconds to import
-    from fsaf_tf import prediction
+    from fsaf_tf.detect import predict_files
 
     if _IMAGES.value:
-        files = prediction.find_images(_IMAGES.value)
-        prediction.run(_load(name, model), files, _OUTPUT.value, score_threshold=_SCORE_THRESHOLD.value)
+        files = predict_files.find_images(_IMAGES.value)
+        predict_files.run(_load(name, model), files, _OUTPUT.value, score_threshold=_SCORE_THRESHOLD.value)
         return
-    from fsaf_tf import video
+    from fsaf_tf.detect import predict_video
 
-    video.run(
+    predict_video.run(
         _load(name, model),
         given[0].value,
         _OUTPUT.value,
@@ -124,16 +125,18 @@ def _run_folder(name: str | None) -> str:
 
 def _load(name: str | None, model: str):
     """The detector: an exported one, or a checkpoint of what `params.yaml` beside it, or else the experiment, says."""
-    from fsaf_tf import adoption, checkpoints, experiment, inference
+    from fsaf_tf.config import experiment
+    from fsaf_tf.detect import trained
     from fsaf_tf.modeling import views
-    from fsaf_tf.serving import exported
+    from fsaf_tf.run import checkpoints
+    from fsaf_tf.serving import exported_models
 
-    found, augmentation = exported.find(model), _TEST_AUGMENTATION.value
+    found, augmentation = exported_models.find(model), _TEST_AUGMENTATION.value
     if found:
-        exported.refuse_augmentation(found, augmentation is not None)
-        return exported.load(found)
+        exported_models.refuse_augmentation(found, augmentation is not None)
+        return exported_models.load(found)
     prefix = checkpoints.find(model)
-    run = adoption.folder(prefix)
+    run = experiment.folder_of(prefix)
     if not (run or name):
         raise UserError(f"there is no params.yaml beside {prefix}; say by --experiment what it is a checkpoint of")
     params = experiment.read_params(run) if run else experiment.load(name)
@@ -141,7 +144,7 @@ def _load(name: str | None, model: str):
         experiment.augment_tests(params, augmentation)
     if params.task.test_augmentation.enabled:
         print(views.describe(params.task.test_augmentation, params.task.input_size))
-    return inference.restore_detector(params.task, run or os.path.dirname(prefix), prefix)
+    return trained.restore_detector(params.task, run or os.path.dirname(prefix), prefix)
 
 
 if __name__ == "__main__":

@@ -50,10 +50,10 @@ def _ask() -> None:
     for flag in (_SERVER, _MODEL, _IMAGES, _OUTPUT):
         if not flag.value:
             raise UserError(f"--{flag.name} is missing (--help lists the flags)")
-    from fsaf_tf import prediction
+    from fsaf_tf.detect import predict_files
     from fsaf_tf.serving import client
 
-    files = prediction.find_images(_IMAGES.value)
+    files = predict_files.find_images(_IMAGES.value)
     kind = client.Rest if _SERVER.value.startswith(("http://", "https://")) else client.Grpc
     port = kind(_SERVER.value, _MODEL.value, _VERSION.value)
     client.run(

@@ -20,7 +20,8 @@ import pathlib
 
 from absl import flags
 
-from fsaf_tf import catalog, cli
+from fsaf_tf import cli
+from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 
 DATA_ONLY = "custom"  # what data keys are laid over where no experiment is named
@@ -93,9 +94,9 @@ def _evaluate(model: str) -> None:
     name = _EXPERIMENT.value
     if name:
         catalog.find(name)
-    from fsaf_tf.serving import exported
+    from fsaf_tf.serving import exported_models
 
-    path = exported.find(model)
+    path = exported_models.find(model)
     if path is None:
         if _MODEL_DIR.value:
             raise UserError(f"{model} is no exported model; give a run as --model_dir alone")
@@ -108,22 +109,22 @@ def _evaluate(model: str) -> None:
         )
     params = _load(name or DATA_ONLY, None)
     if params is not None:
-        from fsaf_tf.serving import average_precision
+        from fsaf_tf.serving import evaluate_exported
 
-        average_precision.evaluate(path, params, _MODEL_DIR.value, download=_DOWNLOAD.value)
+        evaluate_exported.evaluate(path, params, _MODEL_DIR.value, download=_DOWNLOAD.value)
 
 
 def _run(name: str | None, model_dir: str) -> None:
     params = _load(name, model_dir)
     if params is not None:
-        from fsaf_tf import training
+        from fsaf_tf.run import training
 
         training.run(params, model_dir, _MODE.value, download=_DOWNLOAD.value)
 
 
 def _load(name: str | None, model_dir: str | None):
     """The experiment, by its name or as a run records it; None if it was to be printed alone."""
-    from fsaf_tf import experiment
+    from fsaf_tf.config import experiment
 
     said = []
     changes = _CONFIG_FILE.value, _PARAMS_OVERRIDE.value

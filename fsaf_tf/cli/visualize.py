@@ -78,27 +78,27 @@ def main() -> None:
 def _visualize() -> None:
     _check()
     ids = _read_ids()
-    from fsaf_tf import coco_results
-    from fsaf_tf.figures import make
+    from fsaf_tf.evaluate import coco_results
+    from fsaf_tf.figures import write_figures
 
     figure, models, output = _FIGURE.value, _MODEL.value, _OUTPUT.value
     names = _LABELS.value or coco_results.names_of(models)
     if len(set(names)) < len(names):
         raise UserError(f"the models need names that differ, by --labels; they are called {', '.join(names)}")
     if figure == "training":
-        make.over_time(models, names, output)
+        write_figures.over_time(models, names, output)
         return
     all_of_them = figure == "levels" and not _IMAGE_IDS.value
     count = 0 if ids or all_of_them else _COUNT.value
-    choice = make.Choice(_IMAGES.value or "", _ANNOTATIONS.value or "", ids, count)
+    choice = write_figures.Choice(_IMAGES.value or "", _ANNOTATIONS.value or "", ids, count)
     if figure == "targets":
-        make.targets(models[0], names[0], output, choice)
+        write_figures.targets(models[0], names[0], output, choice)
     elif figure == "selection":
-        make.selection(models[0], names[0], output, choice, _INSTANCE.value)
+        write_figures.selection(models[0], names[0], output, choice, _INSTANCE.value)
     elif figure == "compare":
-        make.compare(models, names, output, choice, _SCORE_THRESHOLD.value)
+        write_figures.compare(models, names, output, choice, _SCORE_THRESHOLD.value)
     else:
-        make.levels(
+        write_figures.levels(
             models[0],
             names[0],
             output,

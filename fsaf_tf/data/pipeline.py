@@ -7,15 +7,16 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from fsaf_tf import configs, regions
+from fsaf_tf import regions
+from fsaf_tf.config import schema
 from fsaf_tf.data import augment, images
 from fsaf_tf.data.examples import Order, Source
 
 
 def build_dataset(
     source: Source,
-    config: configs.Data,
-    input_size: configs.InputSize,
+    config: schema.Data,
+    input_size: schema.InputSize,
     *,
     batch_size: int,
     input_context: tf.distribute.InputContext | None = None,
@@ -49,7 +50,7 @@ def build_dataset(
     Raises (when the data set runs):
         tf.errors.InvalidArgumentError: a bad image or box; `images.user_error` gives its one line.
     """
-    training = isinstance(config, configs.TrainData)
+    training = isinstance(config, schema.TrainData)
     shards, shard = (input_context.num_input_pipelines, input_context.input_pipeline_id) if input_context else (1, 0)
     examples = source.examples(Order(config.seed if training else None, shards, shard))
     if training:
@@ -82,7 +83,7 @@ def _is_portrait(example: dict) -> tf.Tensor:
     return tf.cast(shape[0] > shape[1], tf.int64)
 
 
-def _draw(example: dict, config: configs.TrainData, seed: tf.Tensor) -> dict:
+def _draw(example: dict, config: schema.TrainData, seed: tf.Tensor) -> dict:
     """What is random of one image, by its own `seed` `[2]`: mirrored with probability 1/2, and the side it gets."""
     image, boxes, drawn = example["image"], example["boxes"], {}
     if config.random_flip:
@@ -95,7 +96,7 @@ def _draw(example: dict, config: configs.TrainData, seed: tf.Tensor) -> dict:
     return {**example, **drawn, "image": image, "boxes": boxes}
 
 
-def _to_canvas(example: dict, input_size: configs.InputSize, max_instances: int) -> dict:
+def _to_canvas(example: dict, input_size: schema.InputSize, max_instances: int) -> dict:
     """One image of a host batch."""
     original_size = tf.shape(example["image"])[:2]
     image, image_size = augment.resize_and_pad(
@@ -124,7 +125,7 @@ def _to_canvas(example: dict, input_size: configs.InputSize, max_instances: int)
     }
 
 
-def _views(example: dict, input_size: configs.InputSize, sizes: Sequence[tuple[int, int]]) -> dict:
+def _views(example: dict, input_size: schema.InputSize, sizes: Sequence[tuple[int, int]]) -> dict:
     """The further sizes of one image of a host batch."""
     canvases = (augment.resize_and_pad(example["image"], *sides, input_size.keep_aspect) for sides in sizes)
     views = tuple({"image": canvas, "image_size": size} for canvas, size in canvases)

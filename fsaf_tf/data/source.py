@@ -1,12 +1,12 @@
 """Opens the data that a config names, whatever its kind."""
 
-from fsaf_tf import configs
+from fsaf_tf.config import schema
 from fsaf_tf.data import coco, records, tfds
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 
 
-def open_source(config: configs.Data, *, download: bool = False) -> Source:
+def open_source(config: schema.Data, *, download: bool = False) -> Source:
     """Opens and checks a data set; see `data.tfds`, `data.coco` and `data.records` for what is checked when.
 
     Args:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fsaf_tf import boxes as box_ops
-from fsaf_tf import coco_results
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
+from fsaf_tf.evaluate import coco_results
 from fsaf_tf.figures import pictures
 from fsaf_tf.visualize import canvas, legend
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf import anchors, boxes, configs, pyramid, selection
+from fsaf_tf import anchors, boxes, pyramid, selection
+from fsaf_tf.config import schema
 from fsaf_tf.data import augment
 from fsaf_tf.data.examples import Source
+from fsaf_tf.detect.trained import Detector
 from fsaf_tf.figures import compare, pictures
-from fsaf_tf.inference import Detector
 from fsaf_tf.visualize import canvas, charts, detections, legend
 
 # The rules in words, for charts and keys.
@@ -74,7 +75,7 @@ def draw(
         after(number)
 
 
-def rules(scaled: np.ndarray, size: Sequence[int], task: configs.Task) -> dict[str, np.ndarray]:
+def rules(scaled: np.ndarray, size: Sequence[int], task: schema.Task) -> dict[str, np.ndarray]:
     """The level of boxes by each of `RULES`.
 
     Args:
@@ -105,7 +106,7 @@ def _anchors(height: int, width: int, level: int, scales: tuple, aspect_ratios: 
     return anchors.anchors(height, width, level, scales=scales, aspect_ratios=aspect_ratios, location_offset=offset)
 
 
-def _at_input(found: np.ndarray, size, input_size: configs.InputSize) -> np.ndarray:
+def _at_input(found: np.ndarray, size, input_size: schema.InputSize) -> np.ndarray:
     """Boxes `[M, 4]` of a picture of `size` in pixels of the network's input."""
     short, long = input_size.shorter_side, input_size.longer_side
     if input_size.keep_aspect:

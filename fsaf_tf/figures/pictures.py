@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from fsaf_tf import coco_results, prediction, pyramid
+from fsaf_tf import pyramid
 from fsaf_tf.data import coco, coco_json, examples, images, pipeline
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
+from fsaf_tf.detect import predict_files
+from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
-from fsaf_tf.inference import Detector
+from fsaf_tf.evaluate import coco_results
 from fsaf_tf.modeling import detector as modeling
 
 MOST_BOXES = 1000  # of a picture, where the experiment does not allow more
@@ -35,16 +37,16 @@ def of_files(pattern: str, class_names: Sequence[str], category_ids: Sequence[in
     """Pictures without annotations, turned upright as for prediction.
 
     Args:
-        pattern: see `prediction.find_images`; a file that cannot be read is an error when its turn comes.
+        pattern: see `predict_files.find_images`; a file that cannot be read is an error when its turn comes.
         class_names: of what is to look for.
         category_ids: of the same.
     """
-    names = prediction.shared_names(prediction.find_images(pattern))
+    names = predict_files.shared_names(predict_files.find_images(pattern))
 
     def rows():
         for number, (file, name) in enumerate(names.items(), start=1):
             try:
-                image = prediction.read_image(file)
+                image = predict_files.read_image(file)
             except UserError as error:
                 raise UserError(f"{file}: {error}") from error
             encoded = io.BytesIO()
@@ -60,14 +62,14 @@ def of_annotated_files(pattern: str, annotation_file: str) -> Source:
     """Pictures with the boxes that COCO JSON has for them.
 
     Args:
-        pattern: see `prediction.find_images`; files that the annotations do not name are left out, and counted in the
-            source's report.
+        pattern: see `predict_files.find_images`; files that the annotations do not name are left out, and counted in
+            the source's report.
         annotation_file: COCO JSON. A file is known by its name, with as many folders before it as are given there.
 
     Raises:
         UserError: it is no COCO JSON, names none of the files, or one as two images.
     """
-    table, files = coco_json.read(annotation_file), prediction.find_images(pattern)
+    table, files = coco_json.read(annotation_file), predict_files.find_images(pattern)
     find = coco_results.by_path_end(table.file_names)
     index_of = {name: index for index, name in enumerate(table.file_names)}
     names = {file: find(os.path.abspath(file)) for file in files}

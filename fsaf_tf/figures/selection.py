@@ -5,9 +5,9 @@ import tensorflow as tf
 
 from fsaf_tf import objective, pyramid, selection
 from fsaf_tf.data.examples import Source
+from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.figures import pictures
-from fsaf_tf.inference import Detector
 from fsaf_tf.visualize import canvas, charts, detections
 
 MOST_OBJECTS = 6  # of a picture, if none is asked for

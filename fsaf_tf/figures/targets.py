@@ -3,10 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf import configs, objective, pyramid, targets
+from fsaf_tf import objective, pyramid, targets
+from fsaf_tf.config import schema
 from fsaf_tf.data.examples import Source
+from fsaf_tf.detect.trained import Detector
 from fsaf_tf.figures import pictures
-from fsaf_tf.inference import Detector
 from fsaf_tf.visualize.targets import draw_maps
 
 _HOW = {
@@ -70,7 +71,7 @@ def on_every_level(batch: dict, outputs: dict) -> dict[str, np.ndarray]:
     return {key: np.concatenate(values) for key, values in found.items()}
 
 
-def offsets(boxes: np.ndarray, instance: np.ndarray, outputs: dict, model: configs.Model) -> np.ndarray:
+def offsets(boxes: np.ndarray, instance: np.ndarray, outputs: dict, model: schema.Model) -> np.ndarray:
     """What the locations learn if `instance` `[P]` of `boxes` `[N, 4]` is theirs: `[P, 4]` top, left, bottom, right.
 
     In units of `offset_scale * 2^l` pixels, section 3.2.

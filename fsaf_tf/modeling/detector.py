@@ -7,7 +7,7 @@ import tf_keras
 from official.vision.configs import common
 from official.vision.modeling.backbones import factory
 
-from fsaf_tf import configs
+from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import dssd, fpn, heads, nas_fpn, resnet, ssd
 
@@ -42,13 +42,13 @@ CAFFE_NORMALIZATION = Normalization((103.939, 116.779, 123.68), (1.0, 1.0, 1.0),
 TORCHVISION_NORMALIZATION = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "rgb")
 
 
-def normalization(backbone: configs.Backbone) -> Normalization:
+def normalization(backbone: schema.Backbone) -> Normalization:
     """The normalisation of a backbone: our Caffe form has its own, all others torchvision's (and the Garden's)."""
     caffe = backbone.type == "resnet" and backbone.resnet.form == "caffe"
     return CAFFE_NORMALIZATION if caffe else TORCHVISION_NORMALIZATION
 
 
-def build_detector(model: configs.Model, num_classes: int) -> tf_keras.Model:
+def build_detector(model: schema.Model, num_classes: int) -> tf_keras.Model:
     """Builds the detector with the initial values of section 3.4; ImageNet weights are loaded by `weights.imagenet`.
 
     Its layers are `backbone`, the pyramid (`fpn`, or what `model.pyramid` is) and `heads`.
@@ -90,7 +90,7 @@ def infer(model: tf_keras.Model, images: tf.Tensor) -> dict[str, dict[str, tf.Te
     return tf.nest.map_structure(lambda output: output[:count], model(at_least_one, training=False))
 
 
-def _check(model: configs.Model, num_classes: int):
+def _check(model: schema.Model, num_classes: int):
     if num_classes < 1:
         raise UserError(f"A detector needs at least one class, not {num_classes}")
     if not model.anchor_free.enabled and not model.anchor_based.enabled:
@@ -106,14 +106,14 @@ def _check(model: configs.Model, num_classes: int):
         )
 
 
-def _build_backbone(config: configs.Backbone, min_level: int) -> tf_keras.Model:
+def _build_backbone(config: schema.Backbone, min_level: int) -> tf_keras.Model:
     """The part of a backbone that the pyramid uses: a model to its maps of `min_level` to 5."""
     levels = [str(level) for level in range(min_level, fpn.BACKBONE_TOP + 1)]
     backbone = _build_resnet(config.resnet) if config.type == "resnet" else _build_garden(config, levels)
     return tf_keras.Model(backbone.input, {level: backbone.output[level] for level in levels}, name="backbone")
 
 
-def _build_pyramid(model: configs.Model, features: dict) -> tf_keras.layers.Layer:
+def _build_pyramid(model: schema.Model, features: dict) -> tf_keras.layers.Layer:
     """What makes the levels that the heads see out of the backbone's, as `model.pyramid` says."""
     levels, channels = (model.min_level, model.max_level), model.fpn.channels
     if model.pyramid == "ssd":
@@ -132,7 +132,7 @@ def _norm() -> dict:
     return {"momentum": GARDEN_NORM_MOMENTUM, "synchronized": replicas > 1}
 
 
-def _build_resnet(config: configs.ResNet) -> tf_keras.Model:
+def _build_resnet(config: schema.ResNet) -> tf_keras.Model:
     return resnet.build_resnet(
         config.depth,
         config.form,
@@ -144,7 +144,7 @@ def _build_resnet(config: configs.ResNet) -> tf_keras.Model:
     )
 
 
-def _build_garden(config: configs.Backbone, levels: list[str]) -> tf_keras.Model:
+def _build_garden(config: schema.Backbone, levels: list[str]) -> tf_keras.Model:
     """One of the Garden's, with random values; all of it is trained, batch normalisation's statistics too."""
     if config.type not in GARDEN_BACKBONES:
         known = ", ".join(("resnet", *GARDEN_BACKBONES))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import tf_keras
 
-from fsaf_tf import catalog
+from fsaf_tf.config import plain_values
 from fsaf_tf.errors import UserError
 
 _NAMES_SHOWN = 16  # of a part of the detector
@@ -28,7 +28,7 @@ def freeze(model: tf_keras.Model, patterns: Sequence[str]) -> None:
         if not matching:
             names = [name for name, _ in layers]
             raise UserError(
-                f"task.freeze: no layer has the name {pattern!r}{catalog.hint(pattern, names)}; there are: "
+                f"task.freeze: no layer has the name {pattern!r}{plain_values.hint(pattern, names)}; there are: "
                 f"{_listed(names)}"
             )
         for layer in matching:

@@ -7,10 +7,11 @@ import tensorflow as tf
 
 from fsaf_tf import anchors as anchor_ops
 from fsaf_tf import boxes as box_ops
-from fsaf_tf import configs, pyramid, regions
+from fsaf_tf import pyramid, regions
+from fsaf_tf.config import schema
 
 
-def decoding(model: configs.Model) -> dict:
+def decoding(model: schema.Model) -> dict:
     """The values in the configuration that `candidates` takes, by keyword."""
     return dict(
         max_per_level=model.postprocess.max_per_level,
@@ -22,13 +23,13 @@ def decoding(model: configs.Model) -> dict:
     )
 
 
-def suppression(model: configs.Model) -> dict:
+def suppression(model: schema.Model) -> dict:
     """The values in the configuration that `suppress` takes, by keyword."""
     values = model.postprocess
     return dict(score_threshold=values.score_threshold, nms_iou=values.nms_iou, max_detections=values.max_detections)
 
 
-def arguments(model: configs.Model) -> dict:
+def arguments(model: schema.Model) -> dict:
     """The values in the configuration that `detect` takes, by keyword."""
     return decoding(model) | suppression(model)
 

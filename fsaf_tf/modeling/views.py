@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
-from fsaf_tf import configs
+from fsaf_tf.config import schema
 
 Candidates = dict[str, tf.Tensor]
 
 
-def sizes(augmentation: configs.TestAugmentation, input_size: configs.InputSize) -> list[tuple[int, int]]:
+def sizes(augmentation: schema.TestAugmentation, input_size: schema.InputSize) -> list[tuple[int, int]]:
     """Shorter and longer side of each size, in pixels, as `InputSize` has them; none if it is off."""
     if not augmentation.enabled:
         return []
@@ -22,7 +22,7 @@ def sizes(augmentation: configs.TestAugmentation, input_size: configs.InputSize)
     return [(max(round(ratio * short), 1), max(round(ratio * long), 1)) for ratio in ratios]
 
 
-def describe(augmentation: configs.TestAugmentation, input_size: configs.InputSize) -> str:
+def describe(augmentation: schema.TestAugmentation, input_size: schema.InputSize) -> str:
     """A line that tells what an image costs."""
     sides = [short for short, _ in sizes(augmentation, input_size)]
     count = len(sides) * (1 + augmentation.flip)

@@ -22,10 +22,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from fsaf_tf import inference, prediction, visualize
+from fsaf_tf import visualize
 from fsaf_tf.data import images
+from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.serving import exported
+from fsaf_tf.serving import exported_models
 
 SIGNATURE, INPUT = "serving_default", "inputs"
 FORMATS = ("JPEG", "PNG", "WEBP")  # that the exported graph decodes; other files are sent as PNG
@@ -167,28 +168,28 @@ def run(
     concurrency: int = 4,
     score_threshold: float = visualize.SHOWN_SCORE,
 ) -> None:
-    """Detects what is in files by a server and writes what `prediction.run` writes.
+    """Detects what is in files by a server and writes what `predict_files.run` writes.
 
     Once an answer has come, a server that goes away ends nothing: the rest of the files are named as not sent.
 
     Args:
         client: of the server.
         files: image files; those that cannot be read, or are refused, are named at the end.
-        output: see `prediction.write`.
+        output: see `predict_files.write`.
         labels: the `labels.json` of the model, for the names in the pictures; else they show category ids.
         concurrency: requests at a time.
-        score_threshold: see `prediction.write`.
+        score_threshold: see `predict_files.write`.
 
     Raises:
-        UserError: the server does not answer from the start, or does not know the model; see `prediction.write` too.
+        UserError: the server does not answer from the start, or does not know the model; see `predict_files.write` too.
     """
-    names, category_ids = inference.read_labels(labels) if labels else (None, range(2**31))  # an id is its own index
+    names, category_ids = trained.read_labels(labels) if labels else (None, range(2**31))  # an id is its own index
     has_answered, is_lost = threading.Event(), threading.Event()
 
     def detect(file: str) -> tuple[np.ndarray, dict] | UserError:
         """The picture of a file and the server's answer, or why there is none; runs in several threads."""
         try:
-            image = prediction.read_image(file)
+            image = predict_files.read_image(file)
             data = encoded(file, image)
         except UserError as error:
             return error
@@ -211,7 +212,7 @@ def run(
     pool = concurrent.futures.ThreadPoolExecutor(concurrency)
     try:
         found = _in_order(pool, detect, files, ahead=2 * concurrency)
-        prediction.write(found, files, output, category_ids, score_threshold=score_threshold)
+        predict_files.write(found, files, output, category_ids, score_threshold=score_threshold)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -247,8 +248,8 @@ def _of_one(outputs: dict) -> dict[str, np.ndarray]:
 
 
 def _detections(outputs: dict[str, np.ndarray], names: list[str] | None, category_ids) -> dict:
-    """Outputs in the form of `inference.Detector`."""
-    if not {"num_detections", *(f"detection_{key}" for key in exported.DETECTIONS)} <= set(outputs):
+    """Outputs in the form of `trained.Detector`."""
+    if not {"num_detections", *(f"detection_{key}" for key in exported_models.DETECTIONS)} <= set(outputs):
         raise UserError(f"the server's model is no detector of tools/export.py: it answers with {sorted(outputs)}")
     if names is not None:
         index = {category_id: number for number, category_id in enumerate(category_ids)}
@@ -256,9 +257,11 @@ def _detections(outputs: dict[str, np.ndarray], names: list[str] | None, categor
         unknown = sorted(set(outputs["detection_classes"][:count].tolist()) - set(index))
         if unknown:
             raise UserError(f"--labels is of another model: it has no category {unknown[0]}, which the server gives")
-        return exported.from_outputs(outputs, index, names)
+        return exported_models.from_outputs(outputs, index, names)
     ids = {int(each) for each in outputs["detection_classes"]}
-    return exported.from_outputs(outputs, {each: each for each in ids}, {each: f"category {each}" for each in ids})
+    return exported_models.from_outputs(
+        outputs, {each: each for each in ids}, {each: f"category {each}" for each in ids}
+    )
 
 
 def _said(details: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from fsaf_tf.serving import native_log
+from fsaf_tf.terminal import native_log
 
 
 def module(run: Callable, signature: dict[str, tf.TensorSpec], variables: Sequence[tf.Variable] = ()) -> tf.Module:

@@ -1,8 +1,8 @@
 """Encoded pictures of strangers, inside an exported graph: what they claim, whether to decode them, and decoding.
 
 Nothing is decoded before its header was read: a PNG of 17 kB can unpack to hundreds of megabytes. A picture's pixels
-are those that `prediction.read_image` gives, EXIF orientation applied; grey, palette, CMYK, alpha and 16-bit pictures
-become RGB of 8 bits likewise. All ops are TensorFlow's own.
+are those that `predict_files.read_image` gives, EXIF orientation applied; grey, palette, CMYK, alpha and 16-bit
+pictures become RGB of 8 bits likewise. All ops are TensorFlow's own.
 """
 
 from collections.abc import Callable

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from fsaf_tf import boxes as box_ops
-from fsaf_tf import inference, pyramid, regions
+from fsaf_tf import pyramid, regions
+from fsaf_tf.detect import trained
 from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.modeling import fpn
 from fsaf_tf.serving import converter
@@ -20,7 +21,7 @@ MOST_THREADS = SPARE_CLASSES - 1
 _LEAST_SIDE = 1e-5  # of a box, in shares of the picture: the operator fails on boxes without any
 
 
-def network(detector: inference.Detector, size: tuple[int, int], integer: bool) -> tf.Module:
+def network(detector: trained.Detector, size: tuple[int, int], integer: bool) -> tf.Module:
     """Pictures to `logits_<level>` and `offsets_<level>`, in operators that XNNPACK has.
 
     Args:
@@ -66,7 +67,7 @@ def _relu(x: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(tf.nn.max_pool2d(x, 1, 1, "VALID"))
 
 
-def decoder(detector: inference.Detector, size: tuple[int, int], raw: bool) -> tf.Module:
+def decoder(detector: trained.Detector, size: tuple[int, int], raw: bool) -> tf.Module:
     """The network's outputs to `a_boxes` and `b_scores`, in the order of their names (section 3.2, inference)."""
     model = detector.config.model
     levels = pyramid.levels(model.min_level, model.max_level)

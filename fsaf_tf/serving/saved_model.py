@@ -11,12 +11,15 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from fsaf_tf import inference, run_files
+from fsaf_tf import storage
 from fsaf_tf.data import augment, images
+from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.modeling import postprocess
-from fsaf_tf.serving import decode, frozen, native_log, warmup
+from fsaf_tf.run import records
+from fsaf_tf.serving import decode, frozen, warmup
+from fsaf_tf.terminal import native_log
 
 # Pictures that the network sees together, and pictures that are decoded at a time: memory does not grow with a request.
 TOGETHER, DECODED = 4, 2
@@ -26,14 +29,14 @@ _ENCODED = tf.TensorSpec([None], tf.string, name="inputs")
 _IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="inputs")
 
 
-def export(detector: inference.Detector, output: str) -> str:
+def export(detector: trained.Detector, output: str) -> str:
     """Writes `output/<version>`, a number higher than those there, and settings for the server beside it.
 
     A version is written under another name, tried by requests to all of its signatures, and then renamed: a server that
     looks on sees all of it or nothing.
 
     Args:
-        detector: from `inference.load_detector`.
+        detector: from `trained.load_detector`.
         output: the model's folder on this machine; the model gets its name.
 
     Returns:
@@ -63,7 +66,7 @@ def export(detector: inference.Detector, output: str) -> str:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def signatures(detector: inference.Detector) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+def signatures(detector: trained.Detector) -> dict[str, tf.types.experimental.PolymorphicFunction]:
     """The functions of the SavedModel by their names; see docs/serving.md.
 
     Args:
@@ -100,7 +103,7 @@ def signatures(detector: inference.Detector) -> dict[str, tf.types.experimental.
     }
 
 
-def _detect(detector: inference.Detector) -> Callable:
+def _detect(detector: trained.Detector) -> Callable:
     """A function from (load, portrait `[B]`) to the outputs; `load` gives the picture of a place on its canvas."""
     network = frozen.freeze(detector.model)
     normalization = detectors.normalization(detector.config.model.backbone)
@@ -115,7 +118,7 @@ def _detect(detector: inference.Detector) -> Callable:
                 load, places, fn_output_signature=(canvas, pair, pair), parallel_iterations=DECODED
             )
         inputs = augment.normalize(canvases, image_size, normalization)
-        found = inference.original_detections(network(inputs), image_size, original_size, arguments)
+        found = trained.original_detections(network(inputs), image_size, original_size, arguments)
         is_detection = tf.range(tf.shape(found["classes"])[1]) < found["num_detections"][:, None]
         return {
             "detection_boxes": found["boxes"],
@@ -159,12 +162,12 @@ def _by_group(of_group: Callable, portrait: tf.Tensor, max_detections: int) -> d
     return {key: tf.gather(array.concat(), back) for key, array in loop[1].items()}
 
 
-def _write(detector: inference.Detector, folder: str) -> None:
+def _write(detector: trained.Detector, folder: str) -> None:
     """The SavedModel and its labels."""
     with tempfile.TemporaryDirectory() as assets:
         module = tf.Module()
-        run_files.write_text(f"{assets}/{LABELS}", "".join(f"{each}\n" for each in detector.class_names))
-        run_files.write_labels(assets, detector.class_names, detector.category_ids)
+        storage.write_text(f"{assets}/{LABELS}", "".join(f"{each}\n" for each in detector.class_names))
+        records.write_labels(assets, detector.class_names, detector.category_ids)
         module.labels = [tf.saved_model.Asset(f"{assets}/{file}") for file in (LABELS, LABELS_JSON)]
         tf.saved_model.save(module, folder, signatures=signatures(detector))
 

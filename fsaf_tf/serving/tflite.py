@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf import inference, prediction, pyramid
+from fsaf_tf import pyramid
 from fsaf_tf.data import augment
+from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import converter, mobile
 
@@ -22,7 +23,7 @@ MOST_IMAGES = 200  # and those that are taken at most
 
 
 def export(
-    detector: inference.Detector,
+    detector: trained.Detector,
     output: str,
     *,
     quantize: str = "none",
@@ -87,7 +88,7 @@ def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return augment.resize(tf.constant(image), tf.constant([height, width])).numpy()[None]
 
 
-def _check(detector: inference.Detector, quantize: str, images: str | None) -> None:
+def _check(detector: trained.Detector, quantize: str, images: str | None) -> None:
     model = detector.config.model
     if model.anchor_based.enabled or not model.anchor_free.enabled:
         raise UserError(
@@ -106,7 +107,7 @@ def _check(detector: inference.Detector, quantize: str, images: str | None) -> N
         raise UserError("--images is for --quantize=int8 only")
 
 
-def _size(detector: inference.Detector, height: int | None, width: int | None) -> tuple[int, int]:
+def _size(detector: trained.Detector, height: int | None, width: int | None) -> tuple[int, int]:
     if (height is None) != (width is None):
         raise UserError("give both --height and --width, or neither")
     sides = detector.config.input_size
@@ -128,7 +129,7 @@ def _libraries():
 
 def _calibration(pattern: str, size: tuple[int, int], say) -> Callable[[], Iterator[list[np.ndarray]]]:
     """The representative data set that the converter asks for."""
-    files = prediction.find_images(pattern)
+    files = predict_files.find_images(pattern)
     say(f"calibrating with {min(len(files), MOST_IMAGES)} of {len(files)} pictures")
     if len(files) < ENOUGH_IMAGES:
         say(f"{len(files)} pictures are few: a range that they do not reach is cut off; {ENOUGH_IMAGES} are enough")
@@ -137,7 +138,7 @@ def _calibration(pattern: str, size: tuple[int, int], say) -> Callable[[], Itera
     def pictures():
         for number, index in enumerate(chosen):
             try:
-                image = fit(prediction.read_image(files[index]), *size).astype(np.float32)
+                image = fit(predict_files.read_image(files[index]), *size).astype(np.float32)
             except UserError as error:
                 raise UserError(f"{files[index]} cannot be read: {error}") from error
             if number == 0:  # the input's range is then 0 to 255 whatever the pictures: a step of it is one of uint8
@@ -147,7 +148,7 @@ def _calibration(pattern: str, size: tuple[int, int], say) -> Callable[[], Itera
     return pictures
 
 
-def _options(detector: inference.Detector) -> dict[str, int | float | bool]:
+def _options(detector: trained.Detector) -> dict[str, int | float | bool]:
     """Of `TFLite_Detection_PostProcess`. Its regular suppression is class by class; the fast one is not."""
     settings = detector.config.model.postprocess
     return {
@@ -162,7 +163,7 @@ def _options(detector: inference.Detector) -> dict[str, int | float | bool]:
     }
 
 
-def _settings(detector: inference.Detector, size: tuple[int, int], quantize: str, raw: bool) -> dict:
+def _settings(detector: trained.Detector, size: tuple[int, int], quantize: str, raw: bool) -> dict:
     """What our own tools want to know of the file."""
     model = detector.config.model
     levels = pyramid.levels(model.min_level, model.max_level)

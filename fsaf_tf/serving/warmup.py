@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import text_format
 
-from fsaf_tf import run_files
+from fsaf_tf import storage
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import decode
 
@@ -106,7 +106,7 @@ def write_settings(folder: str, name: str) -> None:
     model.model_version_policy.latest.num_versions = 1
     for file, text in {MODEL_CONFIG: text_format.MessageToString(config), BATCHING_CONFIG: _BATCHING}.items():
         if not os.path.exists(f"{folder}/{file}"):
-            run_files.write_text(f"{folder}/{file}", text)
+            storage.write_text(f"{folder}/{file}", text)
 
 
 def _picture(height: int, width: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import tf_keras
 
-from fsaf_tf import configs
+from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.weights import keras, torchvision
 
@@ -10,7 +10,7 @@ KEY = "task.model.backbone.resnet"
 LATER = ("", "checkpoint")  # random values, or those that come with a checkpoint: nothing to load here
 
 
-def initialize(detector: tf_keras.Model, backbone: configs.Backbone):
+def initialize(detector: tf_keras.Model, backbone: schema.Backbone):
     """Loads them into a fresh detector.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import tf_keras
 
-from fsaf_tf import configs
+from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import resnet
 from fsaf_tf.weights import files, table
@@ -19,7 +19,7 @@ EPSILON = 1.001e-5  # of batch normalisation in Keras Applications.
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
-def read(path: str, config: configs.ResNet) -> files.Tensors:
+def read(path: str, config: schema.ResNet) -> files.Tensors:
     """Reads an `.h5` file of Keras Applications' weights, or downloads it where the path is `imagenet`.
 
     Raises:
@@ -34,7 +34,7 @@ def read(path: str, config: configs.ResNet) -> files.Tensors:
     return _download(config.depth) if path == DOWNLOAD else files.read(path)
 
 
-def load(backbone: tf_keras.Model, tensors: files.Tensors, config: configs.ResNet):
+def load(backbone: tf_keras.Model, tensors: files.Tensors, config: schema.ResNet):
     """Sets every weight of a ResNet of the Caffe form.
 
     Args:

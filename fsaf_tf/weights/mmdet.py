@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tf_keras
 
-from fsaf_tf import configs
+from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import fpn, heads
 from fsaf_tf.weights import table, torchvision
@@ -94,7 +94,7 @@ def _class_names(meta: dict) -> tuple[str, ...] | None:
     return (names,) if isinstance(names, str) else names and tuple(map(str, names))
 
 
-def load(detector: tf_keras.Model, found: list[Checkpoint], model: configs.Model, class_order: Sequence[int]):
+def load(detector: tf_keras.Model, found: list[Checkpoint], model: schema.Model, class_order: Sequence[int]):
     """Sets the weights of a detector: all of them from the first file, the outputs of its branch from each.
 
     Args:

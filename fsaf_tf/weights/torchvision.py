@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tf_keras
 
-from fsaf_tf import configs
+from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import resnet
 from fsaf_tf.weights import files, table
@@ -21,7 +21,7 @@ _OUR_LAYER = re.compile(r"conv(\d)(?:_block(\d+)_(\d))?_(conv|bn)")
 _THEIR_BLOCK = re.compile(r"layer(\d)\.(\d+)\.conv1\.weight")
 
 
-def read(path: str, config: configs.ResNet) -> Tensors:
+def read(path: str, config: schema.ResNet) -> Tensors:
     """Reads a file and sees whether it holds this ResNet.
 
     Raises:
@@ -32,7 +32,7 @@ def read(path: str, config: configs.ResNet) -> Tensors:
     return tensors
 
 
-def load(backbone: tf_keras.Model, tensors: Tensors, config: configs.ResNet):
+def load(backbone: tf_keras.Model, tensors: Tensors, config: schema.ResNet):
     """Sets every weight of a backbone.
 
     Args:
@@ -92,12 +92,12 @@ def norm(layer: tf_keras.layers.Layer, name: str) -> table.Entry:
     return table.Entry(layer, {f"{name}.{part}": (size,) for part in parts}, lambda *values: list(values))
 
 
-def described(config: configs.ResNet) -> str:
+def described(config: schema.ResNet) -> str:
     """`ResNet-50`, `ResNeXt-101-64x4d`."""
     return _name(config.depth, config.groups, config.width_per_group)
 
 
-def check_architecture(tensors: Tensors, config: configs.ResNet, prefix: str = ""):
+def check_architecture(tensors: Tensors, config: schema.ResNet, prefix: str = ""):
     """Raises a UserError if the file holds another ResNet as a whole; `table.fill` looks at the single tensors."""
     values = {name.removeprefix(prefix): value for name, value in tensors.values.items() if name.startswith(prefix)}
     blocks = [_THEIR_BLOCK.fullmatch(name) for name in values]

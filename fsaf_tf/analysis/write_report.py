@@ -1,0 +1,124 @@
+"""Makes a report: reads what it is of, measures, and writes the page and its JSON."""
+
+from collections.abc import Sequence
+
+from fsaf_tf import storage
+from fsaf_tf.analysis import inputs, measures, page, report
+from fsaf_tf.data.examples import Source
+from fsaf_tf.errors import UserError
+from fsaf_tf.evaluate import coco_results
+from fsaf_tf.terminal.progress import Progress
+
+
+def make(
+    model_dirs: Sequence[str],
+    files: Sequence[str],
+    output: str,
+    *,
+    annotations: str | None = None,
+    image_dir: str | None = None,
+    labels: Sequence[str] = (),
+    score_threshold: float,
+    pictures: int,
+    download: bool = False,
+) -> dict:
+    """Writes the report on some detectors, and says where.
+
+    Args:
+        model_dirs: folders of runs, with their `detections.json`.
+        files: further files of COCO's results.
+        output: the page, NAME.html; NAME.json is what is returned, without the boxes of pictures that are not shown.
+        annotations: COCO JSON with the ground truth; if not given, what the runs were evaluated on.
+        image_dir: the folder of its images.
+        labels: names of the detectors; if not given, as much of their paths as tells them apart.
+        score_threshold: confusions and pictures are of detections of at least this score.
+        pictures: show at most so many.
+        download: let TFDS fetch data that is not there.
+
+    Returns:
+        What `report.render` takes.
+
+    Raises:
+        UserError: something cannot be read, or the detectors are not of the same data.
+    """
+    paths = [*(f"{folder}/{coco_results.DETECTIONS}" for folder in model_dirs), *files]
+    names = list(labels) or coco_results.names_of(paths)
+    _check(names, model_dirs, annotations)
+    for path in (output, _json(output)):
+        storage.try_writing(path)
+    progress = Progress()
+    if annotations:
+        ground_truth, source = inputs.open_annotations(annotations, image_dir)
+    else:
+        source = inputs.open_run_data(model_dirs[0], download=download)
+        ground_truth = source.ground_truth()
+    runs = {}
+    for name, path in zip(names, paths):
+        runs[name] = measures.analyze(
+            ground_truth,
+            inputs.read_results(path, ground_truth),
+            score_threshold=score_threshold,
+            tell=lambda text, name=name: progress.update(f"{name}: {text}"),
+        )
+    progress.close()
+    found = {
+        "title": f"Detections of {', '.join(names)}",
+        "data": _facts(annotations or source.name, ground_truth),
+        "score_threshold": score_threshold,
+        "runs": storage.plain(runs),
+    }
+    shown = report.worst(runs, pictures) if source else []
+    _write(output, found, _thumbnails(source, shown))
+    for name, analysis in found["runs"].items():
+        progress.say(f"{name}: {_said(analysis)}")
+    progress.say(f"The report is in {output}, its figures in {_json(output)}")
+    return found
+
+
+def _said(analysis: dict) -> str:
+    """The figures of a detector, and the kind of error to look at first."""
+    metrics, kinds = analysis["metrics"], analysis["errors"]["kinds"]
+    worst = max(kinds, key=lambda kind: _cost(kinds[kind]))
+    figures = ", ".join(f"{name} {page.figure_of(metrics[name])}" for name in ("AP", "AP50", "AP_thin"))
+    found = f"{analysis['detections']} detections on {analysis['images']} images"
+    if _cost(kinds[worst]) <= 0:
+        return f"{found}; {figures}; no errors that cost AP50"
+    return f"{found}; {figures}; costliest errors: {worst}, {page.figure_of(kinds[worst]['cost'])} AP50"
+
+
+def _cost(kind: dict) -> float:
+    """The cost of a kind of errors; 0 where there are no objects that could be lost."""
+    return kind["cost"] or 0.0
+
+
+def _check(names: Sequence[str], model_dirs: Sequence[str], annotations: str | None) -> None:
+    if len(set(names)) < len(names):
+        raise UserError(f"the detectors need names that differ; they are called {', '.join(names)}")
+    if len(names) > len(page.COLOURS):
+        raise UserError(f"{len(names)} detectors are too many for one page; give at most {len(page.COLOURS)}")
+    if not annotations:
+        inputs.check_same_data(model_dirs)
+
+
+def _facts(name: str, ground_truth: dict) -> dict:
+    objects = sum(not row.get("iscrowd") for row in ground_truth["annotations"])
+    counts = {"images": len(ground_truth["images"]), "classes": len(ground_truth["categories"])}
+    return {"name": name, "objects": objects, **counts}
+
+
+def _thumbnails(source: Source | None, image_ids: Sequence[int]) -> dict[int, bytes]:
+    found = inputs.thumbnails(source, image_ids) if image_ids else {}
+    return {image_id: found[image_id] for image_id in image_ids}
+
+
+def _json(output: str) -> str:
+    return f"{output.removesuffix('.html')}.json"
+
+
+def _write(output: str, found: dict, thumbnails: dict[int, bytes]) -> None:
+    storage.write_text(output, report.render(found, thumbnails))
+    for run in found["runs"].values():
+        for picture in run["pictures"]:
+            if picture["image_id"] not in thumbnails:
+                del picture["boxes"]
+    storage.write_json(_json(output), found)

@@ -1,0 +1,194 @@
+"""Experiments: read and written."""
+
+import contextlib
+from collections.abc import Callable
+
+import tensorflow as tf
+from official.core import config_definitions, exp_factory
+from official.modeling.hyperparams import params_dict
+
+from fsaf_tf.config import catalog, checks, init_architecture, plain_values, schema, strict
+from fsaf_tf.errors import UserError
+
+OVERRIDE = "--params_override"
+
+
+def load(
+    name_or_path: str, config_files=(), overrides: str = "", say: Callable[[str], None] = print
+) -> config_definitions.ExperimentConfig:
+    """Reads an experiment: the paper's defaults, then its file, then more files, then single keys.
+
+    With `task.init_checkpoint`, the architecture of that checkpoint comes after the experiment's own file.
+
+    Args:
+        name_or_path: the name of a file in `experiments/`, or the path of a YAML file.
+        config_files: paths of YAML files with further differences.
+        overrides: `a.b=1,c.d=[1,2]` as the Garden has it, or YAML or JSON text.
+        say: prints a line that tells which architecture was taken over.
+
+    Raises:
+        UserError: an unknown name or key, a wrong type or value; the message names the file and the key.
+    """
+    path = catalog.find(name_or_path)
+    base, explicit = (plain_values.read(path), str(path)), _explicit(config_files, overrides)
+    adopted = _adopted([base, *explicit])
+    layers = [base, *adopted, *explicit]
+    params = _merge(layers)
+    for values, init_checkpoint in adopted:
+        line = init_architecture.report(init_checkpoint, values, _merge([base]).as_dict(), params.as_dict())
+        if line:
+            say(line)
+    return _checked(params, layers, name_or_path)
+
+
+def load_run(model_dir: str, config_files=(), overrides: str = "") -> config_definitions.ExperimentConfig:
+    """Reads the experiment that a run wrote to its `model_dir`, then more files, then single keys; see `load`.
+
+    Raises:
+        UserError: there is none, or what is to be changed in it is wrong.
+    """
+    layers = [_recorded(model_dir), *_explicit(config_files, overrides)]
+    return _checked(_merge(layers), layers, layers[0][1])
+
+
+def read_params(model_dir) -> config_definitions.ExperimentConfig:
+    """Reads the experiment that a run wrote to its `model_dir`.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    return _merge([_recorded(model_dir)])
+
+
+def folder_of(checkpoint: str) -> str | None:
+    """The folder with the `params.yaml` of a checkpoint: a run's or an import's. None if there is none.
+
+    Args:
+        checkpoint: that folder, the folder of its best checkpoint, or the file prefix of a checkpoint in either.
+    """
+    parents = [checkpoint.rstrip("/")]
+    while len(parents) < (2 if tf.io.gfile.isdir(checkpoint) else 3):
+        parents.append(parents[-1].rpartition("/")[0] or ".")
+    return next((path for path in parents if tf.io.gfile.exists(f"{path}/params.yaml")), None)
+
+
+def _recorded(model_dir) -> tuple[dict, str]:
+    path = f"{model_dir}/params.yaml"
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            text = file.read()
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: is {model_dir} the folder of a run?") from error
+    return plain_values.parse(text, path), path
+
+
+def _explicit(config_files, overrides: str) -> list[tuple[dict, str]]:
+    return [*((plain_values.read(path), str(path)) for path in config_files), (_parse_overrides(overrides), OVERRIDE)]
+
+
+def _adopted(layers: list[tuple[dict, str]]) -> list[tuple[dict, str]]:
+    """The layer of what `task.init_checkpoint` brings, none if no layer sets it or nothing is recorded beside it."""
+    paths = [plain_values.flatten(values).get("task.init_checkpoint") for values, _ in layers]
+    path = next((path for path in reversed(paths) if path is not None), "")
+    folder = folder_of(path) if path and isinstance(path, str) else None
+    return [(init_architecture.architecture(read_params(folder).task.model), path)] if folder else []
+
+
+def _merge(layers: list[tuple[dict, str]]) -> config_definitions.ExperimentConfig:
+    """The paper's defaults with each layer over those before it; `[(values, where they come from), ...]`."""
+    params = exp_factory.get_exp_config("fsaf")
+    for layer in layers:
+        _add(params, *layer)
+    return params
+
+
+def _add(params: config_definitions.ExperimentConfig, values: dict, origin: str) -> None:
+    strict.merge(params, values, origin)
+    flat = plain_values.flatten(values)
+    for section in ("train_data", "validation_data"):
+        _replace(getattr(params.task, section), flat, f"task.{section}", checks.SOURCES, "")
+    _replace(params.task.test_augmentation, flat, "task.test_augmentation", checks.SIZES, [])
+
+
+def _replace(config, values: dict, prefix: str, alternatives: tuple[str, ...], nothing) -> None:
+    """A layer that names other data or test sizes replaces those of the layers before it, not adds to them."""
+    named = {name for name in alternatives if values.get(f"{prefix}.{name}")}
+    for name in set(alternatives) - named if named else ():
+        setattr(config, name, nothing)
+
+
+def _checked(params, layers: list[tuple[dict, str]], name: str) -> config_definitions.ExperimentConfig:
+    _shorten_warmup(params, [values for values, _ in layers])
+    try:
+        checks.check(params)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
+    return params
+
+
+def augment_tests(params: config_definitions.ExperimentConfig, keys: dict | str) -> None:
+    """Turns `task.test_augmentation` of an experiment on, or off.
+
+    Args:
+        params: changed in place.
+        keys: those of its keys that are wanted otherwise, `{"ratios": [0.5, 1.0, 1.5]}` or `ratios=[0.5,1.0,1.5]`; or
+            `on` or `off`.
+
+    Raises:
+        UserError: an unknown key, a wrong type or value.
+    """
+    if isinstance(keys, str):
+        if not keys.strip():
+            raise UserError("test_augmentation is empty; give `on`, `off`, or keys such as ratios=[0.5,1.0,1.5]")
+        if keys == "off":
+            params.task.test_augmentation.enabled = False
+            return
+        keys = _parse_overrides("" if keys == "on" else keys, "test_augmentation")
+    if "enabled" in keys:
+        raise UserError("test_augmentation.enabled is set by asking for it; give `on` or `off` instead")
+    _add(params, {"task": {"test_augmentation": {"enabled": True, **keys}}}, "test_augmentation")
+    checks.check_test_augmentation(params.task.test_augmentation)
+
+
+def to_yaml(params: config_definitions.ExperimentConfig) -> str:
+    """Writes an experiment in full; read back it is the same, to the last digit."""
+    return plain_values.dump(_plain(params.as_dict()))
+
+
+def rates_report(params: config_definitions.ExperimentConfig) -> list[str]:
+    """Lines that tell every learning rate for 16 images and for the batch of this experiment (section 3.4)."""
+    batch_size = params.task.train_data.global_batch_size
+    given = params.trainer.optimizer_config
+    scaled = schema.rates(schema.scale_rates(given, batch_size))
+    width = max((len(key) for key in scaled), default=0)
+    lines = [f"learning rates for {schema.REFERENCE_BATCH_SIZE} images a step, and at this batch of {batch_size}:"]
+    for key, rate in schema.rates(given).items():
+        lines.append(f"  {key:<{width}}  {_digits(rate)}  ->  {_digits(scaled[key])}")
+    if params.task.head_rate_multiplier != 1:
+        lines.append(f"  of the heads: {params.task.head_rate_multiplier:g} times as much (task.head_rate_multiplier)")
+    return lines
+
+
+def _digits(rate) -> str:
+    return ", ".join(f"{value:.6g}" for value in (rate if isinstance(rate, list) else [rate]))
+
+
+def _plain(value):
+    """Mappings, lists and scalars; YAML has no tuples."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _shorten_warmup(params: config_definitions.ExperimentConfig, layers: list[dict]) -> None:
+    """The default warm-up is never longer than a tenth of the run; one that a file sets is kept."""
+    key = "trainer.optimizer_config.warmup.linear.warmup_steps"
+    linear = params.trainer.optimizer_config.warmup.linear
+    if not any(key in plain_values.flatten(values) for values in layers):
+        linear.warmup_steps = min(linear.warmup_steps, max(1, params.trainer.train_steps // 10))
+
+
+def _parse_overrides(text: str, origin: str = OVERRIDE) -> dict:
+    with contextlib.suppress(ValueError):  # not the Garden's a.b=1,c=2: then YAML or JSON
+        text = params_dict.nested_csv_str_to_json_str(text)
+    return plain_values.parse(text, origin, "a.b=1,c.d=[1,2] (text with brackets or commas in quotes)")

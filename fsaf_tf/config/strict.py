@@ -1,0 +1,109 @@
+"""Plain values into a typed config, strictly: the Garden's own reading lets unknown keys and wrong types pass."""
+
+import math
+import types
+import typing
+
+from official.modeling import hyperparams
+
+from fsaf_tf.config import plain_values
+from fsaf_tf.errors import UserError
+
+_KINDS = {int: "an integer", float: "a number", str: "text", bool: "true or false", types.NoneType: "null"}
+
+
+def merge(config: hyperparams.Config, values: dict, origin: str, prefix: str = "") -> None:
+    """Sets the values in the config, each checked against the annotation of its field, at any depth.
+
+    Args:
+        config: changed in place.
+        values: plain values by key, nested.
+        origin: where the values come from, for messages.
+        prefix: the dotted key of this config, with a dot at its end, for messages.
+
+    Raises:
+        UserError: an unknown key, a wrong type, or a value that would have no effect.
+    """
+    annotations = type(config)._get_annotations()
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        if name not in annotations:
+            raise UserError(f"{origin}: there is no key {key}{_choices(name, annotations)}")
+        current, kind = getattr(config, name), annotations[name]
+        section = current if isinstance(current, hyperparams.Config) else _section(kind)
+        if section is None or (value is None and _allows_none(kind)):
+            setattr(config, name, _typed(value, kind, key, origin))
+        elif not isinstance(value, dict):
+            shown = plain_values.shown(value)
+            raise UserError(f"{origin}: {key} wants keys of its own, not {shown}{_choices('', section)}")
+        else:
+            merge(section, value, origin, f"{key}.")
+            if section is not current:
+                setattr(config, name, section)
+    if isinstance(config, hyperparams.OneOfConfig):
+        _check_choice(config, values, origin, prefix)
+
+
+def _check_choice(config: hyperparams.OneOfConfig, values: dict, origin: str, prefix: str) -> None:
+    """`type` names one of the other keys, and only that one is set: the rest would be ignored without a word."""
+    known = [name for name in type(config)._get_annotations() if name != "type"]
+    if config.type is not None and config.type not in known:
+        raise UserError(f"{origin}: {prefix}type cannot be {config.type!r}{_choices(config.type, known)}")
+    for name in values:
+        if name not in ("type", config.type):
+            raise UserError(
+                f"{origin}: {prefix}{name} has no effect, since {prefix}type is {plain_values.shown(config.type)}"
+            )
+
+
+def _choices(word, known) -> str:
+    known = known.as_dict() if isinstance(known, hyperparams.Config) else known
+    return f"{plain_values.hint(str(word), known)}; there are: {', '.join(sorted(known))}"
+
+
+def _section(kind) -> hyperparams.Config | None:
+    """A new config for a field such as `Optional[EMAConfig]`, else None."""
+    for candidate in (kind, *typing.get_args(kind)):
+        if isinstance(candidate, type) and issubclass(candidate, hyperparams.Config):
+            return candidate()
+    return None
+
+
+def _allows_none(kind) -> bool:
+    return types.NoneType in typing.get_args(kind)
+
+
+def _typed(value, kind, key: str, origin: str):
+    """The value as its annotation wants it: an integer may stand for a float, nothing else is converted."""
+    try:
+        return _convert(value, kind)
+    except (TypeError, OverflowError):
+        raise UserError(f"{origin}: {key} wants {_describe(kind)}, not {plain_values.shown(value)}") from None
+
+
+def _convert(value, kind):
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        for candidate in typing.get_args(kind):
+            try:
+                return _convert(value, candidate)
+            except TypeError:
+                continue
+    elif typing.get_origin(kind) is list and isinstance(value, list):
+        return [_convert(item, typing.get_args(kind)[0]) for item in value]
+    elif typing.get_origin(kind) is tuple and isinstance(value, list) and len(value) == len(typing.get_args(kind)):
+        return tuple(_convert(item, part) for item, part in zip(value, typing.get_args(kind)))
+    elif kind is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    elif kind is not float and type(value) is kind:
+        return value
+    raise TypeError
+
+
+def _describe(kind) -> str:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return " or ".join(_describe(candidate) for candidate in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return f"a list of {len(typing.get_args(kind))} values"
+    if typing.get_origin(kind) is list:
+        return f"a list, each {_describe(typing.get_args(kind)[0])}"
+    return _KINDS[kind]

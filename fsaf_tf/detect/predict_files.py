@@ -1,0 +1,178 @@
+"""Prediction on files: which images, their detections in COCO's form, their pictures."""
+
+import collections
+import glob
+import os
+import pathlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from fsaf_tf import storage, visualize
+from fsaf_tf.errors import UserError
+from fsaf_tf.evaluate import average_precision
+from fsaf_tf.terminal.progress import Progress, Rate, prediction_line
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # taken from a folder
+PICTURES = "pictures"
+FILES_SHOWN = 20
+
+
+def find_images(pattern: str) -> list[str]:
+    """The files that a file name, a folder (what lies in it, by its ending) or a glob names, sorted.
+
+    Raises:
+        UserError: there is none.
+    """
+    if os.path.isdir(pattern):
+        paths = [entry.path for entry in os.scandir(pattern) if entry.name.lower().endswith(SUFFIXES)]
+    else:
+        paths = [pattern] if os.path.isfile(pattern) else glob.glob(pattern, recursive=True)
+    files = sorted(path for path in paths if os.path.isfile(path))
+    if not files:
+        kinds = f" with a name ending in {', '.join(SUFFIXES)}" if os.path.isdir(pattern) else ""
+        raise UserError(f"--images={pattern}: there is no such file{kinds}")
+    return files
+
+
+def read_image(file: str) -> np.ndarray:
+    """An image file, of an animation the first frame, as `[H, W, 3]` uint8 RGB, turned upright by its EXIF orientation.
+
+    Raises:
+        UserError: it cannot be read; the message says why.
+    """
+    try:
+        with Image.open(file) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):  # 16 bits, which `convert` would cut off at 255
+                image = Image.fromarray((np.asarray(image, np.int64) >> 8).astype(np.uint8))
+            return np.array(image.convert("RGB"))
+    except Image.UnidentifiedImageError:
+        raise UserError("not an image") from None
+    except Exception as error:  # a damaged file makes PIL's decoders raise almost anything
+        raise UserError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
+
+
+def run(detector: Callable, files: list[str], output: str, *, score_threshold: float = visualize.SHOWN_SCORE) -> None:
+    """Detects what is in files, one by one, and writes it; see `write`.
+
+    Args:
+        detector: from `load_detector`, of whatever kind.
+        files: image files.
+        output: see `write`.
+        score_threshold: see `write`.
+    """
+
+    def found():
+        for file in files:
+            try:
+                image = read_image(file)
+            except UserError as error:
+                yield error
+            else:
+                yield image, detector(image)
+
+    write(found(), files, output, detector.category_ids, score_threshold=score_threshold)
+
+
+def write(
+    found: Iterable[tuple[np.ndarray, dict] | UserError],
+    files: list[str],
+    output: str,
+    category_ids: Sequence[int],
+    *,
+    score_threshold: float = visualize.SHOWN_SCORE,
+) -> None:
+    """Writes `detections.json` and the pictures, and says what was done.
+
+    `detections.json` is in the form of COCO's results with a `file_name` each: the file's path from the folder that all
+    files share. `image_id` is the file's number among `files`, from 1.
+
+    Args:
+        found: for each file in their order the picture and its detections, or why there are none; taken one by one.
+        files: image files; those that cannot be read are named at the end.
+        output: folder for `detections.json` and the folder `pictures`.
+        category_ids: the annotations' id of each class.
+        score_threshold: draw detections of at least this; the file has all of them.
+
+    Raises:
+        UserError: no file can be read, a picture would replace one of the files, or `output` cannot be written to.
+    """
+    pictures = _picture_paths(files, output)
+    storage.make_folder(f"{output}/{PICTURES}")
+    names, line, rate, unreadable = shared_names(files), Progress(), Rate(), {}
+    counts = collections.Counter()
+
+    def results():
+        """COCO's results of all files; writes each file's picture on the way."""
+        clock = time.monotonic()
+        for number, (file, each) in enumerate(zip(files, found), start=1):
+            if isinstance(each, UserError):
+                unreadable[file] = each
+                continue
+            image, detections = each
+            for result in to_coco(detections, number, category_ids):
+                counts["found"] += 1
+                counts["drawn"] += result["score"] >= score_threshold
+                yield {**result, "file_name": names[file]}
+            _write_picture(pictures[file], visualize.draw_detections(image, detections, score_threshold))
+            line.update(prediction_line(number, len(files), rate.add(1, time.monotonic() - clock), "images"))
+            clock = time.monotonic()
+        line.close()
+        _report_unreadable(unreadable, len(files))
+
+    storage.write_results(f"{output}/detections.json", results())
+    said = f"{counts['found']} detections in {len(files) - len(unreadable)} images: {output}/detections.json"
+    line.say(f"{said}; {counts['drawn']} with score {score_threshold:g} or more: {output}/{PICTURES}")
+
+
+def shared_names(files: list[str]) -> dict[str, str]:
+    """Each file's path from the folder that all share: its name in `detections.json`."""
+    shared = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
+    return {file: pathlib.Path(os.path.relpath(os.path.abspath(file), shared)).as_posix() for file in files}
+
+
+def _picture_paths(files: list[str], output: str) -> dict[str, str]:
+    """Where each file's picture goes. All are JPEG: other names get that ending too, once more if another has it."""
+    names = shared_names(files)
+    taken = {name for name in names.values() if _is_jpeg(name)}
+    pictures = {}
+    for file, name in names.items():
+        if not _is_jpeg(name):
+            while (name := f"{name}.jpg") in taken:
+                pass
+            taken.add(name)
+        pictures[file] = f"{output}/{PICTURES}/{name}"
+    replaced = {os.path.realpath(file) for file in files} & {os.path.realpath(path) for path in pictures.values()}
+    if replaced:
+        raise UserError(f"the picture of {min(replaced)} would be written over it; give another --output")
+    return pictures
+
+
+def _is_jpeg(name: str) -> bool:
+    return name.lower().endswith((".jpg", ".jpeg"))
+
+
+def to_coco(detections: dict, image_id: int, category_ids: Sequence[int]) -> list[dict]:
+    """The detections of one picture in the form of COCO's results."""
+    batch = {key: detections[key][None] for key in ("boxes", "scores", "classes")}
+    return average_precision.detections_to_coco(
+        {**batch, "num_detections": [len(detections["scores"])]}, [image_id], category_ids
+    )
+
+
+def _write_picture(path: str, picture: np.ndarray) -> None:
+    storage.make_folder(os.path.dirname(path))
+    Image.fromarray(picture).save(path, format="JPEG", quality=92, subsampling=0)  # full colour, for the small letters
+
+
+def _report_unreadable(unreadable: dict[str, UserError], total: int) -> None:
+    if not unreadable:
+        return
+    lines = [f"  {file}: {error}" for file, error in unreadable.items()]
+    lines = lines[:FILES_SHOWN] + [f"  and {len(lines) - FILES_SHOWN} more"] * (len(lines) > FILES_SHOWN)
+    print(f"{len(unreadable)} of {total} files cannot be read and are left out:", *lines, sep="\n")
+    if len(unreadable) == total:
+        raise UserError("no picture can be read")

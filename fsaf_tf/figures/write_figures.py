@@ -1,0 +1,257 @@
+"""Makes the figures that `tools/visualize.py` is asked for, and writes them with a word on each."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from PIL import Image
+
+from fsaf_tf import pyramid, storage
+from fsaf_tf.analysis import inputs
+from fsaf_tf.config import experiment
+from fsaf_tf.data.examples import Source
+from fsaf_tf.detect import predict_files, trained
+from fsaf_tf.errors import UserError
+from fsaf_tf.evaluate import coco_results
+from fsaf_tf.figures import compare as comparing
+from fsaf_tf.figures import levels as level_figure
+from fsaf_tf.figures import pictures, training
+from fsaf_tf.figures import selection as selection_figure
+from fsaf_tf.figures import targets as target_figure
+from fsaf_tf.serving import exported_models, load
+from fsaf_tf.terminal.progress import Progress, Rate, prediction_line
+from fsaf_tf.visualize import curves
+
+
+class Choice:
+    """Which pictures: files with or without annotations, or else the data that a run was evaluated on, all or some."""
+
+    def __init__(self, images: str = "", annotations: str = "", image_ids: Sequence[int] = (), count: int = 0):
+        """Keeps the choice: a pattern of files, COCO JSON with their boxes, ids in the data, or at most so many."""
+        self.images, self.annotations, self.image_ids, self.count = images, annotations, image_ids, count
+
+    @property
+    def has_truth(self) -> bool:
+        """The pictures have boxes."""
+        return bool(self.annotations) or not self.images
+
+    def open(self, run: str | None, class_names: Sequence[str] = (), category_ids: Sequence[int] = ()) -> Source:
+        """Opens the pictures.
+
+        Args:
+            run: the folder of the run whose data are taken where no files were named: those of its last evaluation.
+            class_names: those of pictures without annotations.
+            category_ids: theirs.
+
+        Raises:
+            UserError: there are none.
+        """
+        if self.annotations:
+            source = pictures.of_annotated_files(self.images, self.annotations)
+        elif self.images:
+            source = pictures.of_files(self.images, class_names, category_ids)
+        elif run:
+            source = inputs.open_run_data(run)
+        else:
+            raise UserError("no run says which data to take; give --images and --annotations")
+        return pictures.select(source, self.image_ids, self.count)
+
+
+def targets(model: str, name: str, output: str, choice: Choice) -> None:
+    """Writes Fig. 5 of each picture, `targets_ID.png`.
+
+    Args:
+        model: the folder of a run with an anchor-free branch.
+        name: what to call it.
+        output: the folder to write to.
+        choice: the pictures.
+
+    Raises:
+        UserError: model or pictures cannot be read, or do not have the same classes.
+    """
+    detector = _of_a_run(model, needs_anchor_free=True)
+    source = _with_its_classes(choice.open(experiment.folder_of(model)), detector)
+    _write_each(target_figure.draw(detector, name, source), source, output, "targets")
+
+
+def selection(model: str, name: str, output: str, choice: Choice, instance: int) -> None:
+    """Writes Fig. 6, `selection_ID.png`, of the object `instance` of each picture, from 1, or with 0 of the first ones.
+
+    For the other arguments and errors see `targets`.
+    """
+    detector = _of_a_run(model, needs_anchor_free=True)
+    source = _with_its_classes(choice.open(experiment.folder_of(model)), detector)
+    _write_each(selection_figure.draw(detector, name, source, instance), source, output, "selection")
+
+
+def compare(models: Sequence[str], names: Sequence[str], output: str, choice: Choice, score_threshold: float) -> None:
+    """Writes Fig. 1 and 7 of each picture, `compare_ID.png`, and says how much each side found.
+
+    Args:
+        models: two, of any kind; also `detections.json` files.
+        names: what to call them.
+        output: the folder to write to.
+        choice: the pictures.
+        score_threshold: detections of less are left out.
+
+    Raises:
+        UserError: models or pictures cannot be read, or do not belong together.
+    """
+    detectors = [None if model.endswith(".json") else load.load_detector(model) for model in models]
+    results = [coco_results.read(model) if model.endswith(".json") else None for model in models]
+    known = next((each for each in detectors if each), None)
+    runs = [experiment.folder_of(os.path.dirname(m) or "." if m.endswith(".json") else m) for m in models]
+    evaluated = [run for run, rows in zip(runs, results) if run and rows is not None]
+    if not choice.images:
+        inputs.check_same_data(evaluated)
+    labels = (known.class_names, known.category_ids) if known else _labels(runs)
+    source = choice.open(next((run for run in [*evaluated, *runs] if run), None), *labels)
+    categories = dict(zip(source.category_ids, source.class_names))
+    sides = []
+    for model, name, detector, rows in zip(models, names, detectors, results):
+        if rows is None:
+            if not set(detector.class_names) & set(source.class_names):
+                raise UserError(_other_classes(source, detector))
+            sides.append(comparing.of_detector(name, detector))
+            continue
+        if rows and not choice.has_truth and not coco_results.have_names(rows):
+            raise UserError(
+                f"{model} knows pictures by the ids of its data, --images by their names: give --annotations, or the"
+                " detections.json of tools/predict.py"
+            )
+        sides.append(comparing.of_results(name, rows, categories))
+    line = Progress()
+    drawn = comparing.draw(
+        sides, source, has_truth=choice.has_truth, score_threshold=score_threshold, say=lambda text: line.say(text)
+    )
+    _write_each(drawn, source, output, "compare", line)
+
+
+def levels(
+    model: str,
+    name: str,
+    output: str,
+    choice: Choice,
+    *,
+    score_threshold: float,
+    rule: str,
+    pictures_wanted: int,
+) -> None:
+    """Writes Fig. 8 of the first pictures, `levels_ID.png`, and of all `levels.png` (a chart), `.csv` and `.json`.
+
+    Args:
+        model: the folder of a run.
+        name: what to call it.
+        output: the folder to write to.
+        choice: the pictures.
+        score_threshold: detections of less are left out.
+        rule: of `levels.RULES`.
+        pictures_wanted: draw so many.
+
+    Raises:
+        UserError: see `targets`.
+    """
+    detector = _of_a_run(model)
+    source = choice.open(experiment.folder_of(model), detector.class_names, detector.category_ids)
+    if choice.has_truth:
+        _with_its_classes(source, detector)
+    objects, line, rate, clock = level_figure.Objects(), Progress(), Rate(), [time.monotonic()]
+
+    def after(count: int) -> None:
+        now = time.monotonic()
+        line.update(prediction_line(count, source.num_images, rate.add(1, now - clock[0]), "images"))
+        clock[0] = now
+
+    drawn = level_figure.draw(
+        detector,
+        name,
+        source,
+        objects,
+        rule=rule,
+        score_threshold=score_threshold,
+        has_truth=choice.has_truth,
+        pictures_wanted=pictures_wanted,
+        after=after,
+    )
+    paths = [_write(figure, f"{output}/levels_{image_id}.png") for image_id, figure in drawn]
+    task = detector.config
+    all_levels = pyramid.levels(task.model.min_level, task.model.max_level)
+    what = "objects found" if choice.has_truth else "detections"
+    title = f"{len(objects.sizes)} {what} in {source.num_images} images by {name}, score {score_threshold:g} or more"
+    paths.append(_write(level_figure.chart(objects, all_levels, title, rule), f"{output}/levels.png"))
+    table = level_figure.table(objects, all_levels)
+    facts = {"model": model, "data": source.name, "images": source.num_images, "score_threshold": score_threshold}
+    storage.write_json(f"{output}/levels.json", {**facts, **table})
+    text = level_figure.as_csv(table, all_levels)
+    storage.write_text(f"{output}/levels.csv", text)
+    line.say(f"{_listed(paths)}\n{output}/levels.csv and levels.json:\n{text.rstrip()}")
+
+
+def over_time(models: Sequence[str], names: Sequence[str], output: str) -> None:
+    """Writes losses, AP and level shares of runs, `training.png`.
+
+    Args:
+        models: folders of runs.
+        names: what to call them.
+        output: the folder to write to.
+
+    Raises:
+        UserError: a folder has no event files.
+    """
+    runs = [training.read(model.rstrip("/")) for model in models]
+    figure = curves.training(names, runs, [training.level_shares(run) for run in runs])
+    Progress().say(_write(figure, f"{output}/training.png"))
+
+
+def _of_a_run(model: str, *, needs_anchor_free: bool = False) -> trained.Detector:
+    if exported_models.find(model):
+        raise UserError(f"{model} is an exported model; this figure needs the run that it was made from")
+    detector = load.load_detector(model)
+    detector.config.test_augmentation.enabled = False  # a level means something at the size of training alone
+    if needs_anchor_free and not detector.config.model.anchor_free.enabled:
+        raise UserError(f"{model} has no anchor-free branch (task.model.anchor_free.enabled), which this figure shows")
+    return detector
+
+
+def _with_its_classes(source: Source, detector: trained.Detector) -> Source:
+    """The source, whose classes must be the detector's."""
+    if list(source.class_names) != list(detector.class_names):
+        raise UserError(_other_classes(source, detector))
+    return source
+
+
+def _other_classes(source: Source, detector) -> str:
+    theirs, ours = (", ".join(each.class_names[:8]) for each in (source, detector))
+    return f"{source.name} has the classes {theirs}, the model {ours}; give annotations with the same"
+
+
+def _labels(runs: Sequence[str | None]) -> tuple[list[str], list[int]]:
+    """The classes that a run with a `detections.json` has; none if there is no run."""
+    run = next((run for run in runs if run), None)
+    return trained.read_labels(f"{run}/labels.json") if run else ([], [])
+
+
+def _write_each(figures: Iterable[tuple], source: Source, output: str, name: str, line: Progress | None = None) -> None:
+    line, rate, clock, paths = line or Progress(), Rate(), time.monotonic(), []
+    for text in source.report:
+        line.say(text)
+    for number, (image_id, figure) in enumerate(figures, start=1):
+        paths.append(_write(figure, f"{output}/{name}_{image_id}.png"))
+        line.update(prediction_line(number, source.num_images, rate.add(1, time.monotonic() - clock), "images"))
+        clock = time.monotonic()
+    line.say(_listed(paths))
+
+
+def _write(figure, path: str) -> str:
+    """Writes a picture `[H, W, 3]` uint8, or a figure of Matplotlib, as PNG, and returns the path."""
+    storage.make_folder(os.path.dirname(path))
+    save: Callable = Image.fromarray(figure).save if isinstance(figure, np.ndarray) else figure.savefig
+    save(path)
+    return path
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = len(paths) - predict_files.FILES_SHOWN
+    shown = [*paths[: predict_files.FILES_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+    return "\n".join(shown)

@@ -1,0 +1,216 @@
+"""Orbit's outer loop as a run wants it: quiet, evaluated where it left off, every result on disk before the next."""
+
+import math
+import time
+
+import orbit
+import tensorflow as tf
+
+from fsaf_tf import storage
+from fsaf_tf.run import checkpoints, early_stop, init_weights, records
+from fsaf_tf.terminal import progress as progress_lines
+
+
+class Controller(orbit.Controller):
+    """Orbit's controller with our lines, checkpoints at round steps, and one before each evaluation.
+
+    Training logs are averaged over `trainer.summary_interval` steps; pictures are written with each evaluation.
+    """
+
+    def __init__(self, *, params, task, model_dir, prefix, progress, interrupt, **kwargs):
+        """Restores `prefix`, or initialises the model if it is None.
+
+        Args:
+            params: the experiment.
+            task: its task.
+            model_dir: the run's folder.
+            prefix: the checkpoint to go on from.
+            progress: a `progress.Progress`.
+            interrupt: an `interrupts.Interrupts`.
+            **kwargs: Orbit's.
+        """
+        self._params = params
+        self._task = task
+        self._model_dir = model_dir
+        self._checkpoint = prefix
+        self._progress = progress
+        self._interrupt = interrupt
+        self._rate = progress_lines.Rate()
+        self._logs = []
+        self._evaluation_seconds = 0.0
+        self.metrics = records.read_metrics(model_dir, params)
+        super().__init__(**kwargs)
+        self._saved_step = self._step
+        self.evaluator.on_batch = self._after_batch
+
+    @property
+    def _step(self) -> int:
+        return int(self.global_step.numpy())
+
+    # Training.
+
+    def train(self, steps: int, checkpoint_at_completion: bool = True) -> None:
+        """Trains up to step `steps`; a signal ends it between two loops, with a checkpoint.
+
+        In a cluster without: all workers must take part in saving, and a signal reaches one.
+        """
+        in_cluster = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        with self._interrupt.deferred():
+            while (step := self._step) < steps and not self._interrupt.requested:
+                self._train_n_steps(min(steps - step, self.steps_per_loop))
+                self._maybe_save_checkpoint()
+            wanted = not in_cluster if self._interrupt.requested else checkpoint_at_completion
+            if wanted:
+                self._maybe_save_checkpoint(check_interval=False)
+            if self._logs:
+                self._write_logs()
+        self._interrupt.check()
+
+    def train_and_evaluate(self, train_steps: int, eval_steps: int = -1, eval_interval: int | None = None) -> dict:
+        """Trains up to `train_steps`, evaluating at every multiple of `eval_interval` and at the end.
+
+        A step that was reached but not evaluated before a restart is evaluated first. The run ends before its last step
+        as `trainer.early_stop_patience` says.
+        """
+        interval = eval_interval or train_steps
+        while True:
+            step = self._step
+            if (step >= train_steps or (step and step % interval == 0)) and self.metrics.get("step") != step:
+                self.evaluate(eval_steps)
+            if step >= train_steps or self._stops_early(step):
+                return self.metrics
+            self.train(min(train_steps, (step // interval + 1) * interval))
+
+    def _stops_early(self, step: int) -> bool:
+        trainer = self._params.trainer
+        reason = early_stop.reason(early_stop.read(self._model_dir, step), trainer)
+        if reason:
+            best = f"{self._model_dir}/{trainer.best_checkpoint_export_subdir}"
+            kept = f"; the best checkpoint is in {best}" if trainer.best_checkpoint_export_subdir else ""
+            self._progress.say(f"Stopped early at step {step} of {trainer.train_steps}: {reason}{kept}.")
+        return reason is not None
+
+    def _train_n_steps(self, num_steps: int) -> None:
+        start = time.monotonic()
+        logs = self.trainer.train(tf.constant(num_steps, tf.int32))
+        for action in self.train_actions:
+            action(logs)
+        logs = tf.nest.map_structure(orbit.utils.get_value, logs)
+        seconds = time.monotonic() - start
+        images = num_steps * self._params.task.train_data.global_batch_size
+        self._rate.add(images, seconds)
+        self._logs.append((num_steps, {**logs, "images_per_second": images / seconds}))
+        step = self._step
+        interval = self._params.trainer.summary_interval
+        if step // interval > (step - num_steps) // interval:
+            self._write_logs()
+        self._show(step, float(logs["training_loss"]))
+
+    def _write_logs(self) -> None:
+        total = sum(steps for steps, _ in self._logs)
+        means = {name: sum(steps * logs[name] for steps, logs in self._logs) / total for name in self._logs[0][1]}
+        self.summary_manager.write_summaries(means)
+        self.summary_manager.flush()
+        self._logs.clear()
+
+    def _show(self, step: int, loss: float) -> None:
+        trainer = self._params.trainer
+        evaluations = math.ceil(trainer.train_steps / trainer.validation_interval) - step // trainer.validation_interval
+        images_left = (trainer.train_steps - step) * self._params.task.train_data.global_batch_size
+        seconds_left = images_left / self._rate.per_second + evaluations * self._evaluation_seconds
+        line = progress_lines.training_line(
+            step, trainer.train_steps, loss, self.metrics.get("AP"), self._rate.per_second, seconds_left
+        )
+        self._progress.update(line)
+
+    # Checkpoints.
+
+    def restore_checkpoint(self, checkpoint_path: str | None = None) -> None:
+        """Restores `checkpoint_path`, else the checkpoint this was made with; else starts as the task says.
+
+        Returns nothing, where the base class returns a path, which Orbit then prints.
+        """
+        self._checkpoint = checkpoint_path or self._checkpoint
+        with self.strategy.scope():
+            if self._checkpoint:
+                checkpoints.restore(self.checkpoint_manager.checkpoint, self._checkpoint)
+            elif self._params.task.init_checkpoint:
+                init_weights.restore_weights(
+                    self.evaluator.model,
+                    self._params.task.init_checkpoint,
+                    self._task.class_names,
+                    self._task.category_ids,
+                    say=self._progress.say,
+                    to_train=self.trainer is not None,
+                )
+            else:
+                self.checkpoint_manager.restore_or_initialize()
+
+    def _maybe_save_checkpoint(self, check_interval: bool = True) -> bool:
+        """Saves if the last step is past a multiple of the interval, or in any case; never a step twice."""
+        step, interval = self._step, self._params.trainer.checkpoint_interval
+        if step == self._saved_step or (check_interval and step // interval == self._saved_step // interval):
+            return False
+        self._checkpoint = self.checkpoint_manager.save(checkpoint_number=step)
+        self._saved_step = step
+        return True
+
+    # Evaluation.
+
+    def evaluate(self, steps: int = -1) -> dict:
+        """Evaluates all validation images and writes `metrics.json`, `detections.json` and the summaries.
+
+        Returns:
+            What `metrics.json` holds.
+        """
+        self._eval_total = self._task.source.num_images
+        self._eval_images, self._eval_rate, self._eval_clock = 0, progress_lines.Rate(), time.monotonic()
+        start = time.monotonic()
+        logs = self.evaluator.evaluate(tf.constant(steps, tf.int32))
+        for action in self.eval_actions:
+            action(logs)
+        self._evaluation_seconds = time.monotonic() - start
+        self._record(self._evaluation_seconds)
+        self._write_evaluation(logs)
+        return self.metrics
+
+    def _write_evaluation(self, logs: dict) -> None:
+        self.eval_summary_manager.write_summaries(tf.nest.map_structure(orbit.utils.get_value, logs))
+        with self.eval_summary_manager.summary_writer().as_default():
+            for name, pictures in self._task.summary_pictures(self.evaluator.model).items():
+                tf.summary.image(name, pictures, step=self.global_step, max_outputs=len(pictures))
+        self.eval_summary_manager.flush()
+
+    def evaluate_continuously(self, steps: int = -1, timeout: float | None = None, timeout_fn=None) -> dict:
+        """Evaluates each new checkpoint of `model_dir`, until that of the last step or until none comes in time."""
+        for prefix in tf.train.checkpoints_iterator(self._model_dir, timeout=timeout, timeout_fn=timeout_fn):
+            reason = checkpoints.problem(prefix)
+            if reason:
+                self._progress.say(f"Checkpoint {prefix} cannot be read ({reason}); waiting for the next.")
+                continue
+            self.restore_checkpoint(prefix)
+            self.evaluate(steps)
+            if self._step >= self._params.trainer.train_steps:
+                break
+        return self.metrics
+
+    def _after_batch(self) -> None:
+        now, batch_size = time.monotonic(), self._params.task.validation_data.global_batch_size
+        images = min(self._eval_images + batch_size, self._eval_total)
+        rate = self._eval_rate.add(images - self._eval_images, now - self._eval_clock)
+        self._eval_images, self._eval_clock = images, now
+        self._progress.update(progress_lines.evaluation_line(images, self._eval_total, rate))
+
+    def _record(self, seconds: float) -> None:
+        results = storage.plain(self.evaluator.evaluated.results)
+        checkpoint = (self._checkpoint or self._params.task.init_checkpoint).removeprefix(f"{self._model_dir}/")
+        facts = {"step": self._step, "images": self._eval_total, "checkpoint": checkpoint}
+        facts |= records.evaluation_keys(self._params)
+        self.metrics = {**results, **facts, "seconds": round(seconds, 1)}
+        figures = ", ".join(f"{name} {results[name]:.3f}" for name in ("AP", "AP50") if results.get(name) is not None)
+        self._progress.keep(f"step {facts['step']}: {figures or 'no AP'} on {self._eval_total} images")
+        storage.write_results(f"{self._model_dir}/detections.json", self.evaluator.evaluated.detections)
+        if self.trainer is not None:
+            metric = self._params.trainer.best_checkpoint_eval_metric
+            early_stop.add(self._model_dir, self._step, metric, results[metric])
+        storage.write_json(f"{self._model_dir}/metrics.json", self.metrics)

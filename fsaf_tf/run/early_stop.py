@@ -1,0 +1,52 @@
+"""Ends a run that no longer gets better (`trainer.early_stop_patience`), by the record of its evaluations."""
+
+import math
+
+from fsaf_tf import storage
+from fsaf_tf.config import schema
+
+Record = list[dict[str, float | None]]
+
+
+def read(model_dir: str, step: int) -> Record:
+    """The evaluations of a run up to a step: `{"step": 500, "AP": 0.31}` each, in their order.
+
+    Later ones are those of checkpoints that are gone.
+    """
+    record = storage.read_json(_path(model_dir))
+    return [each for each in record or () if each["step"] <= step]
+
+
+def add(model_dir: str, step: int, metric: str, value: float | None) -> None:
+    """Writes the evaluation at a step to the record, in the place of an earlier one at that step."""
+    kept = [each for each in read(model_dir, step) if each["step"] < step]
+    storage.write_json(_path(model_dir), [*kept, {"step": step, metric: value}])
+
+
+def reason(record: Record, trainer: schema.Trainer) -> str | None:
+    """Why the run ends here, in words; None if it goes on.
+
+    Args:
+        record: of its evaluations up to now.
+        trainer: says which figure is meant, whether a higher or a lower one is better, and after how many evaluations
+            without a better one the run ends.
+    """
+    patience, metric = trainer.early_stop_patience, trainer.best_checkpoint_eval_metric
+    if not patience or not record:
+        return None
+    sign, word = (-1, "lower") if trainer.best_checkpoint_metric_comp == "lower" else (1, "higher")
+    values = [_value(each.get(metric), sign) for each in record]
+    best = values.index(max(values))  # the first of equal ones
+    since = len(record) - 1 - best
+    if since < patience:
+        return None
+    than = f" than {record[best][metric]:.3f} of step {record[best]['step']}" if values[best] > -math.inf else ""
+    return f"no {word} {metric}{than} in {since} evaluation{'s' * (since > 1)} (trainer.early_stop_patience)"
+
+
+def _path(model_dir: str) -> str:
+    return f"{model_dir}/evaluations.json"
+
+
+def _value(value: float | None, sign: int) -> float:
+    return -math.inf if value is None else sign * value

@@ -1,0 +1,159 @@
+"""What a run records of itself in its folder: params.yaml, labels.json, run.json, metrics.json."""
+
+import datetime
+import importlib.metadata
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+import tensorflow as tf
+from official.core import config_definitions
+
+from fsaf_tf import storage
+from fsaf_tf.config import plain_values
+from fsaf_tf.errors import UserError
+
+PACKAGES = ("fsaf_tf", "tensorflow", "tf_keras", "tf-models-official", "tensorflow-datasets", "numpy", "pycocotools")
+# What makes it another run. Batch size, seed and the like may change when a run goes on; thresholds of
+# post-processing touch no weights. Which layers are frozen may not: the optimizer has no state of those.
+_IDENTITY = "task.model."
+_NOT_IDENTITY = "task.model.postprocess."
+_DATA_KEYS = ("tfds_name", "tfds_split", "annotation_file", "image_dir", "input_path", "label_map")
+_KEYS_SHOWN = 8
+
+
+def data_keys(params: config_definitions.ExperimentConfig) -> dict[str, str]:
+    """Where the validation data come from: the keys of `task.validation_data` that say so, as far as they are set."""
+    data = params.task.validation_data.as_dict()
+    return {key: data[key] for key in _DATA_KEYS if data[key]}
+
+
+def evaluation_keys(params: config_definitions.ExperimentConfig) -> dict[str, Any]:
+    """What `metrics.json` records of how figures came about: data, and test-time augmentation if there is any."""
+    augmentation = params.task.test_augmentation.as_dict()
+    keys = {"data": data_keys(params)}
+    return keys | {"test_augmentation": augmentation} if augmentation.pop("enabled") else keys
+
+
+def read_metrics(model_dir: str, params: config_definitions.ExperimentConfig) -> dict[str, Any]:
+    """What `metrics.json` holds; empty if it is not there, or its figures came about otherwise; see above."""
+    metrics = storage.read_json(f"{model_dir}/metrics.json") or {}
+    here = evaluation_keys(params)
+    recorded = {"data": here["data"], "test_augmentation": None} | metrics
+    return metrics if all(recorded[key] == here.get(key) for key in ("data", "test_augmentation")) else {}
+
+
+def check_params(model_dir: str, params: config_definitions.ExperimentConfig, *, to_train: bool = True) -> list[str]:
+    """Compares the experiment with the one that `model_dir/params.yaml` records, if there is one.
+
+    Args:
+        model_dir: the run's folder.
+        params: the experiment.
+        to_train: if not, but to evaluate, data and input size may be others.
+
+    Returns:
+        The other settings that changed, a line each: a run may go on with them.
+
+    Raises:
+        UserError: model or data differ, or the file cannot be read.
+    """
+    recorded = plain_values.flatten(_recorded_params(f"{model_dir}/params.yaml"))
+    now = plain_values.flatten(params.as_dict())
+    changed = [key for key in now if key in recorded and now[key] != recorded[key]]
+    another = [key for key in changed if _is_identity(key) or (to_train and _is_of_training(key))]
+    if another:
+        shown = "; ".join(
+            f"{key} is {plain_values.shown(recorded[key])} there and {plain_values.shown(now[key])} now"
+            for key in another[:_KEYS_SHOWN]
+        )
+        more = f"; and {len(another) - _KEYS_SHOWN} more" if len(another) > _KEYS_SHOWN else ""
+        raise UserError(
+            f"{model_dir}/params.yaml records another experiment: {shown}{more}; take the recorded values, or another"
+            " --model_dir (task.init_checkpoint starts there from this run's weights)"
+        )
+    return [f"{key}: {plain_values.shown(recorded[key])} before, {plain_values.shown(now[key])} now" for key in changed]
+
+
+def check_labels(model_dir: str, names: list[str], category_ids: list[int]) -> None:
+    """Raises a UserError if `model_dir/labels.json` records other classes than the data have."""
+    recorded = storage.read_json(f"{model_dir}/labels.json") or {}
+    now = {"names": list(names), "category_ids": list(category_ids)}
+    for key in now:
+        if key in recorded and recorded[key] != now[key]:
+            there, here = (f"{len(values)} {key} {plain_values.shown(values)}" for values in (recorded[key], now[key]))
+            raise UserError(
+                f"{model_dir}/labels.json records {there}, the data now have {here}; take data of the same classes, or"
+                " another --model_dir"
+            )
+
+
+def write_labels(model_dir: str, names: list[str], category_ids: list[int]) -> None:
+    """Writes `labels.json`: name and category id of class k at place k."""
+    storage.write_json(f"{model_dir}/labels.json", {"names": list(names), "category_ids": list(category_ids)})
+
+
+def record_start(model_dir: str, *, step: int, devices: list[str]) -> None:
+    """Adds this start to `run.json`: when, with which command, code, packages and devices, from which step."""
+    path = f"{model_dir}/run.json"
+    starts = (storage.read_json(path) or {}).get("starts", [])
+    starts.append(
+        {
+            "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "from_step": step,
+            "command": command(),
+            "git": _git_commit(),
+            "python": platform.python_version(),
+            "packages": _versions(),
+            "devices": devices,
+        }
+    )
+    storage.write_json(path, {"starts": starts})
+
+
+def command() -> str:
+    """The command line of this process, as one would type it."""
+    program = [sys.argv[0]] if os.access(sys.argv[0], os.X_OK) else ["python", sys.argv[0]]
+    return shlex.join([*program, *sys.argv[1:]])
+
+
+def _recorded_params(path: str) -> dict[str, Any]:
+    if not tf.io.gfile.exists(path):
+        return {}
+    with tf.io.gfile.GFile(path) as file:
+        return plain_values.parse(file.read(), path)
+
+
+def _is_identity(key: str) -> bool:
+    return key.startswith(_IDENTITY) and not key.startswith(_NOT_IDENTITY)
+
+
+def _is_of_training(key: str) -> bool:
+    is_data = key.startswith(("task.train_data.", "task.validation_data.")) and key.rsplit(".", 1)[1] in _DATA_KEYS
+    return is_data or key.startswith(("task.freeze", "task.input_size."))
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that this package runs from, `-dirty` if it is changed; None when installed."""
+    here = pathlib.Path(__file__)
+    try:
+        subprocess.run(
+            ["git", "ls-files", "--error-unmatch", here.name], cwd=here.parent, check=True, capture_output=True
+        )
+        described = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        return subprocess.run(described, cwd=here.parent, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found

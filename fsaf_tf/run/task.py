@@ -1,0 +1,309 @@
+"""The Garden task: build the detector, take a training step, evaluate."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from official.core import base_task, task_factory
+from official.modeling import optimization, performance
+
+from fsaf_tf import objective, pyramid, visualize
+from fsaf_tf.config import schema
+from fsaf_tf.data import augment, pipeline
+from fsaf_tf.data.examples import Source
+from fsaf_tf.data.source import open_source
+from fsaf_tf.errors import UserError
+from fsaf_tf.evaluate import average_precision
+from fsaf_tf.modeling import detector, freezing, postprocess, views
+from fsaf_tf.run import head_rate
+from fsaf_tf.weights import imagenet
+
+NON_FINITE = "Non-finite loss"
+SUMMARY_IMAGES = 4
+
+
+@task_factory.register_task_cls(schema.Task)
+class FSAFTask(base_task.Task):
+    """RetinaNet, FSAF, or both together, as the experiment's `task.model` says."""
+
+    def __init__(self, params: schema.Task, logging_dir=None, name=None, *, runtime=None, download: bool = False):
+        """Makes the task; data is opened when it is first asked for.
+
+        Args:
+            params: the experiment's `task`.
+            logging_dir: see the base class.
+            name: see the base class.
+            runtime: the experiment's `runtime`; its `enable_xla` compiles forward pass, losses and gradients.
+            download: let TFDS download what is not there.
+        """
+        super().__init__(params, logging_dir=logging_dir, name=name)
+        self._download = download
+        self._ground_truth = functools.cache(lambda: self.source.ground_truth())  # TFDS and TFRecord read all images
+        self._levels = pyramid.levels(params.model.min_level, params.model.max_level)
+        self._terms_and_gradients = self._plain_terms_and_gradients
+        if runtime is not None and runtime.enable_xla:
+            self._terms_and_gradients = tf.function(self._plain_terms_and_gradients, jit_compile=True)
+
+    # Data.
+
+    @functools.cached_property
+    def train_source(self) -> Source:
+        """The training data."""
+        return open_source(self.task_config.train_data, download=self._download)
+
+    @functools.cached_property
+    def source(self) -> Source:
+        """The validation data; its classes must be the training data's where that was opened before."""
+        source = open_source(self.task_config.validation_data, download=self._download)
+        trained = self.__dict__.get("train_source")
+        categories = [list(zip(s.category_ids, s.class_names)) for s in (source, trained or source)]
+        if categories[0] != categories[1]:
+            raise UserError(
+                f"{source.name} has the categories {categories[0]}, but the training data {trained.name} has "
+                f"{categories[1]}; give both the same."
+            )
+        return source
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The K names of the classes, in the order of the class index."""
+        return self._known_source.class_names
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """The annotations' id of each class."""
+        return self._known_source.category_ids
+
+    @property
+    def num_classes(self) -> int:
+        """K: the configured number, which must be the data's, or the data's where none is configured."""
+        configured, found = self.task_config.model.num_classes, len(self.class_names)
+        if configured not in (0, found):
+            raise UserError(
+                f"task.model.num_classes is {configured}, but {self._known_source.name} has {found} classes."
+            )
+        return found
+
+    @property
+    def _known_source(self) -> Source:
+        return self.__dict__.get("train_source") or self.source
+
+    def build_inputs(self, params: schema.Data, input_context=None) -> tf.data.Dataset:
+        """Batches of `params`; on a machine without accelerators they have passed the device stage.
+
+        Those of the validation data have the views of `task.test_augmentation`.
+
+        Args:
+            params: `train_data` or `validation_data`.
+            input_context: how many replicas share the batch.
+
+        Returns:
+            A data set of dicts; see `data.pipeline.build_dataset` and `device_stage`.
+        """
+        source = self.train_source if isinstance(params, schema.TrainData) else self.source
+        replicas = input_context.num_replicas_in_sync if input_context else 1
+        size, augmentation = self.task_config.input_size, self.task_config.test_augmentation
+        batches = pipeline.build_dataset(
+            source,
+            params,
+            size,
+            batch_size=params.global_batch_size // replicas,
+            input_context=input_context,
+            view_sizes=() if isinstance(params, schema.TrainData) else views.sizes(augmentation, size),
+        )
+        if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
+            return batches
+        return batches.map(self._device_stage, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def _device_stage(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        if "images" in batch:  # the tf.data pipeline has done it
+            return batch
+        model = self.task_config.model
+        return pipeline.device_stage(
+            batch,
+            normalization=detector.normalization(model.backbone),
+            levels=self._levels,
+            location_offset=model.location_offset,
+            effective=model.anchor_free.effective,
+            ignoring=model.anchor_free.ignoring,
+        )
+
+    # The model and its optimizer.
+
+    def build_model(self) -> tf_keras.Model:
+        """The detector for the data's classes, with `task.freeze`; see `modeling.detector.build_detector`."""
+        model = detector.build_detector(self.task_config.model, self.num_classes)
+        freezing.freeze(model, self.task_config.freeze)
+        return model
+
+    def initialize(self, model: tf_keras.Model) -> None:
+        """The ImageNet weights of the backbone, for a run that starts from no checkpoint."""
+        imagenet.initialize(model, self.task_config.model.backbone)
+
+    def create_optimizer(self, optimizer_config, runtime_config=None, dp_config=None):
+        """The Garden's optimizer, its rate scaled from 16 images to the batch (section 3.4: 0.01 for 16 images).
+
+        The heads have `task.head_rate_multiplier` times that rate.
+        """
+        if dp_config is not None:
+            raise UserError("task.differential_privacy_config is not supported: leave it null.")
+        batch_size = self.task_config.train_data.global_batch_size
+        factory = optimization.OptimizerFactory(schema.scale_rates(optimizer_config, batch_size))
+        optimizer = factory.build_optimizer(factory.build_learning_rate())
+        if self.task_config.head_rate_multiplier != 1:
+            optimizer = head_rate.multiply(optimizer, self.task_config.head_rate_multiplier, _is_of_the_heads)
+        if runtime_config is None:
+            return optimizer
+        use_float16 = runtime_config.mixed_precision_dtype == "float16"
+        return performance.configure_optimizer(optimizer, use_float16=use_float16, loss_scale=runtime_config.loss_scale)
+
+    # Training.
+
+    def build_metrics(self, training: bool = True) -> list[tf_keras.metrics.Metric]:
+        """Means of the terms of the loss and of what tells whether the selection is healthy; see `objective.terms`."""
+        names = [*objective.names(self.task_config.model), "gradient_norm"] if training else []
+        return [tf_keras.metrics.Mean(name) for name in names]
+
+    def train_step(self, inputs, model: tf_keras.Model, optimizer, metrics=None) -> dict[str, tf.Tensor]:
+        """Forward pass, selection without gradient, losses and update (section 3.4), on one replica.
+
+        Args:
+            inputs: a batch.
+            model: the detector.
+            optimizer: its optimizer.
+            metrics: those of `build_metrics`.
+
+        Returns:
+            The total loss as `loss`.
+
+        Raises:
+            tf.errors.InvalidArgumentError: if a loss or the gradient is not finite: names the terms and the images.
+                No variable is trained by that step.
+        """
+        batch = self._device_stage(inputs)
+        terms, gradients = self._terms_and_gradients(batch, model, optimizer)
+        checked = dict(terms)
+        if isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
+            del checked["gradient_norm"]  # it meets a gradient that overflows by skipping the step
+        finite = _assert_finite(checked, batch["image_id"])
+        with tf.control_dependencies([finite]):
+            gradients = [tf.identity(gradient) for gradient in gradients]
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+        for metric in metrics or []:
+            weight = terms["instances"] if objective.is_share_of_instances(metric.name) else 1.0
+            metric.update_state(terms[metric.name], sample_weight=weight)
+        return {self.loss: terms["total_loss"]}
+
+    def _plain_terms_and_gradients(self, batch, model: tf_keras.Model, optimizer):
+        """The terms of the objective with `gradient_norm`, and the gradients ready for the optimizer."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        scaled = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
+        with tf.GradientTape() as tape:
+            outputs = model(batch["images"], training=True)
+            terms = objective.terms(batch, outputs, model.trainable_variables, self.task_config)
+            loss = terms["total_loss"] / replicas  # the optimizer sums the replicas' gradients
+            loss = optimizer.get_scaled_loss(loss) if scaled else loss
+        gradients = tape.gradient(loss, model.trainable_variables)
+        if scaled:
+            gradients = optimizer.get_unscaled_gradients(gradients)
+        # Of the replica's own images: the others' gradients are known only to the optimizer.
+        return {**terms, "gradient_norm": tf.linalg.global_norm(gradients) * replicas}, gradients
+
+    # Evaluation.
+
+    def detect(self, batch: dict[str, tf.Tensor], model: tf_keras.Model) -> dict[str, tf.Tensor]:
+        """Detections of a batch that has passed the device stage; see `postprocess.detect`."""
+        outputs = detector.infer(model, batch["images"])
+        return postprocess.detect(outputs, batch["image_size"], **postprocess.arguments(self.task_config.model))
+
+    def detect_in_views(self, sized, model: tf_keras.Model) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Detections of images in several sizes, by `task.test_augmentation`.
+
+        Args:
+            sized: for each size `image` `[B, H, W, 3]` uint8 and `image_size` `[B, 2]`.
+            model: the detector.
+
+        Returns:
+            What `postprocess.detect` returns of images of the first size, and that size.
+        """
+        config = self.task_config
+        normalization, decoding = detector.normalization(config.model.backbone), postprocess.decoding(config.model)
+
+        # In a graph it is traced and optimised once, not once a view.
+        @tf.function(
+            input_signature=[tf.TensorSpec([None, None, None, 3])], experimental_attributes={"_noinline": True}
+        )
+        def network(images):
+            return detector.infer(model, images)
+
+        def candidates_of(images, size):
+            return postprocess.candidates(network(augment.normalize(images, size, normalization)), **decoding)
+
+        found, frame = views.candidates(
+            ((view["image"], view["image_size"]) for view in sized), candidates_of, flip=config.test_augmentation.flip
+        )
+        count = postprocess.num_classes(model.output, len(decoding["scales"]) * len(decoding["aspect_ratios"]))
+        return postprocess.suppress([found], frame, count, **postprocess.suppression(config.model)), frame
+
+    def validation_step(self, inputs, model: tf_keras.Model, metrics=None) -> dict[str, tf.Tensor]:
+        """Detections of a batch with `boxes` in pixels of the original images, and their `image_id`."""
+        batch = self._device_stage(inputs)
+        if "views" in batch:
+            detections, frame = self.detect_in_views(batch["views"], model)
+            scale = tf.cast(frame, tf.float32) / tf.cast(batch["original_size"], tf.float32)
+        else:
+            detections, scale = self.detect(batch, model), batch["scale"]
+        boxes = postprocess.to_original(detections["boxes"], scale, batch["original_size"])
+        return {**detections, "boxes": boxes, "image_id": batch["image_id"]}
+
+    def aggregate_logs(self, state=None, step_logs=None) -> list[dict]:
+        """Adds a step's detections, of all replicas, to the COCO results in `state`."""
+        results = [] if state is None else state
+        for index in range(len(step_logs["image_id"])):
+            detections = {name: by_replica[index].numpy() for name, by_replica in step_logs.items()}
+            image_ids = detections.pop("image_id")
+            results += average_precision.detections_to_coco(detections, image_ids, self.category_ids)
+        return results
+
+    def reduce_aggregated_logs(self, aggregated_logs, global_step=None) -> dict:
+        """The COCO figures of all results; see `average_precision.coco_metrics`."""
+        return average_precision.coco_metrics(self._ground_truth(), aggregated_logs)
+
+    def summary_pictures(self, model: tf_keras.Model) -> dict[str, np.ndarray]:
+        """Pictures for TensorBoard of the first validation images: `detections`, and `targets` as in Fig. 5.
+
+        Args:
+            model: the detector.
+
+        Returns:
+            `[images, H, W, 3]` uint8 each; no `targets` without an anchor-free branch.
+        """
+        batch = self._device_stage(self._summary_batch)
+        outputs = detector.infer(model, batch["images"])
+        images = self._summary_batch["image"].numpy()
+        found = postprocess.detect(outputs, batch["image_size"], **postprocess.arguments(self.task_config.model))
+        pictures = {"detections": visualize.detection_pictures(images, found, self.class_names)}
+        if self.task_config.model.anchor_free.enabled:
+            target = objective.anchor_free_targets(batch, outputs, self.task_config)
+            instances = {name: batch[name] for name in ("boxes", "classes", "valid")} | {"levels": target.pop("levels")}
+            pictures["targets"] = visualize.target_pictures(
+                images, instances, target, self._levels, self.class_names, self.task_config.model.location_offset
+            )
+        return pictures
+
+    @functools.cached_property
+    def _summary_batch(self) -> dict[str, tf.Tensor]:
+        config, size = self.task_config.validation_data, self.task_config.input_size
+        return next(iter(pipeline.build_dataset(self.source, config, size, batch_size=SUMMARY_IMAGES)))
+
+
+def _is_of_the_heads(variable: tf.Variable) -> bool:
+    return variable.name.startswith("heads/")
+
+
+def _assert_finite(terms: dict[str, tf.Tensor], image_ids: tf.Tensor) -> tf.Operation:
+    finite = tf.math.is_finite(tf.stack(list(terms.values())))
+    wrong = tf.boolean_mask(tf.constant(list(terms)), ~finite)
+    message = [f"{NON_FINITE}:", wrong, "images", image_ids]
+    return tf.debugging.Assert(tf.reduce_all(finite), message, summarize=64)

@@ -1,0 +1,185 @@
+"""Exported models behind the same call as `trained.Detector`: a picture in, its detections out."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from fsaf_tf.detect import trained
+from fsaf_tf.errors import UserError
+from fsaf_tf.modeling import postprocess
+from fsaf_tf.serving import mobile, tflite
+
+SAVED_MODEL, LABELS = "saved_model.pb", "assets/labels.json"
+SIGNATURE = "image_tensor"
+DETECTIONS = ("boxes", "scores", "classes", "levels", "branch")  # outputs `detection_...` of a SavedModel
+_TFLITE = b"TFL3"  # at byte 4
+
+
+class SavedModel:
+    """A version that `saved_model.export` wrote.
+
+    Attributes:
+        class_names: the name of each class index.
+        category_ids: its id in the annotations that it was trained on.
+    """
+
+    def __init__(self, path: str):
+        """Loads the folder of a version; a UserError if it is no such thing."""
+        if not os.path.isfile(f"{path}/{LABELS}"):
+            raise UserError(f"{path} has no {LABELS}: only SavedModels of tools/export.py can be run")
+        self.class_names, self.category_ids = trained.read_labels(f"{path}/{LABELS}")
+        try:
+            self._loaded = tf.saved_model.load(path)  # kept: the signature does not hold its variables
+            self._detect = self._loaded.signatures[SIGNATURE]
+        except Exception as error:  # what TensorFlow raises of a damaged one is of many kinds
+            raise UserError(f"{path} cannot be loaded: {_first_line(error)}") from error
+        self._index = {category_id: index for index, category_id in enumerate(self.category_ids)}
+
+    def __call__(self, image: np.ndarray) -> dict:
+        """Detects what is in a picture; see `trained.Detector.__call__`, which returns the same."""
+        trained.check_image(image)
+        found = self._detect(inputs=tf.constant(image[None]))
+        return from_outputs({key: value[0].numpy() for key, value in found.items()}, self._index, self.class_names)
+
+
+class TFLite:
+    """A file that `tflite.export` wrote.
+
+    Attributes:
+        class_names: the name of each class index.
+        category_ids: its id in the annotations that it was trained on.
+        size: height and width that pictures are stretched to.
+    """
+
+    def __init__(self, path: str, threads: int | None = None):
+        """Loads a file; a UserError if it is no such thing. `threads` is the number of CPUs if not given.
+
+        More than `mobile.MOST_THREADS` are not taken: classes would be missed.
+        """
+        interpreter, metadata = _libraries()
+        threads = min(threads or os.cpu_count() or 1, mobile.MOST_THREADS)
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+            if not _starts_as_tflite(data):
+                raise ValueError("it does not begin as one")
+            settings = metadata.settings(data)
+            self._interpreter = interpreter.Interpreter(path, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except Exception as error:  # flatbuffers raises whatever damaged bytes lead it to
+            raise UserError(f"{path} cannot be loaded as a TFLite file: {_first_line(error)}") from error
+        if settings is None:
+            raise UserError(f"{path} has no settings of fsaf_tf: only files of tools/export.py can be run")
+        self.class_names, self.category_ids = settings["class_names"], settings["category_ids"]
+        self.size = settings["height"], settings["width"]
+        self._settings = settings
+
+    def __call__(self, image: np.ndarray) -> dict:
+        """Detects what is in a picture; see `trained.Detector.__call__`.
+
+        Suppression inside the file forgets where a box came from: `levels` and `branch` are only there of one that was
+        exported with `raw`.
+        """
+        trained.check_image(image)
+        outputs = self._run(tflite.fit(image, *self.size))
+        if self._settings["variant"] == "raw":
+            return self._suppressed(*outputs, image.shape[:2])
+        boxes, classes, scores, count = outputs
+        count, sides = int(count[0]), np.float32(image.shape[:2] * 2)
+        found = {"boxes": boxes[0, :count] * sides, "scores": scores[0, :count]}
+        found["classes"] = classes[0, :count].astype(np.int32)
+        return dict(found, names=[self.class_names[index] for index in found["classes"]])
+
+    def _run(self, image: np.ndarray) -> list[np.ndarray]:
+        self._interpreter.set_tensor(self._interpreter.get_input_details()[0]["index"], image)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(detail["index"]) for detail in self._interpreter.get_output_details()]
+
+    def _suppressed(self, boxes: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> dict:
+        """Detections of `[1, P, 4]` in shares of the sides and `[1, P, K]`, as `postprocess.detect` has them."""
+        settings = self._settings["postprocess"]
+        candidates, start = [], 0
+        for level, (height, width) in sorted(self._settings["maps"].items(), key=lambda item: int(item[0])):
+            rows = slice(start, start := start + height * width)
+            best, location, classes = postprocess.best_of(
+                tf.constant(scores[:, rows]), settings["max_per_level"], settings["multi_label"]
+            )
+            of_level = tf.gather(boxes[:, rows] * np.float32(size * 2), location, batch_dims=1)
+            levels = tf.fill(tf.shape(classes), int(level))
+            branch = tf.zeros_like(classes)
+            candidates.append(
+                {"boxes": of_level, "scores": best, "classes": classes, "levels": levels, "branch": branch}
+            )
+        limits = [settings[key] for key in ("score_threshold", "nms_iou", "max_detections")]
+        found = postprocess.suppress(candidates, tf.constant([size]), len(self.class_names), *limits)
+        count = int(found.pop("num_detections")[0])
+        result = {key: value[0, :count].numpy() for key, value in found.items()}
+        return dict(result, names=[self.class_names[index] for index in result["classes"]])
+
+
+def from_outputs(outputs: dict[str, np.ndarray], index: dict[int, int], class_names: list[str]) -> dict:
+    """One picture's outputs of a SavedModel in the form of `trained.Detector`.
+
+    Args:
+        outputs: `detection_boxes` `[D, 4]` and the others, without the dimension of the batch.
+        index: the class index of each category id.
+        class_names: the name of each class index.
+    """
+    count = int(outputs["num_detections"])
+    found = {key: outputs[f"detection_{key}"][:count] for key in DETECTIONS}
+    found["classes"] = np.array([index[category_id] for category_id in found["classes"].tolist()], np.int32)
+    return dict(found, names=[class_names[each] for each in found["classes"]])
+
+
+def find(path: str | os.PathLike) -> str | None:
+    """The exported model that a path names: a `.tflite` file, a version of a SavedModel, or of its parent the newest.
+
+    Returns:
+        The path of the file or of the version; None if there is none, as in the folder of a run.
+    """
+    path = os.fspath(path).rstrip("/")
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            return path if path.endswith(".tflite") or _starts_as_tflite(file.read(8)) else None
+    if os.path.isfile(f"{path}/{SAVED_MODEL}"):
+        return path
+    if path.endswith(".tflite") and not os.path.exists(path):
+        raise UserError(f"there is no {path}")
+    names = os.listdir(path) if os.path.isdir(path) else []
+    versions = [name for name in names if name.isdecimal() and os.path.isfile(f"{path}/{name}/{SAVED_MODEL}")]
+    if versions:
+        return f"{path}/{max(versions, key=int)}"
+    files = sorted(name for name in names if name.endswith(".tflite"))
+    if files and not os.path.isfile(f"{path}/params.yaml"):
+        raise UserError(f"{path} holds {', '.join(files)}; name one of them")
+    return None
+
+
+def refuse_augmentation(path: str, wanted: bool) -> None:
+    """Raises a UserError if test-time augmentation is wanted of an exported model, which sees a picture at one size."""
+    if wanted:
+        raise UserError(f"{path} is an exported model, which has no test-time augmentation; give the run it came from")
+
+
+def load(path: str) -> SavedModel | TFLite:
+    """Loads what `find` found."""
+    return SavedModel(path) if os.path.isdir(path) else TFLite(path)
+
+
+def _starts_as_tflite(data: bytes) -> bool:
+    return data[4:8] == _TFLITE
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _libraries():
+    try:
+        from ai_edge_litert import interpreter
+
+        from fsaf_tf.serving import metadata
+    except ImportError as error:
+        raise UserError(f'.tflite files need {error.name}: pip install -c constraints.txt -e ".[edge]"') from error
+    return interpreter, metadata

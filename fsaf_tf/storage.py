@@ -1,0 +1,86 @@
+"""Files that are written whole or not at all, and JSON with Python's own numbers."""
+
+import json
+import math
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import tensorflow as tf
+
+from fsaf_tf.errors import UserError
+
+
+def try_writing(path: str) -> None:
+    """Makes the folder of a file, and tries one there: before what takes long, not after it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    part = f"{path}.part"
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(part, "w"):
+            os.remove(part)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written to: {error.strerror}") from error
+    if os.path.isdir(path):
+        raise UserError(f"{path} is a folder; give --output the name of a file")
+
+
+def make_folder(path: str) -> None:
+    """Makes a folder with those above it; a UserError if that cannot be."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written to: {error.strerror}") from error
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a file in one piece: whoever reads meanwhile, or after a kill, sees the old file or the new one."""
+    part = f"{path}.part"
+    with tf.io.gfile.GFile(part, "w") as file:
+        file.write(text)
+    tf.io.gfile.rename(part, path, overwrite=True)
+
+
+def write_json(path: str, value: Any) -> None:
+    """Writes JSON in one piece; tensors and NumPy numbers become numbers, NaN and infinity become null."""
+    write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def write_results(path: str, results: Iterable[dict]) -> None:
+    """Writes COCO's results, a line each, in one piece; they may be made while they are written."""
+    part = f"{path}.part"
+    try:
+        with tf.io.gfile.GFile(part, "w") as file:
+            file.write("[")
+            for number, result in enumerate(results):
+                file.write(f"{',' * bool(number)}\n{json.dumps(plain(result), allow_nan=False)}")
+            file.write("\n]\n")
+    except BaseException:
+        tf.io.gfile.remove(part)
+        raise
+    tf.io.gfile.rename(part, path, overwrite=True)
+
+
+def read_json(path: str) -> Any:
+    """The content of a JSON file; None if there is none or it cannot be parsed."""
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            return json.loads(file.read())
+    except (tf.errors.NotFoundError, ValueError):
+        return None
+
+
+def plain(value: Any) -> Any:
+    """`value` with Python's own numbers in it, and None for what is not finite."""
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if hasattr(value, "numpy"):
+        value = value.numpy()
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

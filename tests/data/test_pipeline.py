@@ -1,0 +1,306 @@
+"""From a source to batches, and the device stage."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from fsaf_tf import regions
+from fsaf_tf.config import schema
+from fsaf_tf.data import pipeline, source
+from fsaf_tf.modeling import detector
+
+INPUT_SIZE = schema.InputSize()
+INPUT_SIZE.override({"shorter_side": 64, "longer_side": 96})
+MAX_INSTANCES = 6
+# Height and width of the stored images; those of odd ids are portrait.
+SIZES = {image_id: (90, 60) if image_id % 2 else (30, 40) for image_id in range(1, 12)}
+STAGE = {
+    "normalization": detector.CAFFE_NORMALIZATION,
+    "levels": [3, 4, 5, 6, 7],
+    "location_offset": 0.5,
+    "effective": 0.2,
+    "ignoring": 0.5,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Eleven images; image i has i % 4 boxes, image 3 a crowd box and one that gets too thin."""
+    root = tmp_path_factory.mktemp("images")
+    annotations = []
+    for image_id, (height, width) in SIZES.items():
+        Image.new("RGB", (width, height), (image_id, 100, 200)).save(root / f"{image_id}.png")
+        for place in range(image_id % 4):
+            annotations.append({"image_id": image_id, "category_id": 1 + place % 2, "bbox": [place, 5, 10, 12]})
+    annotations[3] |= {"iscrowd": 1}
+    annotations[4] |= {"bbox": [20, 30, 1, 20]}  # 0.71 px after resizing
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.png", "height": h, "width": w} for i, (h, w) in SIZES.items()],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
+    (root / "x.json").write_text(json.dumps(content))
+    return root
+
+
+def data(folder, kind=schema.Data, **values) -> schema.Data:
+    config = kind(annotation_file=str(folder / "x.json"), image_dir=str(folder), max_instances=MAX_INSTANCES)
+    config.override(values)
+    return config
+
+
+def build(folder, config, batch_size=4, input_context=None) -> tf.data.Dataset:
+    return pipeline.build_dataset(
+        source.open_source(config), config, INPUT_SIZE, batch_size=batch_size, input_context=input_context
+    )
+
+
+def batches(dataset, count=None) -> list[dict]:
+    return list(itertools.islice(dataset.as_numpy_iterator(), count))
+
+
+@pytest.fixture(scope="module")
+def validation(folder):
+    return batches(build(folder, data(folder)))
+
+
+def test_validation_has_every_image_once(validation):
+    ids = np.concatenate([batch["image_id"] for batch in validation])
+    assert sorted(ids) == sorted(SIZES)
+    assert sorted(len(batch["image_id"]) for batch in validation) == [1, 2, 4, 4]
+
+
+def test_a_batch_holds_one_orientation(validation):
+    for batch in validation:
+        assert len({image_id % 2 for image_id in batch["image_id"]}) == 1
+        assert batch["image"].shape[1:] == ((96, 64, 3) if batch["image_id"][0] % 2 else (64, 96, 3))
+
+
+def test_square_canvases_are_batched_together(folder):
+    size = schema.InputSize()
+    size.override({"shorter_side": 64, "longer_side": 64})
+    config = data(folder)
+    found = batches(pipeline.build_dataset(source.open_source(config), config, size, batch_size=4))
+    assert [len(batch["image_id"]) for batch in found] == [4, 4, 3]
+    assert {batch["image"].shape[1:] for batch in found} == {(64, 64, 3)}
+
+
+def test_contents_of_a_batch(validation):
+    kinds = {
+        "image": (np.uint8, 4),
+        "image_size": (np.int32, 2),
+        "original_size": (np.int32, 2),
+        "scale": (np.float32, 2),
+        "image_id": (np.int64, 1),
+        "boxes": (np.float32, 3),
+        "classes": (np.int32, 2),
+        "valid": (np.bool_, 2),
+        "left_out": (np.int32, 1),
+    }
+    for batch in validation:
+        assert {key: (value.dtype.type, value.ndim) for key, value in batch.items()} == kinds
+        assert batch["boxes"].shape[1:] == (MAX_INSTANCES, 4) and batch["valid"].shape[1] == MAX_INSTANCES
+        for i, image_id in enumerate(batch["image_id"]):
+            height, width = batch["image_size"][i]
+            assert tuple(batch["original_size"][i]) == SIZES[image_id]
+            # 40 x 30 grows to 85 x 64, 60 x 90 to 64 x 96.
+            assert (height, width) == ((96, 64) if image_id % 2 else (64, 85))
+            np.testing.assert_allclose(batch["scale"][i], [height / SIZES[image_id][0], width / SIZES[image_id][1]])
+            assert (batch["image"][i, :height, :width] == (image_id, 100, 200)).all()
+            assert not batch["image"][i, :, width:].any()
+
+
+def test_boxes_of_a_batch(validation):
+    rows = {int(i): (batch, n) for batch in validation for n, i in enumerate(batch["image_id"])}
+    batch, row = rows[10]
+    np.testing.assert_allclose(
+        batch["boxes"][row, :2],
+        [[5 * 64 / 30, 0, 17 * 64 / 30, 10 * 85 / 40], [5 * 64 / 30, 85 / 40, 17 * 64 / 30, 11 * 85 / 40]],
+        rtol=1e-6,
+    )
+    assert batch["valid"][row].tolist() == [True, True, False, False, False, False]
+    assert batch["classes"][row, :2].tolist() == [0, 1]
+    assert not batch["boxes"][row, 2:].any()
+
+
+def test_crowd_and_tiny_boxes_are_not_trained_on_and_counted(folder):
+    size = schema.InputSize()
+    size.override({"shorter_side": 40, "longer_side": 60})
+    config = data(folder)
+    dataset = pipeline.build_dataset(source.open_source(config), config, size, batch_size=4)
+    rows = {int(i): (batch, n) for batch in batches(dataset) for n, i in enumerate(batch["image_id"])}
+    batch, row = rows[3]
+    assert batch["valid"][row].tolist() == [False, False, True, False, False, False]
+    assert batch["left_out"][row] == 2
+    batch, row = rows[4]  # an image without boxes
+    assert not batch["valid"][row].any() and batch["left_out"][row] == 0
+
+
+def test_training_is_endless_and_full(folder):
+    config = data(folder, schema.TrainData, seed=1)
+    dataset = build(folder, config)
+    assert dataset.element_spec["image"].shape.as_list() == [4, None, None, 3]
+    found = batches(dataset, 30)
+    assert all(len(batch["image_id"]) == 4 for batch in found)
+    counts = np.bincount(np.concatenate([batch["image_id"] for batch in found]), minlength=12)[1:]
+    assert counts.min() >= 9 and counts.max() <= 12  # 120 images are about 11 epochs
+
+
+def _flipped(batch) -> np.ndarray:
+    """Which images are mirrored: their first box, if any, is no longer at the left."""
+    return batch["boxes"][:, 0, 1] > 10
+
+
+def test_seed_gives_order_and_flips_and_epochs_differ(folder):
+    config = data(folder, schema.TrainData, seed=1)
+    first, again = batches(build(folder, config), 20), batches(build(folder, config), 20)
+    other = batches(build(folder, data(folder, schema.TrainData, seed=2)), 20)
+    for a, b in zip(first, again):
+        assert all(np.array_equal(a[key], b[key]) for key in a)
+    assert any(not np.array_equal(a["image_id"], b["image_id"]) for a, b in zip(first, other))
+    flips = {image_id: [] for image_id in SIZES}
+    for batch in first:
+        for image_id, flipped in zip(batch["image_id"], _flipped(batch)):
+            flips[image_id].append(bool(flipped))
+    assert all(len(set(flips[image_id])) == 2 for image_id in (1, 2, 5, 6, 9, 10))  # those with a box at x = 0
+    assert 0.3 < np.mean(sum((flips[image_id] for image_id in (1, 2, 5, 6, 9, 10)), [])) < 0.7
+
+
+def test_scale_jitter_draws_each_side_and_keeps_the_canvas(folder):
+    """Table 3. Boxes go with the pixels; every image meets every side; the flips are those without jitter."""
+    config = data(folder, schema.TrainData, seed=1, shorter_sides=[32, 48, 64])
+    plain = batches(build(folder, data(folder, schema.TrainData, seed=1)), 30)
+    met = {image_id: set() for image_id in SIZES}
+    sides = []
+    for batch, other in zip(batches(build(folder, config), 30), plain):
+        assert batch["image"].shape == other["image"].shape
+        for place, image_id in enumerate(batch["image_id"]):
+            height, width = batch["image_size"][place]
+            met[image_id].add(min(height, width))
+            sides.append(min(height, width))
+            scale = np.array([height, width]) / SIZES[image_id]
+            np.testing.assert_allclose(batch["scale"][place], scale, rtol=1e-6)
+            ratio = np.tile(scale / other["scale"][place], 2)
+            np.testing.assert_allclose(batch["boxes"][place], other["boxes"][place] * ratio, rtol=1e-5)
+            assert not batch["image"][place, height:].any() and not batch["image"][place, :, width:].any()
+    assert all(sizes == {32, 48, 64} for sizes in met.values())
+    assert all(0.2 < np.mean(np.array(sides) == side) < 0.5 for side in (32, 48, 64))
+
+
+def test_evaluation_has_no_scale_jitter(validation):
+    assert all((batch["image_size"].min(axis=1) == 64).all() for batch in validation)
+
+
+def test_flips_can_be_switched_off(folder):
+    config = data(folder, schema.TrainData, random_flip=False)
+    assert not any(_flipped(batch)[batch["image_id"] != 3].any() for batch in batches(build(folder, config), 10))
+
+
+def test_input_pipelines_share_the_images(folder):
+    ids = []
+    for pipeline_id in range(2):
+        context = tf.distribute.InputContext(2, pipeline_id, 2)
+        found = batches(build(folder, data(folder), input_context=context))
+        ids.append([int(image_id) for batch in found for image_id in batch["image_id"]])
+    assert sorted(sum(ids, [])) == sorted(SIZES) and abs(len(ids[0]) - len(ids[1])) == 1
+
+
+def test_too_many_boxes_are_named_when_they_come(folder):
+    config = data(folder)
+    opened = source.open_source(config)
+    config.override({"max_instances": 2})
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"3.png has 3 boxes, more than max_instances, 2"):
+        batches(pipeline.build_dataset(opened, config, INPUT_SIZE, batch_size=4))
+
+
+def test_damaged_image_is_named_when_it_comes(folder, tmp_path):
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "7.png").write_bytes((folder / "7.png").read_bytes()[:-40])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="7.png is damaged"):
+        batches(build(tmp_path, data(tmp_path)))
+
+
+def test_device_stage(validation):
+    batch = validation[0]
+    staged = pipeline.device_stage(batch, **STAGE)
+    assert set(staged) == set(batch) - {"image"} | {"images", "cell_ranges"}
+    images, height, width = staged["images"].numpy(), *batch["image"].shape[1:3]
+    assert images.dtype == np.float32 and images.shape == batch["image"].shape
+    for i, (rows, columns) in enumerate(batch["image_size"]):
+        expected = batch["image"][i, :rows, :columns, ::-1] - np.array([103.939, 116.779, 123.68])
+        np.testing.assert_allclose(images[i, :rows, :columns], expected, rtol=1e-5)
+        assert not images[i, rows:].any() and not images[i, :, columns:].any()
+    ranges = regions.cell_ranges(batch["boxes"], batch["valid"], (height, width), levels=STAGE["levels"])
+    assert np.array_equal(staged["cell_ranges"], ranges) and ranges.shape[1:] == (MAX_INSTANCES, 5, 2, 4)
+
+
+@pytest.mark.parametrize("canvas", [(64, 96), (1, 1)])
+def test_device_stage_of_no_image(validation, canvas):
+    """What a replica without images gets: zero rows, and 1 for unknown sides."""
+    batch = {key: value[:0] for key, value in validation[0].items()} | {"image": np.zeros((0, *canvas, 3), np.uint8)}
+    staged = pipeline.device_stage(batch, **STAGE)
+    assert staged["images"].shape == (0, *canvas, 3)
+    assert staged["cell_ranges"].shape == (0, MAX_INSTANCES, 5, 2, 4)
+
+
+def test_device_stage_is_the_same_in_the_pipeline_on_another_device_and_compiled(folder, validation):
+    def stage(batch):
+        return pipeline.device_stage(batch, **STAGE)
+
+    mapped = batches(build(folder, data(folder)).map(stage))
+    device = tf.config.list_logical_devices("CPU")[-1].name
+    assert device.endswith("CPU:1")
+    on_device = tf.function(stage)
+    for batch, expected in zip(validation, mapped):
+        with tf.device(device):
+            moved = {key: tf.identity(value) for key, value in batch.items()}
+            staged = on_device(moved)
+        assert staged["images"].device.endswith("CPU:1") and staged["cell_ranges"].device.endswith("CPU:1")
+        compiled = tf.function(stage, jit_compile=True)(batch) if batch is validation[0] else staged
+        for key in expected:
+            np.testing.assert_allclose(staged[key], expected[key], atol=1e-5)
+            np.testing.assert_allclose(compiled[key], expected[key], atol=1e-5)
+
+
+def test_two_replicas_get_every_image_once_and_then_none(folder):
+    """As the trainer reads validation data: the replica that runs out first gets batches of zero images."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    dataset = strategy.distribute_datasets_from_function(
+        lambda context: build(folder, data(folder), batch_size=5, input_context=context)
+    )
+    ids, empty = [], 0
+
+    @tf.function
+    def step(batch):
+        return strategy.run(lambda batch: pipeline.device_stage(batch, **STAGE)["image_id"], args=(batch,))
+
+    iterator = iter(dataset)
+    while (batch := iterator.get_next_as_optional()).has_value():
+        for found in strategy.experimental_local_results(step(batch.get_value())):
+            ids += found.numpy().tolist()
+            empty += not len(found)
+    assert sorted(ids) == sorted(SIZES) and empty == 1  # 5 landscape, 5 and 1 portrait images
+
+
+def test_real_images(shared_data):
+    root = shared_data / "coco_mini"
+    config = schema.Data(
+        annotation_file=str(root / "annotations/instances_val2017.json"), image_dir=str(root / "val2017")
+    )
+    opened = source.open_source(config)
+    found = batches(pipeline.build_dataset(opened, config, INPUT_SIZE, batch_size=16), 4)
+    truth = {image["id"]: image for image in opened.ground_truth()["images"]}
+    for batch in found:
+        assert batch["image"].shape[1:3] in ((64, 96), (96, 64))
+        for i, image_id in enumerate(batch["image_id"]):
+            image, (height, width) = truth[image_id], batch["image_size"][i]
+            assert batch["original_size"][i].tolist() == [image["height"], image["width"]]
+            assert (batch["boxes"][i][batch["valid"][i]] <= [height + 1e-3, width + 1e-3] * 2).all()
+            stored = Image.open(root / "val2017" / image["file_name"]).convert("RGB")
+            small = np.asarray(stored.resize((width, height), Image.BILINEAR), np.float32)
+            assert np.abs(batch["image"][i, :height, :width] - small).mean() < 2

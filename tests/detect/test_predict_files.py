@@ -1,0 +1,155 @@
+"""Prediction on files: which are found and read, what is written, and the tool from its command line."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_run import build_model, write_run
+
+import fsaf_tf
+from fsaf_tf.detect import predict_files
+from fsaf_tf.errors import UserError
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+EXIF_ORIENTATION, ROTATED = 0x0112, 6  # shown turned by 90 degrees clockwise
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("run"), build_model())
+
+
+@pytest.fixture(scope="module")
+def detect(run):
+    return fsaf_tf.load_detector(run)
+
+
+def noise(height, width, channels=3):
+    return np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def test_finds_a_file_a_folder_and_a_glob(tmp_path):
+    for name in ("b.jpg", "a.PNG", "notes.txt", "deep/c.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert predict_files.find_images(str(tmp_path / "notes.txt")) == [str(tmp_path / "notes.txt")]
+    assert predict_files.find_images(str(tmp_path)) == [str(tmp_path / "a.PNG"), str(tmp_path / "b.jpg")]
+    assert predict_files.find_images(f"{tmp_path}/**/*.jpg") == [
+        str(tmp_path / "b.jpg"),
+        str(tmp_path / "deep" / "c.jpg"),
+    ]
+    for nothing in (tmp_path / "nowhere", tmp_path / "*.webp"):
+        with pytest.raises(UserError, match="there is no such file"):
+            predict_files.find_images(str(nothing))
+    (tmp_path / "deep" / "c.jpg").unlink()
+    with pytest.raises(UserError, match="name ending in"):
+        predict_files.find_images(str(tmp_path / "deep"))
+
+
+def test_reads_every_kind_of_picture_as_rgb(tmp_path):
+    pixels = noise(8, 6)
+    Image.fromarray(pixels).save(tmp_path / "plain.png")
+    np.testing.assert_array_equal(predict_files.read_image(tmp_path / "plain.png"), pixels)
+    Image.fromarray(noise(8, 6, 4), "RGBA").save(tmp_path / "rgba.png")
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
+    Image.fromarray(pixels).convert("P").save(tmp_path / "palette.gif")
+    Image.fromarray(pixels).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    for name in ("rgba.png", "grey.png", "palette.gif", "cmyk.jpg"):
+        image = predict_files.read_image(tmp_path / name)
+        assert image.shape == (8, 6, 3) and image.dtype == np.uint8
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 256 + 255).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(
+        predict_files.read_image(tmp_path / "deep.png"), np.repeat(pixels[..., :1], 3, axis=-1)
+    )
+
+
+def test_a_picture_is_turned_as_its_exif_says(tmp_path):
+    pixels = noise(8, 6)
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = ROTATED
+    Image.fromarray(pixels).save(tmp_path / "rotated.png", exif=exif)
+    np.testing.assert_array_equal(predict_files.read_image(tmp_path / "rotated.png"), np.rot90(pixels, -1))
+
+
+def test_writes_results_and_pictures_and_names_what_cannot_be_read(detect, tmp_path, capsys):
+    for name in ("one/same.png", "one/same.png.jpg", "two/same.jpg", "two/same.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(noise(60, 90)).save(tmp_path / name)
+    (tmp_path / "one" / "text.jpg").write_text("no picture")
+    whole = (tmp_path / "two" / "same.jpg").read_bytes()
+    (tmp_path / "two" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    files = predict_files.find_images(f"{tmp_path}/*/*.*")
+    predict_files.run(detect, files, str(tmp_path / "out"), score_threshold=0.0)
+    results = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert {(result["image_id"], result["file_name"]) for result in results} == {
+        (1, "one/same.png"),
+        (2, "one/same.png.jpg"),
+        (5, "two/same.jpg"),
+        (6, "two/same.png"),
+    }
+    assert set(results[0]) == {"image_id", "category_id", "bbox", "score", "file_name"}
+    assert {result["category_id"] for result in results} <= set(detect.category_ids)
+    pictures = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.jpg"))
+    names = ["one/same.png.jpg", "one/same.png.jpg.jpg", "two/same.jpg", "two/same.png.jpg"]
+    assert pictures == [f"pictures/{name}" for name in names]
+    said = capsys.readouterr().out
+    assert "2 of 6 files cannot be read" in said
+    assert "one/text.jpg: not an image" in said and "two/cut.jpg: image file is truncated" in said
+    assert f"{len(results)} detections in 4 images" in said
+
+
+def test_no_picture_at_all_is_an_error(detect, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    with pytest.raises(UserError, match="no picture can be read"):
+        predict_files.run(detect, [str(tmp_path / "text.jpg")], str(tmp_path / "out"))
+
+
+def test_never_writes_over_an_image(detect, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.jpg").touch()
+    with pytest.raises(UserError, match="give another --output"):
+        predict_files.run(detect, [str(tmp_path / "pictures" / "a.jpg")], str(tmp_path))
+
+
+def test_an_output_that_is_a_file_is_an_error(detect, tmp_path):
+    Image.fromarray(noise(8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "out").touch()
+    with pytest.raises(UserError, match="out/pictures cannot be written to: Not a directory"):
+        predict_files.run(detect, [str(tmp_path / "a.png")], str(tmp_path / "out"))
+
+
+def predict(*arguments, cwd):
+    command = [sys.executable, str(ROOT / "tools" / "predict.py"), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_the_tool(run, tmp_path):
+    Image.fromarray(noise(60, 90)).save(tmp_path / "a.png")
+    done = predict(f"--checkpoint={run}", "--images=a.png", "--output=out", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "detections in 1 images: out/detections.json" in done.stdout and len(done.stdout.splitlines()) <= 2
+    assert json.loads((tmp_path / "out" / "detections.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ((), "--images is missing"),
+        (("--images=a.png", "--output=out"), "give --model"),
+        (("--images=a.png", "--video=a.mp4"), "give --images or --video, not both"),
+        (("--images=a.png", "--output=out", "--experiment=no_such"), "no experiment 'no_such'"),
+        (("--images=a.png", "--output=out", "--experiment=fsaf_r50"), "there is no runs/fsaf_r50"),
+    ],
+)
+def test_wrong_use_is_one_line(tmp_path, arguments, said):
+    (tmp_path / "a.png").touch()
+    done = predict(*arguments, cwd=tmp_path)
+    assert done.returncode == 1 and said in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and done.stdout == ""

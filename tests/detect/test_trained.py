@@ -1,0 +1,198 @@
+"""`load_detector`: from a run's folder to detections in the pixels of a picture, and what it says of wrong input."""
+
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+from small_run import NAMES, build_model, small_params, write_run
+
+import fsaf_tf
+from fsaf_tf.config import experiment
+from fsaf_tf.detect import trained
+from fsaf_tf.errors import UserError
+from fsaf_tf.modeling import postprocess
+from fsaf_tf.run import checkpoints
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model()
+
+
+@pytest.fixture(scope="module")
+def run(model, tmp_path_factory):
+    """A run whose best checkpoint holds `model`, and whose newest holds other values."""
+    folder = write_run(tmp_path_factory.mktemp("run"), model, step=3, checkpoint="best/best_ckpt-3")
+    values = model.get_weights()
+    model.set_weights([value + 1 for value in values])
+    write_run(folder, model)
+    model.set_weights(values)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def detect(run):
+    return fsaf_tf.load_detector(str(run))
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.random.default_rng(0).integers(0, 256, (100, 150, 3), np.uint8)
+
+
+def test_detections_are_in_pixels_of_the_picture(detect, image):
+    found = detect(image)
+    assert set(found) == {"boxes", "scores", "classes", "names", "levels", "branch"}
+    count = len(found["scores"])
+    assert 0 < count <= 20 and np.all(np.diff(found["scores"]) <= 0)
+    assert found["boxes"].shape == (count, 4) and found["boxes"].dtype == np.float32
+    assert np.all(found["boxes"] >= 0) and np.all(found["boxes"] <= [100, 150, 100, 150])
+    assert np.all(found["boxes"][:, 2:] > found["boxes"][:, :2])
+    assert found["names"] == [NAMES[index] for index in found["classes"]]
+    assert set(found["levels"]) <= {3, 4, 5, 6, 7} and set(found["branch"]) <= {0, 1}
+
+
+def test_equals_its_parts(detect, image):
+    """64 x 96 px on a canvas of 64 x 96: the picture is 100 x 150, so the scale is 0.64 on both axes."""
+    images = detect.preprocess(image)
+    assert images.shape == (1, 64, 96, 3) and images.dtype == tf.float32
+    arguments = postprocess.arguments(small_params().task.model)
+    expected = postprocess.detect(detect.model(images, training=False), tf.constant([[64, 96]]), **arguments)
+    found = detect(image)
+    assert len(found["scores"]) == int(expected["num_detections"][0])
+    np.testing.assert_allclose(
+        found["boxes"], expected["boxes"][0, : len(found["scores"])] / 0.64, rtol=1e-4, atol=1e-3
+    )
+
+
+def test_preprocess_normalises_in_the_channel_order_of_the_backbone_and_pads_with_zero(detect):
+    image = np.full((40, 70, 3), (10, 20, 30), np.uint8)
+    images = detect.preprocess(image, resize=False).numpy()
+    assert images.shape == (1, 64, 96, 3)
+    np.testing.assert_allclose(
+        images[0, :40, :70], np.broadcast_to([30 - 103.939, 20 - 116.779, 10 - 123.68], (40, 70, 3))
+    )
+    assert not np.any(images[0, 40:]) and not np.any(images[0, :, 70:])
+
+
+def test_a_portrait_is_resized_to_a_portrait(detect, image):
+    assert detect.preprocess(np.swapaxes(image, 0, 1)).shape == (1, 96, 64, 3)
+
+
+def test_a_picture_of_the_training_size_is_the_same_with_and_without_resizing(detect, image):
+    picture = image[:64, :96]
+    resized, own = detect(picture), detect(picture, resize=False)
+    assert resized["names"] == own["names"]
+    np.testing.assert_allclose(resized["boxes"], own["boxes"], rtol=1e-5, atol=1e-3)
+
+
+def brightness_detector():
+    """A `Detector` whose model is made by hand: P3 fires where a cell is bright, with boxes of 16 x 16 px about it."""
+    images = tf_keras.layers.Input([None, None, 3])
+    cells = tf_keras.layers.AveragePooling2D(8)(images)
+    logits = tf_keras.layers.Lambda(lambda x: (tf.reduce_mean(x, axis=-1, keepdims=True) - 60) / 10)(cells)
+    offsets = tf_keras.layers.Lambda(lambda x: tf.fill(tf.concat([tf.shape(x)[:3], [4]], 0), 8 / 32))(cells)
+    outputs = {"anchor_free_logits": {"3": logits}, "anchor_free_offsets": {"3": offsets}}
+    return trained.Detector(tf_keras.Model(images, outputs), small_params().task, ["light"], [1])
+
+
+@pytest.mark.parametrize("portrait", [False, True])
+def test_what_is_at_a_place_is_found_there(portrait):
+    """One bright cell on the canvas of 64 x 96 is 16 px of this picture, halved; at its own size four cells."""
+    image = np.zeros((120, 192, 3), np.uint8)
+    image[32:48, 80:96] = 255
+    resized, own = [24, 72, 56, 104], [[y, x, y + 16, x + 16] for y in (28, 36) for x in (76, 84)]
+    if portrait:
+        image = np.swapaxes(image, 0, 1)
+        resized, own = np.array(resized)[[1, 0, 3, 2]], np.array(own)[:, [1, 0, 3, 2]]
+    light = brightness_detector()
+    np.testing.assert_allclose(light(image)["boxes"], [resized], atol=1e-4)
+    own_size = light(image, resize=False)
+    np.testing.assert_allclose(sorted(own_size["boxes"].tolist()), sorted(map(list, np.array(own) * 1.0)), atol=1e-4)
+    assert own_size["names"] == ["light"] * 4 and set(own_size["levels"]) == {3}
+
+
+def test_any_size_and_one_graph(detect, image):
+    for height, width in ((1, 1), (33, 31), (3, 150), (100, 2)):
+        for resize in (True, False):
+            found = detect(image[:height, :width], resize=resize)
+            assert np.all(found["boxes"] <= [height, width, height, width])
+    assert detect._detect.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (np.zeros((8, 8, 3), np.float32), r"not float32 \[8, 8, 3\]"),
+        (np.zeros((8, 8), np.uint8), r"not uint8 \[8, 8\]"),
+        (np.zeros((1, 8, 8, 3), np.uint8), r"not uint8 \[1, 8, 8, 3\]"),
+        (np.zeros((8, 8, 4), np.uint8), r"not uint8 \[8, 8, 4\]"),
+        (np.zeros((0, 8, 3), np.uint8), "0 x 8 pixels"),
+        ("cat.jpg", "not str"),
+    ],
+)
+def test_wrong_images(detect, wrong, said):
+    with pytest.raises(UserError, match=said):
+        detect(wrong)
+    with pytest.raises(UserError, match=said):
+        detect.preprocess(wrong)
+
+
+def test_loads_every_variable_of_the_best_checkpoint(detect, model):
+    assert len(detect.model.variables) == len(model.variables) > 100
+    for loaded, saved in zip(detect.model.variables, model.variables):
+        np.testing.assert_array_equal(loaded, saved, err_msg=saved.name)
+
+
+def test_finds_checkpoints(run, tmp_path):
+    newest, best = f"{run}/ckpt-7", f"{run}/best/best_ckpt-3"
+    assert checkpoints.find(str(run)) == checkpoints.find(f"{run}/best") == best
+    for path in (newest, f"{newest}.index", f"{newest}.data-00000-of-00001"):
+        assert checkpoints.find(path) == newest
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "best")
+    assert checkpoints.find(str(tmp_path)) == f"{tmp_path}/ckpt-7"
+    (tmp_path / "checkpoint").write_text("")  # a record that is empty
+    assert checkpoints.find(str(tmp_path)) == f"{tmp_path}/ckpt-7"
+
+
+def test_no_folder_no_run_no_checkpoint(run, tmp_path):
+    with pytest.raises(UserError, match="nowhere is not a folder"):
+        fsaf_tf.load_detector(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="params.yaml"):
+        fsaf_tf.load_detector(tmp_path)
+    for name in ("params.yaml", "labels.json"):
+        shutil.copy(run / name, tmp_path)
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        fsaf_tf.load_detector(tmp_path)
+    with pytest.raises(UserError, match="there is no .*ckpt-8.index"):
+        fsaf_tf.load_detector(run, run / "ckpt-8")
+
+
+def test_a_checkpoint_of_another_model(run, tmp_path):
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
+    params = small_params()
+    params.task.model.fpn.channels = 24
+    (tmp_path / "params.yaml").write_text(experiment.to_yaml(params))
+    with pytest.raises(UserError, match="best_ckpt-3 is not a checkpoint of this model"):
+        fsaf_tf.load_detector(tmp_path)
+
+
+def test_a_damaged_checkpoint(run, tmp_path):
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
+    data = tmp_path / "best" / "best_ckpt-3.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:1000])
+    with pytest.raises(UserError, match="best_ckpt-3 cannot be read"):
+        fsaf_tf.load_detector(tmp_path)
+
+
+@pytest.mark.parametrize("labels", [None, "{", '{"names": ["cat"]}', '{"names": ["cat"], "category_ids": [1, 2]}'])
+def test_labels_that_are_missing_or_do_not_fit(run, tmp_path, labels):
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "labels.json").unlink()
+    if labels is not None:
+        (tmp_path / "labels.json").write_text(labels)
+    with pytest.raises(UserError, match="labels.json"):
+        fsaf_tf.load_detector(tmp_path)

@@ -1,0 +1,130 @@
+"""COCO average precision: published figures, COCO's rules, data sets without boxes, the table."""
+
+import copy
+import json
+import math
+
+import numpy as np
+import pytest
+
+from fsaf_tf.evaluate import average_precision
+
+CATEGORIES = [{"id": 3, "name": "bar"}, {"id": 7, "name": "disc"}]
+
+
+def truth(*boxes, images=1):
+    """Ground truth of (bbox, category_id[, further keys]) in image 1."""
+    return {
+        "images": [{"id": image} for image in range(1, images + 1)],
+        "annotations": [
+            {"id": index, "image_id": 1, "bbox": box, "category_id": category, **dict(*rest)}
+            for index, (box, category, *rest) in enumerate(boxes)  # from 0, which pycocotools alone cannot match
+        ],
+        "categories": CATEGORIES,
+    }
+
+
+def found(*boxes):
+    return [
+        {"image_id": 1, "bbox": box, "category_id": category, "score": 0.9 - 0.1 * rank}
+        for rank, (box, category) in enumerate(boxes)
+    ]
+
+
+def test_equals_the_figures_that_coco_publishes(shared_data):
+    folder = shared_data / "eval_refs" / "cocoapi100"
+    ground_truth = json.loads((folder / "instances_val2014_100.json").read_text())
+    results = json.loads((folder / "instances_val2014_fakebbox100_results.json").read_text())
+    expected = json.loads((folder / "expected.json").read_text())
+    metrics = average_precision.coco_metrics(ground_truth, results)
+    assert {name: metrics[name] for name in average_precision.FIGURES} == pytest.approx(
+        expected["pycocotools"], abs=1e-12
+    )
+    published = {name: round(metrics[name], 3) for name in average_precision.FIGURES}
+    assert published == {name: expected["published"][name] for name in average_precision.FIGURES}
+    by_class = metrics["AP_by_class"]
+    assert len(by_class) == 80 and math.isnan(by_class["toaster"])  # none in these images
+    assert np.nanmean(list(by_class.values())) == pytest.approx(metrics["AP"])
+
+
+def test_is_silent_and_leaves_the_ground_truth_alone(capfd):
+    ground_truth, results = truth(([0, 0, 9, 9], 3)), found(([0, 0, 9, 9], 3))
+    before = copy.deepcopy((ground_truth, results))
+    metrics = average_precision.coco_metrics(ground_truth, results)
+    assert metrics["AP"] == pytest.approx(1) and metrics["AP_by_class"]["bar"] == pytest.approx(1)
+    assert (ground_truth, results) == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_crowd_is_ignored():
+    ground_truth = truth(([0, 0, 9, 9], 3), ([20, 20, 50, 50], 3, {"iscrowd": 1}))
+    in_the_crowd = [([20, 20, 10, 10], 3), ([50, 50, 10, 10], 3)]
+    assert average_precision.coco_metrics(ground_truth, found(*in_the_crowd, ([0, 0, 9, 9], 3)))["AP"] == pytest.approx(
+        1
+    )
+
+
+def test_no_detection_is_zero_and_no_ground_truth_is_nan():
+    nothing_found = average_precision.coco_metrics(truth(([0, 0, 9, 9], 3)), [])
+    assert nothing_found["AP"] == nothing_found["AR100"] == nothing_found["AP_by_class"]["bar"] == 0
+    assert math.isnan(nothing_found["APl"]) and math.isnan(nothing_found["AP_by_class"]["disc"])
+    for results in ([], found(([0, 0, 9, 9], 3))):
+        nothing_there = average_precision.coco_metrics(truth(), results)
+        assert all(math.isnan(nothing_there[name]) for name in (*average_precision.FIGURES, "AP_thin"))
+    empty = average_precision.coco_metrics({"images": [], "annotations": [], "categories": []}, [])
+    assert math.isnan(empty["AP"]) and empty["AP_by_class"] == {}
+
+
+@pytest.mark.parametrize("key, value", [("image_id", 5), ("category_id", 4)])
+def test_a_result_of_an_unknown_image_or_category_is_an_error(key, value):
+    results = found(([0, 0, 9, 9], 3))
+    results[0][key] = value
+    with pytest.raises(ValueError, match=f"{key} {value}"):
+        average_precision.coco_metrics(truth(([0, 0, 9, 9], 3)), results)
+
+
+THIN_BOX, WIDE_BOX, EIGHT = [0, 0, 90, 10], [0, 50, 80, 40], [0, 100, 80, 10]
+
+
+@pytest.mark.parametrize(
+    "results, expected",
+    [
+        ([THIN_BOX], 1.0),
+        ([WIDE_BOX, EIGHT, THIN_BOX], 1.0),  # right, but not thin: ignored
+        ([[100, 50, 80, 40], THIN_BOX], 1.0),  # wrong, but not thin: ignored
+        ([[100, 200, 90, 10], THIN_BOX], 0.5),  # wrong and thin
+        ([[0, 0, 78, 10]], 0.8),  # not thin itself, but on a thin box: IoU 0.867, right at 8 of 10 thresholds
+        ([WIDE_BOX], 0.0),
+    ],
+)
+def test_thin_boxes(results, expected):
+    ground_truth = truth((THIN_BOX, 3), (WIDE_BOX, 3), (EIGHT, 3))
+    metrics = average_precision.coco_metrics(ground_truth, found(*((box, 3) for box in results)))
+    assert metrics["AP_thin"] == pytest.approx(expected)
+
+
+def test_detections_become_coco_results():
+    detections = {
+        "boxes": np.array([[[10, 20, 30, 50], [0, 0, 0, 0]], [[0, 0, 0, 0], [0, 0, 0, 0]]], np.float32),
+        "scores": np.array([[0.5, 0.0], [0.0, 0.0]], np.float32),
+        "classes": np.array([[1, 0], [0, 0]], np.int32),
+        "num_detections": np.array([1, 0], np.int32),
+    }
+    results = average_precision.detections_to_coco(detections, np.array([2**40, 2], np.int64), [3, 7])
+    assert results == [{"image_id": 2**40, "category_id": 7, "bbox": [20.0, 10.0, 30.0, 20.0], "score": 0.5}]
+    json.dumps(results)
+
+
+def test_table():
+    metrics = dict.fromkeys((*average_precision.FIGURES, "AP_thin"), 0.25)
+    metrics.update(APl=math.nan, AP_by_class={"disc": 0.1, "bar": None, "ring": 0.4})  # of JSON
+    assert average_precision.format_table(metrics).splitlines() == [
+        "              IoU .5:.95   IoU .5  IoU .75    small   medium    large     thin",
+        "  AP               0.250    0.250    0.250    0.250    0.250        -    0.250",
+        "",
+        "              1 an image       10      100    small   medium    large",
+        "  AR               0.250    0.250    0.250    0.250    0.250    0.250",
+        "",
+        "  AP by class",
+        "    0.400 ring   0.100 disc       - bar",
+    ]

@@ -1,0 +1,272 @@
+"""Sections 3.2 and 3.4, inference: against loops, on edges, eagerly, in a graph and compiled."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fsaf_tf.config import schema
+from fsaf_tf.modeling import postprocess
+
+BRANCHES = ("anchor_free", "anchor_based")
+LEVELS = (3, 4, 5)
+SCALES = (1.0, 2 ** (1 / 3))
+RATIOS = (0.5, 1.0, 2.0)
+ARGUMENTS = dict(
+    score_threshold=0.05,
+    max_per_level=1000,
+    nms_iou=0.5,
+    max_detections=100,
+    multi_label=False,
+    location_offset=0.5,
+    offset_scale=4.0,
+    scales=SCALES,
+    aspect_ratios=RATIOS,
+)
+
+
+def random_outputs(seed, size, batch=2, classes=3, branches=BRANCHES, bias=-3.0):
+    """Outputs of a detector for a canvas of `size`, by numpy so that they do not depend on TensorFlow's seeds."""
+    draw = np.random.default_rng(seed)
+    anchors = len(SCALES) * len(RATIOS)
+    outputs = {}
+    for branch in branches:
+        per_location, boxes = (1, "offsets") if branch == "anchor_free" else (anchors, "deltas")
+        for level in LEVELS:
+            shape = (batch, math.ceil(size[0] / 2**level), math.ceil(size[1] / 2**level))
+            logits = draw.normal(bias, 1.5, (*shape, per_location * classes))
+            values = draw.normal(0.0, 0.4, (*shape, per_location * 4))
+            values = np.abs(values) if branch == "anchor_free" else values
+            outputs.setdefault(f"{branch}_logits", {})[str(level)] = tf.constant(logits, tf.float32)
+            outputs.setdefault(f"{branch}_{boxes}", {})[str(level)] = tf.constant(values, tf.float32)
+    return outputs
+
+
+def sigmoid(value):
+    return 1 / (1 + math.exp(-value))
+
+
+def free_candidates(logits, offsets, level, arguments):
+    """(score, box, class, level, branch) of one image's anchor-free level, in loops over its cells."""
+    found = []
+    for row, column in np.ndindex(logits.shape[:2]):
+        best = [int(np.argmax(logits[row, column]))]
+        y, x = ((cell + arguments["location_offset"]) * 2**level for cell in (row, column))
+        top, left, bottom, right = offsets[row, column] * arguments["offset_scale"] * 2**level
+        box = (y - top, x - left, y + bottom, x + right)
+        for index in range(logits.shape[2]) if arguments["multi_label"] else best:
+            found.append((sigmoid(logits[row, column, index]), box, index, level, 0))
+    return found
+
+
+def based_candidates(logits, deltas, level, arguments):
+    """The same of an anchor-based level, in loops over cells, anchors and classes."""
+    sides = [(s * r**0.5, s / r**0.5) for r in arguments["aspect_ratios"] for s in arguments["scales"]]
+    height, width = logits.shape[:2]
+    logits, deltas = logits.reshape(height, width, len(sides), -1), deltas.reshape(height, width, len(sides), 4)
+    found = []
+    for row, column, a, index in np.ndindex(logits.shape):
+        h, w = (side * 4 * 2**level for side in sides[a])
+        dy, dx, dh, dw = (float(delta) for delta in deltas[row, column, a])
+        y = (row + arguments["location_offset"]) * 2**level + dy * h
+        x = (column + arguments["location_offset"]) * 2**level + dx * w
+        h, w = h * math.exp(dh), w * math.exp(dw)
+        box = (y - h / 2, x - w / 2, y + h / 2, x + w / 2)
+        found.append((sigmoid(logits[row, column, a, index]), box, index, level, 1))
+    return found
+
+
+def naive_iou(a, b):
+    height = min(a[2], b[2]) - max(a[0], b[0])
+    width = min(a[3], b[3]) - max(a[1], b[1])
+    intersection = max(height, 0) * max(width, 0)
+    return intersection / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - intersection)
+
+
+def naive_detect(outputs, image_size, image, arguments):
+    """Detections of one image as the definition reads: threshold, limit of a level, clip, suppression, limit."""
+    found = []
+    for branch, boxes, candidates in (
+        ("anchor_free", "offsets", free_candidates),
+        ("anchor_based", "deltas", based_candidates),
+    ):
+        for level, logits in outputs.get(f"{branch}_logits", {}).items():
+            values = outputs[f"{branch}_{boxes}"][level]
+            of_level = candidates(logits[image].numpy(), values[image].numpy(), int(level), arguments)
+            of_level = [c for c in of_level if c[0] > arguments["score_threshold"]]
+            found += sorted(of_level, key=lambda c: -c[0])[: arguments["max_per_level"]]
+    height, width = image_size
+    clipped = []
+    for score, (y1, x1, y2, x2), *rest in found:
+        box = tuple(min(max(v, 0), limit) for v, limit in zip((y1, x1, y2, x2), (height, width, height, width)))
+        if box[2] > box[0] and box[3] > box[1]:
+            clipped.append((score, box, *rest))
+    kept = []
+    for candidate in sorted(clipped, key=lambda c: -c[0]):
+        if all(k[2] != candidate[2] or naive_iou(k[1], candidate[1]) <= arguments["nms_iou"] for k in kept):
+            kept.append(candidate)
+    return kept[: arguments["max_detections"]]
+
+
+def assert_equal(detections, image, expected):
+    count = int(detections["num_detections"][image])
+    assert count == len(expected)
+    np.testing.assert_allclose(detections["scores"][image, :count], [c[0] for c in expected], rtol=1e-5)
+    np.testing.assert_allclose(detections["boxes"][image, :count], [c[1] for c in expected], rtol=1e-4, atol=1e-3)
+    for key, position in (("classes", 2), ("levels", 3), ("branch", 4)):
+        assert detections[key][image, :count].numpy().tolist() == [c[position] for c in expected], key
+    for key in ("boxes", "scores", "classes", "levels", "branch"):
+        assert not np.any(detections[key][image, count:]), key
+
+
+@pytest.mark.parametrize("branches", [BRANCHES, BRANCHES[:1], BRANCHES[1:]], ids=["both", "free", "based"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        dict(max_per_level=40, score_threshold=0.01),
+        dict(max_detections=7, location_offset=0.0, offset_scale=2.0, nms_iou=0.3),
+        dict(multi_label=True, max_per_level=40, score_threshold=0.01),
+    ],
+    ids=["paper", "limited", "other values", "all classes"],
+)
+def test_equals_the_definition_in_loops(branches, changes):
+    arguments = {**ARGUMENTS, **changes}
+    outputs = random_outputs(1, (64, 96), branches=branches)
+    sizes = [(64, 96), (50, 71)]
+    detections = postprocess.detect(outputs, tf.constant(sizes), **arguments)
+    for image, size in enumerate(sizes):
+        expected = naive_detect(outputs, size, image, arguments)
+        assert len(expected) >= 7
+        assert_equal(detections, image, expected)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_graph_equals_eager(jit_compile):
+    outputs = random_outputs(2, (64, 96))
+    sizes = tf.constant([(64, 96), (50, 71)])
+    eager = postprocess.detect(outputs, sizes, **ARGUMENTS)
+    relaxed = tf.nest.map_structure(lambda t: tf.TensorSpec([None, None, None, t.shape[-1]]), outputs)
+
+    @tf.function(input_signature=[relaxed, tf.TensorSpec([None, 2], tf.int32)], jit_compile=jit_compile)
+    def graph(outputs, sizes):
+        return postprocess.detect(outputs, sizes, **ARGUMENTS)
+
+    for key, value in graph(outputs, sizes).items():
+        np.testing.assert_allclose(value, eager[key], rtol=1e-5, atol=1e-4, err_msg=key)
+    shapes = {key: tuple(shape) for key, shape in tf.nest.map_structure(tf.shape, graph(outputs, sizes)).items()}
+    assert shapes["boxes"] == (2, 100, 4) and shapes["num_detections"] == (2,)
+    if not jit_compile:
+        nothing = graph(*tf.nest.map_structure(lambda t: t[:0], (outputs, sizes)))
+        assert nothing["boxes"].shape == (0, 100, 4) and nothing["num_detections"].shape == (0,)
+
+
+def test_batch_of_no_image():
+    detections = postprocess.detect(random_outputs(0, (64, 64), batch=0), tf.zeros([0, 2], tf.int32), **ARGUMENTS)
+    assert {key: tuple(value.shape) for key, value in detections.items()} == {
+        "boxes": (0, 100, 4),
+        "scores": (0, 100),
+        "classes": (0, 100),
+        "levels": (0, 100),
+        "branch": (0, 100),
+        "num_detections": (0,),
+    }
+
+
+def test_nothing_over_the_threshold_is_no_detection():
+    detections = postprocess.detect(random_outputs(0, (64, 64), bias=-30.0), tf.constant([[64, 64]] * 2), **ARGUMENTS)
+    assert detections["num_detections"].numpy().tolist() == [0, 0]
+    assert all(not np.any(value) for value in detections.values())
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_equal_scores_rank_as_among_all_pairs(branch):
+    """Many equal logits: the limit keeps the first pairs, not those of whichever rows were looked at first."""
+    outputs = random_outputs(0, (64, 64), branches=[branch])
+    logits = outputs[f"{branch}_logits"]
+    arguments = {**ARGUMENTS, "max_per_level": 8, "nms_iou": 1.0, "multi_label": True}
+    outputs[f"{branch}_logits"] = {key: tf.clip_by_value(tf.round(v), -1.0, 0.0) for key, v in logits.items()}
+    assert_equal(
+        postprocess.detect(outputs, tf.constant([[64, 64]] * 2), **arguments),
+        0,
+        naive_detect(outputs, (64, 64), 0, arguments),
+    )
+    outputs[f"{branch}_logits"] = {key: tf.ones_like(v) for key, v in logits.items()}
+    detections = postprocess.detect(outputs, tf.constant([[64, 64]] * 2), **arguments)
+    assert_equal(detections, 0, naive_detect(outputs, (64, 64), 0, arguments))
+    assert detections["classes"][0, :8].numpy().tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+
+
+def one_location(boxes_px, logits):
+    """Anchor-free outputs on P3 with the given boxes about (4, 4), (4, 12), ... and all other locations silent."""
+    classes = len(logits[0])
+    maps = np.full((1, 4, 16, classes), -30.0, np.float32)
+    offsets = np.zeros((1, 4, 16, 4), np.float32)
+    for column, (box, values) in enumerate(zip(boxes_px, logits)):
+        x = column * 8 + 4
+        maps[0, 0, column] = values
+        offsets[0, 0, column] = np.array([4 - box[0], x - box[1], box[2] - 4, box[3] - x]) / 32
+    return {"anchor_free_logits": {"3": tf.constant(maps)}, "anchor_free_offsets": {"3": tf.constant(offsets)}}
+
+
+def test_boxes_are_clipped_before_suppression():
+    """Two boxes that differ outside the image: their IoU is 0.32 with that part, 0.8 without."""
+    outputs = one_location([(0, 0, 20, 10), (0, 2, 20, 25)], [[2.0], [1.0]])
+    kept = {
+        width: postprocess.detect(outputs, tf.constant([[32, width]]), **ARGUMENTS)["num_detections"][0].numpy()
+        for width in (10, 32)
+    }
+    assert kept == {10: 1, 32: 2}
+
+
+def test_a_box_outside_the_image_is_dropped():
+    outputs = one_location([(0, 0, 20, 3), (0, 8, 20, 16)], [[1.0], [2.0]])
+    detections = postprocess.detect(outputs, tf.constant([[32, 6]]), **ARGUMENTS)
+    assert detections["num_detections"].numpy().tolist() == [1]
+    np.testing.assert_allclose(detections["boxes"][0, 0], [0, 0, 20, 3], atol=1e-4)
+
+
+def test_other_classes_do_not_suppress_and_a_location_has_one():
+    box = (0, 0, 20, 24)
+    outputs = one_location([box, box, box], [[3.0, 2.9], [1.0, 2.0], [1.5, 0.0]])
+    detections = postprocess.detect(outputs, tf.constant([[32, 128]]), **ARGUMENTS)
+    assert detections["num_detections"].numpy().tolist() == [2]
+    assert detections["classes"][0, :2].numpy().tolist() == [0, 1]
+    np.testing.assert_allclose(detections["scores"][0, :2], [sigmoid(3.0), sigmoid(2.0)], rtol=1e-6)
+    all_classes = postprocess.detect(outputs, tf.constant([[32, 128]]), **{**ARGUMENTS, "multi_label": True})
+    assert all_classes["classes"][0, :2].numpy().tolist() == [0, 1]
+    np.testing.assert_allclose(all_classes["scores"][0, :2], [sigmoid(3.0), sigmoid(2.9)], rtol=1e-6)
+
+
+def test_many_classes_do_not_blur_small_boxes():
+    """Boxes of 8 px and class 1199 of 1200 on a 1344 px canvas: the shift of the classes costs no detection."""
+    logits = [[-30.0] * 1199 + [value] for value in (3.0, 2.0)]
+    boxes = [(0, 0, 8.00, 8.00), (0, 2.60, 8.00, 10.60)]  # IoU 0.509
+    outputs = one_location(boxes, logits)
+    outputs = tf.nest.map_structure(lambda t: tf.pad(t, [[0, 0], [0, 0], [0, 152], [0, 0]]), outputs)
+    outputs["anchor_free_logits"]["3"] -= tf.constant([0.0] * 16 + [30.0] * 152)[:, None]
+    detections = postprocess.detect(outputs, tf.constant([[800, 1344]]), **ARGUMENTS)
+    assert detections["num_detections"].numpy().tolist() == [1]
+
+
+def test_arguments_come_from_the_configuration():
+    arguments = postprocess.arguments(schema.Model())
+    assert set(arguments) == set(ARGUMENTS)
+    assert arguments == dict(
+        score_threshold=0.05,
+        max_per_level=1000,
+        nms_iou=0.5,
+        max_detections=100,
+        multi_label=False,
+        location_offset=0.5,
+        offset_scale=4.0,
+        scales=[1.0, 2 ** (1 / 3), 2 ** (2 / 3)],
+        aspect_ratios=[0.5, 1.0, 2.0],
+    )
+
+
+def test_to_original_divides_by_the_scale_and_clips():
+    boxes = tf.constant([[[10.0, 20.0, 30.0, 40.0], [0.0, 0.0, 0.0, 0.0]]])
+    original = postprocess.to_original(boxes, tf.constant([[2.0, 0.5]]), tf.constant([[14, 70]]))
+    np.testing.assert_allclose(original, [[[5, 40, 14, 70], [0, 0, 0, 0]]])

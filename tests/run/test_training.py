@@ -1,0 +1,377 @@
+"""The run as a whole: what it leaves behind, and how it goes on after each kind of end."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+from in_process import call
+
+from fsaf_tf import storage
+from fsaf_tf.cli import train
+from fsaf_tf.config import experiment
+from fsaf_tf.errors import UserError
+from fsaf_tf.run import controller, devices, records, training
+
+IMAGES = 4
+ROOT = pathlib.Path(__file__).parent.parent.parent
+RESNEXT_BY_XLA = {
+    "runtime": {"enable_xla": True},
+    "task": {"model": {"backbone": {"resnet": {"groups": 2, "width_per_group": 32}}}},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four 64 px pictures with a bright square each, and their COCO JSON."""
+    folder = tmp_path_factory.mktemp("squares")
+    images, annotations = [], []
+    for number in range(1, IMAGES + 1):
+        picture = np.random.default_rng(number).integers(0, 60, [64, 64, 3], np.uint8)
+        picture[8:40, 8 * number : 8 * number + 24] = 220
+        PIL.Image.fromarray(picture).save(folder / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": 64, "height": 64})
+        box = {"bbox": [8 * number, 8, 24, 32], "area": 24 * 32, "iscrowd": 0}
+        annotations.append({"id": number, "image_id": number, "category_id": 1 + number % 2, **box})
+    categories = [{"id": 1, "name": "odd"}, {"id": 2, "name": "even"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "squares.json").write_text(json.dumps(content))
+    return folder
+
+
+def write_experiment(data, path):
+    """The smallest FSAF; every batch holds all pictures, so that the order of the data changes nothing."""
+    source = f"annotation_file: {data}/squares.json, image_dir: {data}, global_batch_size: {IMAGES}"
+    path.write_text(f"""
+task:
+  model:
+    max_level: 5
+    backbone: {{type: resnet, resnet: {{depth: 14, form: pytorch, weights: ''}}}}
+    fpn: {{channels: 16}}
+    heads: {{convs: 1, channels: 16}}
+  input_size: {{shorter_side: 64, longer_side: 64}}
+  train_data: {{{source}, random_flip: false}}
+  validation_data: {{{source}}}
+trainer:
+  train_steps: 4
+  steps_per_loop: 1
+  summary_interval: 2
+  checkpoint_interval: 1
+  validation_interval: 3
+  optimizer_config:
+    learning_rate: {{stepwise: {{boundaries: [3], values: [0.01, 0.001]}}}}
+    warmup: {{linear: {{warmup_steps: 1, warmup_learning_rate: 0.001}}}}
+""")
+    return path
+
+
+@pytest.fixture
+def params(data, tmp_path):
+    return experiment.load(str(write_experiment(data, tmp_path / "tiny.yaml")))
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """The folder of a run that trained and evaluated, and what it returned; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    params = experiment.load(str(write_experiment(data, folder / "tiny.yaml")))
+    return folder / "run", training.run(params, str(folder / "run"), "train_and_eval")
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return pathlib.Path(shutil.copytree(finished[0], tmp_path / "copy"))
+
+
+def variables(prefix):
+    reader = tf.train.load_checkpoint(str(prefix))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if name[0] != "_"}
+
+
+def summaries(folder):
+    """The last value of each tag."""
+    found = {}
+    for path in sorted(pathlib.Path(folder).glob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                found[value.tag] = tf.make_ndarray(value.tensor)
+    return found
+
+
+def test_run_leaves_everything_behind(finished, data):
+    folder, metrics = finished
+    assert (metrics["step"], metrics["images"], metrics["checkpoint"]) == (4, IMAGES, "ckpt-4")
+    assert set(metrics["AP_by_class"]) == {"odd", "even"} and {"AP", "ARl", "AP_thin", "seconds"} <= set(metrics)
+    assert storage.read_json(f"{folder}/metrics.json") == metrics
+    assert storage.read_json(f"{folder}/labels.json") == {"names": ["odd", "even"], "category_ids": [1, 2]}
+    assert isinstance(storage.read_json(f"{folder}/detections.json"), list)
+    assert experiment.read_params(folder).task.train_data.annotation_file == f"{data}/squares.json"
+    assert storage.read_json(f"{folder}/run.json")["starts"][0]["from_step"] == 0
+    assert tf.train.latest_checkpoint(str(folder / "best"))
+    assert sorted(path.stem for path in folder.glob("ckpt-*.index")) == ["ckpt-2", "ckpt-3", "ckpt-4"]
+    assert not list(folder.glob("*.part"))
+
+
+def test_summaries_hold_losses_levels_rate_and_figures(finished):
+    trained = summaries(finished[0] / "train")
+    wanted = {"training_loss", "learning_rate", "images_per_second", "gradient_norm"}
+    wanted |= {f"anchor_free/{name}" for name in ("class_loss", "box_loss", "positives", "dead_offsets", "level_3")}
+    assert wanted <= set(trained)
+    evaluated = summaries(finished[0] / "validation")
+    assert {"AP", "AR100", "AP_by_class/odd", "detections", "targets"} <= set(evaluated)
+
+
+def test_finished_run_says_so_and_changes_nothing(finished, params, capsys):
+    folder, metrics = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert training.run(params, str(folder), "train_and_eval") == metrics
+    assert "finished" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("mode", ["train_and_eval", "continuous_eval"])
+def test_missing_evaluation_is_made_up_for(copy, params, mode):
+    (copy / "metrics.json").unlink()
+    checkpoint = (copy / "ckpt-4.index").read_bytes()
+    metrics = training.run(params, str(copy), mode)
+    assert metrics == storage.read_json(f"{copy}/metrics.json") and metrics["step"] == 4
+    assert (copy / "ckpt-4.index").read_bytes() == checkpoint
+
+
+def test_signal_stops_with_a_checkpoint_and_the_same_call_ends_as_if_there_had_been_none(
+    finished, params, tmp_path, monkeypatch, capsys
+):
+    show = controller.Controller._show
+
+    def interrupted_at_2(self, step, loss):
+        show(self, step, loss)
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    params.trainer.override({"checkpoint_interval": 100, **EAGER})
+    monkeypatch.setattr(controller.Controller, "_show", interrupted_at_2)
+    folder = tmp_path / "run"
+    with pytest.raises(SystemExit) as stop:
+        training.run(params, str(folder), "train")
+    assert stop.value.code == 128 + signal.SIGTERM
+    said = capsys.readouterr().out
+    assert "Stopped by SIGTERM" in said and "ckpt-2" in said and "same command" in said
+    training.run(params, str(folder), "train")
+    assert f"Going on from step 2, {folder}/ckpt-2" in capsys.readouterr().out
+    resumed, straight = variables(folder / "ckpt-4"), variables(finished[0] / "ckpt-4")
+    assert any("momentum" in name for name in straight)
+    # One run is a graph, the other not: sums differ in their order. Other images make differences of 1.
+    for name in straight.keys() - {"save_counter/.ATTRIBUTES/VARIABLE_VALUE"}:
+        np.testing.assert_allclose(resumed[name], straight[name], rtol=1e-3, atol=3e-5, err_msg=name)
+
+
+# Four steps cost less than to trace one.
+EAGER = {"train_tf_function": False, "train_tf_while_loop": False}
+
+COMMAND = """
+import sys
+from fsaf_tf.config import experiment
+from fsaf_tf.run import training
+training.run(experiment.load(sys.argv[1], overrides=sys.argv[3]), sys.argv[2], "train")
+"""
+
+
+def test_run_killed_in_the_middle_goes_on_and_ends_at_its_last_step(data, tmp_path):
+    tiny = write_experiment(data, tmp_path / "tiny.yaml")
+    eager = ",".join(f"trainer.{key}=false" for key in EAGER)
+    command = [sys.executable, "-c", COMMAND, str(tiny), str(tmp_path / "run"), eager]
+    first = subprocess.Popen([*command[:-1], f"{eager},trainer.train_steps=1000"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "run/ckpt-3.index").exists() and first.poll() is None:
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    newest = max(int(path.stem[5:]) for path in (tmp_path / "run").glob("ckpt-*.index"))
+    command[-1] = f"{eager},trainer.train_steps={newest + 2}"
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert second.returncode == 0, second.stderr
+    steps = [start["from_step"] for start in storage.read_json(f"{tmp_path}/run/run.json")["starts"]]
+    assert steps[0] == 0 and 3 <= steps[1] <= newest
+    assert f"Going on from step {steps[1]}" in second.stdout
+    assert variables(tmp_path / f"run/ckpt-{newest + 2}")["global_step/.ATTRIBUTES/VARIABLE_VALUE"] == newest + 2
+
+
+def test_two_replicas_evaluate_three_images_with_the_weights_of_another_run(
+    finished, params, data, tmp_path, monkeypatch
+):
+    """The last batch leaves one replica without an image, in views of two sizes."""
+    content = json.loads((data / "squares.json").read_text())
+    content["images"], content["annotations"] = content["images"][:3], content["annotations"][:3]
+    (tmp_path / "three.json").write_text(json.dumps(content))
+    validation = {"annotation_file": str(tmp_path / "three.json"), "global_batch_size": 2}
+    params.task.override({"init_checkpoint": str(finished[0]), "validation_data": validation})
+    params.task.test_augmentation.override({"enabled": True, "shorter_sides": [], "ratios": [0.5, 1.0]})
+    params.task.model.postprocess.score_threshold = 0.0
+    monkeypatch.setattr(devices, "build_strategy", lambda _: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    metrics = training.run(params, str(tmp_path / "run"), "eval")
+    assert (metrics["images"], metrics["checkpoint"]) == (3, str(finished[0]))
+    assert {found["image_id"] for found in storage.read_json(f"{tmp_path}/run/detections.json")} == {1, 2, 3}
+
+
+# Fine-tuning.
+
+
+def test_fine_tuning_for_other_classes(finished, params, data, tmp_path, capsys):
+    """Everything but the class convolutions is the other run's; what is frozen stays so, statistics included."""
+    content = json.loads((data / "squares.json").read_text())
+    content["categories"] = [{"id": 1, "name": "left"}, {"id": 2, "name": "right"}]
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    params.task.override({"init_checkpoint": str(finished[0] / "ckpt-2"), "freeze": ["backbone", "heads/box_.*"]})
+    params.task.override({"head_rate_multiplier": 10.0, "train_data": {"annotation_file": f"{tmp_path}/other.json"}})
+    params.trainer.override({"train_steps": 1, **EAGER})
+    training.run(params, str(tmp_path / "run"), "train")
+    said = capsys.readouterr().out
+    assert "of the heads: 10 times as much" in said and "task.freeze backbone, heads/box_.*: " in said
+    assert f"Starting with the weights of {finished[0]}/ckpt-2.\n  its classes have the 2 names [odd, even]" in said
+    before, after = variables(finished[0] / "ckpt-2"), variables(tmp_path / "run/ckpt-1")
+    weights = {name for name in after if name.startswith("model/") and "OPTIMIZER_SLOT" not in name}
+    change = {name: np.abs(after[name] - before[name]).max() for name in weights}
+    towers = {name for name in weights if "/class_tower/" in name or "/fpn" in name}
+    assert len(weights) > 50 and len(towers) > 0
+    assert all(0 < change[name] < 0.1 for name in towers if "kernel" in name)
+    classes = {name for name in weights if "anchor_free_logits" in name}
+    assert len(classes) == 2 and all(change[name] > 0 for name in classes)
+    frozen = {name for name in weights if any(word in name for word in ("weights-0/", "/box_tower/", "moving_"))}
+    assert len(frozen) > 40 and not any(change[name] for name in frozen)
+
+
+def test_early_stop_counts_over_restarts_and_the_run_is_finished_then(params, tmp_path, monkeypatch, capsys):
+    """Without any detection AP is 0 at each step: the first is the best, and two more evaluations end the run."""
+    params.task.model.postprocess.score_threshold = 1.0
+    params.trainer.override({"train_steps": 9, "validation_interval": 1, "early_stop_patience": 2, **EAGER})
+    params.trainer.eval_tf_function = False
+    folder = tmp_path / "run"
+    evaluate = controller.Controller.evaluate
+
+    def interrupted_after_2(self, steps):
+        evaluate(self, steps)
+        if self._step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(controller.Controller, "evaluate", interrupted_after_2)
+        with pytest.raises(SystemExit):
+            training.run(params, str(folder), "train_and_eval")
+    capsys.readouterr()
+    assert training.run(params, str(folder), "train_and_eval")["step"] == 3
+    reason = "no higher AP than 0.000 of step 1 in 2 evaluations (trainer.early_stop_patience)"
+    assert f"Stopped early at step 3 of 9: {reason}; the best checkpoint is in {folder}/best.\n" in (
+        capsys.readouterr().out
+    )
+    assert tf.train.latest_checkpoint(str(folder / "best")) == f"{folder}/best/best_ckpt-1"
+    assert [each["step"] for each in storage.read_json(f"{folder}/evaluations.json")] == [1, 2, 3]
+    assert training.run(params, str(folder), "train_and_eval")["step"] == 3
+    assert f"is finished: it is at step 3 of 9, stopped early: {reason}; " in capsys.readouterr().out
+
+
+def test_eval_takes_the_recorded_experiment_and_other_data_and_views(copy, data, tmp_path, monkeypatch):
+    """With its architecture, whatever the defaults are; the run's own figures are found missing afterwards."""
+    content = json.loads((data / "squares.json").read_text())
+    content["images"], content["annotations"] = content["images"][:2], content["annotations"][:2]
+    (tmp_path / "two.json").write_text(json.dumps(content))
+    record = (copy / "params.yaml").read_bytes()
+    override = f"--params_override=task.validation_data.annotation_file={tmp_path}/two.json"
+    override += ",task.test_augmentation.enabled=true,task.test_augmentation.ratios=[1.0]"
+    assert call(train, monkeypatch, "--mode=eval", f"--model_dir={copy}", override) == 0
+    metrics = storage.read_json(f"{copy}/metrics.json")
+    assert (metrics["images"], metrics["step"], metrics["checkpoint"]) == (2, 4, "ckpt-4")
+    assert metrics["data"]["annotation_file"] == f"{tmp_path}/two.json"
+    assert metrics["test_augmentation"] == {"shorter_sides": [], "ratios": [1.0], "flip": True}
+    assert (copy / "params.yaml").read_bytes() == record
+    assert records.read_metrics(str(copy), experiment.read_params(copy)) == {}
+
+
+def test_weights_that_come_with_a_checkpoint_need_one(params, tmp_path):
+    params.task.model.backbone.resnet.weights = "checkpoint"
+    with pytest.raises(UserError, match="resnet.weights is checkpoint, but there is none.*task.init_checkpoint=DIR"):
+        training.run(params, str(tmp_path / "run"), "train")
+    params.task.init_checkpoint = str(tmp_path / "none")
+    with pytest.raises(UserError, match="none is neither a folder nor a checkpoint"):
+        training.run(params, str(tmp_path / "run"), "train")
+    assert not (tmp_path / "run").exists()
+
+
+# What must not go on.
+
+
+def test_other_model_in_the_folder_is_an_error_and_the_record_stays(copy, params):
+    before = (copy / "params.yaml").read_bytes()
+    params.task.model.fpn.channels = 32
+    with pytest.raises(UserError, match="task.model.fpn.channels is 16 there and 32 now"):
+        training.run(params, str(copy), "train")
+    assert (copy / "params.yaml").read_bytes() == before
+    (copy / "params.yaml").unlink()
+    with pytest.raises(UserError, match="ckpt-4 is not a checkpoint of this model: .* in it and"):
+        training.run(params, str(copy), "eval")
+    assert not (copy / "params.yaml").exists()
+
+
+def test_evaluation_without_a_checkpoint_is_an_error(params, tmp_path):
+    with pytest.raises(UserError, match="holds no checkpoint to evaluate"):
+        training.run(params, str(tmp_path / "none"), "eval")
+    assert not (tmp_path / "none").exists()
+
+
+def test_non_finite_loss_stops_the_run_with_term_and_images(params, tmp_path):
+    params.trainer.optimizer_config.learning_rate.stepwise.values = [1e30, 1e30]
+    with pytest.raises(UserError, match="^Non-finite loss: .*total_loss.* images [1-4] [1-4] [1-4] [1-4];") as caught:
+        training.run(params, str(tmp_path / "run"), "train")
+    assert "\n" not in str(caught.value)
+    saved = variables(tf.train.latest_checkpoint(str(tmp_path / "run")))
+    assert all(np.isfinite(value).all() for value in saved.values())
+
+
+def test_an_image_that_turns_out_damaged_is_named(params, data, tmp_path):
+    """Its header is whole, so that only decoding finds out."""
+    shutil.copytree(data, tmp_path / "images")
+    damaged = tmp_path / "images" / "2.png"
+    damaged.write_bytes(damaged.read_bytes()[:-2000])
+    params.task.train_data.image_dir = str(tmp_path / "images")
+    with pytest.raises(UserError, match="^2.png") as caught:
+        training.run(params, str(tmp_path / "run"), "train")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mode", "change", "message"),
+    [
+        ("test", {}, "--mode is 'test'; it must be one of train, eval"),
+        ("eval", {"trainer": {"best_checkpoint_eval_metric": "mAP"}}, "best_checkpoint_eval_metric is 'mAP'.*AP50"),
+        ("eval", {"trainer": {"validation_steps": 0}}, "trainer.validation_steps must be"),
+        ("eval", {"runtime": {"num_gpus": 9}}, "runtime.num_gpus is 9, but 0 GPUs are visible"),
+        ("eval", {"runtime": {"distribution_strategy": "mirror"}}, "'mirror'; it must be one of mirrored"),
+        ("eval", {"runtime": {"mixed_precision_dtype": "float8"}}, "runtime: .*float8"),
+        ("train", RESNEXT_BY_XLA, "runtime.enable_xla makes a step of ResNeXt .* slower on a CPU; leave it off"),
+        ("train", {"trainer": {"steps_per_loop": 3}}, "trainer.summary_interval .2. must be a multiple"),
+    ],
+)
+def test_wrong_settings_are_named(params, tmp_path, mode, change, message):
+    params.override(change)
+    if change.get("runtime", {}).keys() & {"num_gpus", "enable_xla"} and tf.config.list_physical_devices("GPU"):
+        pytest.skip("there are GPUs")
+    with pytest.raises(UserError, match=message):
+        training.run(params, str(tmp_path / "run"), mode)
+
+
+def test_batch_must_divide_by_the_replicas(params):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    said = devices.describe(strategy, params, "train_and_eval")
+    assert (
+        said == "Devices: 2 replicas (CPU:0, CPU:1); train 4 images a step, 2 on each; eval 4 images a step, 2 on each"
+    )
+    params.task.validation_data.global_batch_size = 3
+    devices.describe(strategy, params, "train")
+    with pytest.raises(UserError, match="validation_data.global_batch_size is 3, which does not divide by 2 replicas"):
+        devices.describe(strategy, params, "eval")

@@ -1,0 +1,72 @@
+"""What a run says on the terminal."""
+
+import io
+
+from fsaf_tf.terminal import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_terminal_rewrites_one_line_and_keeps_the_last():
+    stream = Terminal()
+    lines = progress.Progress(stream)
+    lines.update("step 1")
+    lines.update("step 2")
+    lines.keep("step 2: AP 0.5")
+    lines.say("done")
+    assert stream.getvalue() == "\r\x1b[Kstep 1\r\x1b[Kstep 2\r\x1b[Kstep 2: AP 0.5\ndone\n"
+
+
+def test_terminal_ends_the_live_line_before_a_line_that_stays():
+    stream = Terminal()
+    lines = progress.Progress(stream)
+    lines.update("step 1")
+    lines.say("checkpoint set aside")
+    lines.update("step 2")
+    lines.close()
+    lines.close()
+    assert stream.getvalue() == "\r\x1b[Kstep 1\ncheckpoint set aside\n\r\x1b[Kstep 2\n"
+
+
+def test_terminal_line_is_cut_to_the_width(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "8")
+    stream = Terminal()
+    progress.Progress(stream).update("0123456789")
+    assert stream.getvalue() == "\r\x1b[K0123456"
+
+
+def test_file_gets_a_line_every_ten_seconds():
+    stream, clock = io.StringIO(), Clock()
+    lines = progress.Progress(stream, clock)
+    for second in range(25):
+        clock.now = 100.0 + second
+        lines.update(f"{second} s")
+    lines.keep("end")
+    assert stream.getvalue() == "0 s\n10 s\n20 s\nend\n"
+
+
+def test_rate_forgets_the_first_loop_when_there_is_a_second():
+    rate = progress.Rate(window=2)
+    assert rate.per_second == 0.0
+    assert rate.add(10, 10.0) == 1.0
+    assert rate.add(10, 1.0) == 10.0
+    assert rate.add(10, 4.0) == 4.0
+    assert rate.add(10, 1.0) == 4.0
+
+
+def test_lines_hold_step_loss_ap_rate_and_eta():
+    line = progress.training_line(120, 900, 1.23456, None, 31.24, 272)
+    assert line == "step 120/900  loss 1.235  AP -  31.2 images/s  ETA 4:32"
+    assert "AP 0.123" in progress.training_line(120, 900, 1.0, 0.1234, 31.24, 3600)
+    assert progress.evaluation_line(64, 205, 10.0) == "evaluating 64/205 images  10.0 images/s  ETA 0:14"
+    assert progress.duration(3725) == "1:02:05"
