@@ -12,6 +12,25 @@ def levels(min_level: int, max_level: int) -> list[int]:
     return list(range(min_level, max_level + 1))
 
 
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """What boxes, cells and offsets have to do with each other (sections 3.1 and 3.2).
+
+    Attributes:
+        levels: the L levels, lowest first.
+        location_offset: cell (i, j) of level l stands at `((i + location_offset) * 2^l, (j + location_offset) * 2^l)`.
+        offset_scale: S, offsets are in units of `S * 2^l` pixels.
+        effective: epsilon_e, the effective box's share of an instance's sides.
+        ignoring: epsilon_i, the ignoring box's share.
+    """
+
+    levels: tuple[int, ...]
+    location_offset: float
+    offset_scale: float
+    effective: float
+    ignoring: float
+
+
 def map_size(size: Size, level: int) -> Size:
     """Cells of level l along a side of `size` pixels: `ceil(size / 2^l)`; an int gives an int, a tensor a tensor."""
     stride = 2**level

@@ -9,6 +9,8 @@ from official.core import config_definitions, exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones
 
+from fsaf_tf import pyramid
+
 SELECTIONS = ("online", "heuristic")
 PYRAMIDS = ("fpn", "ssd", "dssd", "nas_fpn")
 
@@ -157,6 +159,16 @@ class Model(hyperparams.Config):
     anchor_free: AnchorFree = dataclasses.field(default_factory=AnchorFree)
     anchor_based: AnchorBased = dataclasses.field(default_factory=AnchorBased)
     postprocess: Postprocess = dataclasses.field(default_factory=Postprocess)
+
+    def geometry(self) -> pyramid.Geometry:
+        """The values that boxes, cells and offsets depend on."""
+        return pyramid.Geometry(
+            levels=tuple(pyramid.levels(self.min_level, self.max_level)),
+            location_offset=self.location_offset,
+            offset_scale=self.anchor_free.offset_scale,
+            effective=self.anchor_free.effective,
+            ignoring=self.anchor_free.ignoring,
+        )
 
 
 @dataclasses.dataclass
