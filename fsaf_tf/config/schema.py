@@ -9,7 +9,7 @@ from official.core import config_definitions, exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones
 
-from fsaf_tf import pyramid
+from fsaf_tf.pyramid import Geometry, levels
 
 SELECTIONS = ("online", "heuristic")
 PYRAMIDS = ("fpn", "ssd", "dssd", "nas_fpn")
@@ -160,10 +160,10 @@ class Model(hyperparams.Config):
     anchor_based: AnchorBased = dataclasses.field(default_factory=AnchorBased)
     postprocess: Postprocess = dataclasses.field(default_factory=Postprocess)
 
-    def geometry(self) -> pyramid.Geometry:
+    def geometry(self) -> Geometry:
         """The values that boxes, cells and offsets depend on."""
-        return pyramid.Geometry(
-            levels=tuple(pyramid.levels(self.min_level, self.max_level)),
+        return Geometry(
+            levels=tuple(levels(self.min_level, self.max_level)),
             location_offset=self.location_offset,
             offset_scale=self.anchor_free.offset_scale,
             effective=self.anchor_free.effective,
