@@ -1,6 +1,6 @@
 """The anchor-based branch's geometry ([22], as in Detectron): anchors, their boxes and their instances."""
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -15,23 +15,31 @@ BLOCK = 8192
 MAX_LOG_GROWTH = 4.135166556742356  # log(1000 / 16), Detectron's bound
 
 
-def anchors(
-    height: pyramid.Size,
-    width: pyramid.Size,
-    level: int,
-    *,
-    scales: Sequence[float],
-    aspect_ratios: Sequence[float],
-    location_offset: float = 0.5,
-) -> tf.Tensor:
+class Shapes(NamedTuple):
+    """The anchors of a location.
+
+    Attributes:
+        scales: sizes in units of `4 * 2^l` pixels.
+        aspect_ratios: height over width.
+    """
+
+    scales: tuple[float, ...]
+    aspect_ratios: tuple[float, ...]
+
+    @property
+    def per_location(self) -> int:
+        """A: each scale in each aspect ratio."""
+        return len(self.scales) * len(self.aspect_ratios)
+
+
+def anchors(height: pyramid.Size, width: pyramid.Size, level: int, shapes: Shapes, location_offset: float) -> tf.Tensor:
     """Anchors of one level, centred on its locations.
 
     Args:
         height: rows of the level's map.
         width: columns of the level's map.
         level: l; an anchor of scale 1 has an area of `(4 * 2^l)^2` pixels.
-        scales: sizes in units of `4 * 2^l` pixels.
-        aspect_ratios: height over width.
+        shapes: of the anchors of a location.
         location_offset: where a location stands, in cells.
 
     Returns:
@@ -39,8 +47,8 @@ def anchors(
     """
     sides = [
         (scale * ratio**0.5, scale / ratio**0.5)  # the area does not depend on the ratio
-        for ratio in aspect_ratios
-        for scale in scales
+        for ratio in shapes.aspect_ratios
+        for scale in shapes.scales
     ]
     half = tf.constant(sides, tf.float32) * (BASE_SIZE * 2**level / 2)  # [A, 2]
     centres = pyramid.locations(height, width, level, location_offset)[:, None]  # [P, 1, 2]

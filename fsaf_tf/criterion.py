@@ -138,13 +138,13 @@ def anchor_based_losses(
         num_positives: `[B]` int32, the positive anchors.
     """
     layout = _layout(logits)
-    num_anchors = len(scales) * len(aspect_ratios)
-    num_classes = logits[str(layout.levels[0])].shape[-1] // num_anchors
+    shapes = anchor_ops.Shapes(tuple(scales), tuple(aspect_ratios))
+    num_classes = logits[str(layout.levels[0])].shape[-1] // shapes.per_location
     boxes, classes = _only_valid(boxes, classes, valid)
-    shape = {"scales": scales, "aspect_ratios": aspect_ratios, "location_offset": location_offset}
-    anchors = tf.concat(
-        [anchor_ops.anchors(*size, level, **shape) for level, size in zip(layout.levels, layout.sizes)], axis=0
-    )  # [P * A, 4]
+    by_level = [
+        anchor_ops.anchors(*size, level, shapes, location_offset) for level, size in zip(layout.levels, layout.sizes)
+    ]
+    anchors = tf.concat(by_level, axis=0)  # [P * A, 4]
     matches = anchor_ops.match(anchors, boxes, valid, positive_iou=positive_iou, negative_iou=negative_iou)
     positive, ignored = matches["positive"], ~(matches["positive"] | matches["background"])
     own_class, own_box = (_of_instance(values, matches["instance"]) for values in (classes, boxes))

@@ -6,29 +6,28 @@ import tensorflow as tf
 
 from fsaf_tf import anchors as anchor_ops
 
-SHAPE = dict(scales=[1.0, 2 ** (1 / 3), 2 ** (2 / 3)], aspect_ratios=[0.5, 1.0, 2.0])
+SHAPES = anchor_ops.Shapes(scales=(1.0, 2 ** (1 / 3), 2 ** (2 / 3)), aspect_ratios=(0.5, 1.0, 2.0))
+SQUARE = anchor_ops.Shapes(scales=(1.0,), aspect_ratios=(1.0,))
 
 
 def test_anchors_of_the_paper_by_hand():
     """Level 3: sides 32 px times scale about (4, 4); the fourth is ratio 1, scale 1; ratio 2 is tall."""
-    anchors = anchor_ops.anchors(2, 3, 3, **SHAPE).numpy()
-    assert anchors.shape == (2 * 3 * 9, 4)
+    anchors = anchor_ops.anchors(2, 3, 3, SHAPES, 0.5).numpy()
+    assert SHAPES.per_location == 9 and anchors.shape == (2 * 3 * 9, 4)
     np.testing.assert_allclose(anchors[3], [-12, -12, 20, 20], rtol=1e-6)
     np.testing.assert_allclose(anchors[9 + 3], [-12, -4, 20, 28], rtol=1e-6)  # one column on
     sides = anchors[:9, 2:] - anchors[:9, :2]
-    np.testing.assert_allclose(sides[:, 0] / sides[:, 1], np.repeat(SHAPE["aspect_ratios"], 3), rtol=1e-5)
-    np.testing.assert_allclose(sides.prod(axis=1), np.tile(np.square(SHAPE["scales"]) * 32**2, 3), rtol=1e-5)
+    np.testing.assert_allclose(sides[:, 0] / sides[:, 1], np.repeat(SHAPES.aspect_ratios, 3), rtol=1e-5)
+    np.testing.assert_allclose(sides.prod(axis=1), np.tile(np.square(SHAPES.scales) * 32**2, 3), rtol=1e-5)
 
 
 def test_sizes_go_from_32_to_512_px():
-    sides = [
-        np.ptp(anchor_ops.anchors(1, 1, level, scales=[1.0], aspect_ratios=[1.0]).numpy()) for level in range(3, 8)
-    ]
+    sides = [np.ptp(anchor_ops.anchors(1, 1, level, SQUARE, 0.5).numpy()) for level in range(3, 8)]
     np.testing.assert_allclose(sides, [32, 64, 128, 256, 512])
 
 
 def test_location_offset_moves_anchors():
-    at = [anchor_ops.anchors(1, 1, 3, scales=[1.0], aspect_ratios=[1.0], location_offset=o).numpy() for o in (0.5, 0)]
+    at = [anchor_ops.anchors(1, 1, 3, SQUARE, offset).numpy() for offset in (0.5, 0)]
     np.testing.assert_allclose(at[0] - at[1], 4)
 
 

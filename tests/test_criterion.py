@@ -200,7 +200,8 @@ def test_anchor_based_equals_naive(instances):
 
     rng = np.random.default_rng(3)
     maps = _maps(64, 96)
-    anchors = np.concatenate([anchor_ops.anchors(*size, int(k), **ANCHORS) for k, size in maps.items()])
+    shapes = anchor_ops.Shapes(**ANCHORS)
+    anchors = np.concatenate([anchor_ops.anchors(*size, int(k), shapes, 0.5) for k, size in maps.items()])
     logits, deltas, boxes, classes, valid = _case(
         rng, "any", height=64, width=96, batch=1, instances=max(instances, 1), classes=3
     )

@@ -9,6 +9,7 @@ from official.core import config_definitions, exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones
 
+from fsaf_tf import anchors
 from fsaf_tf.pyramid import Geometry, levels
 
 SELECTIONS = ("online", "heuristic")
@@ -115,6 +116,10 @@ class AnchorBased(hyperparams.Config):
     positive_iou: float = 0.5
     negative_iou: float = 0.4
     box_loss_beta: float = 1 / 9
+
+    def shapes(self) -> anchors.Shapes:
+        """The anchors of a location."""
+        return anchors.Shapes(tuple(self.scales), tuple(self.aspect_ratios))
 
 
 @dataclasses.dataclass

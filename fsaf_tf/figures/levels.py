@@ -90,11 +90,11 @@ def rules(scaled: np.ndarray, size: Sequence[int], task: schema.Task) -> dict[st
     levels = pyramid.levels(task.model.min_level, task.model.max_level)
     canvases = augment.canvas_sizes(task.input_size.shorter_side, task.input_size.longer_side)
     height, width = canvases[size[0] > size[1]]
-    anchor_based = task.model.anchor_based
-    shape = tuple(anchor_based.scales), tuple(anchor_based.aspect_ratios), task.model.location_offset
+    shapes, location_offset = task.model.anchor_based.shapes(), task.model.location_offset
     overlap = np.zeros([len(scaled), len(levels)])
     for index, level in enumerate(levels):
-        places = _anchors(pyramid.map_size(height, level), pyramid.map_size(width, level), level, *shape)
+        cells = pyramid.map_size(height, level), pyramid.map_size(width, level)
+        places = _anchors(*cells, level, shapes, location_offset)
         for row, box in enumerate(scaled):  # one by one: P3 has hundreds of thousands of anchors
             overlap[row, index] = tf.reduce_max(boxes.aligned_iou(tf.constant(box), places))
     by_size = selection.select_heuristic(tf.constant(scaled), levels).numpy()
@@ -102,8 +102,8 @@ def rules(scaled: np.ndarray, size: Sequence[int], task: schema.Task) -> dict[st
 
 
 @functools.cache  # pictures have one of two canvases
-def _anchors(height: int, width: int, level: int, scales: tuple, aspect_ratios: tuple, offset: float) -> tf.Tensor:
-    return anchors.anchors(height, width, level, scales=scales, aspect_ratios=aspect_ratios, location_offset=offset)
+def _anchors(height: int, width: int, level: int, shapes: anchors.Shapes, location_offset: float) -> tf.Tensor:
+    return anchors.anchors(height, width, level, shapes, location_offset)
 
 
 def _at_input(found: np.ndarray, size, input_size: schema.InputSize) -> np.ndarray:

@@ -73,7 +73,7 @@ def build_detector(model: schema.Model, num_classes: int) -> tf_keras.Model:
         convs=model.heads.convs,
         channels=model.heads.channels,
         anchor_free=model.anchor_free.enabled,
-        anchors_per_location=len(anchors.scales) * len(anchors.aspect_ratios) if anchors.enabled else 0,
+        anchors_per_location=anchors.shapes().per_location if anchors.enabled else 0,
     )(pyramid)
     return tf_keras.Model(images, outputs, name="detector")
 

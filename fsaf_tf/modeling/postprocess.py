@@ -183,14 +183,12 @@ def _anchor_based(
     logits, deltas, level: int, limit: int, location_offset: float, scales: Sequence, aspect_ratios: Sequence
 ) -> dict:
     """At most `limit` candidates of an anchor-based level: the (anchor, class) pairs that score highest."""
-    per_location = len(scales) * len(aspect_ratios)
+    shapes = anchor_ops.Shapes(tuple(scales), tuple(aspect_ratios))
     _, height, width, channels = _shape(logits)
-    count, classes = height * width * per_location, channels // per_location
+    count, classes = height * width * shapes.per_location, channels // shapes.per_location
     best, anchor, class_index = _best_pairs(_rows(logits, count, classes), limit)  # [B, k] each
     deltas = tf.gather(_rows(deltas, count, 4), anchor, batch_dims=1)  # [B, k, 4]
-    anchors = anchor_ops.anchors(
-        height, width, level, scales=scales, aspect_ratios=aspect_ratios, location_offset=location_offset
-    )
+    anchors = anchor_ops.anchors(height, width, level, shapes, location_offset)
     boxes = anchor_ops.decode(tf.cast(deltas, tf.float32), tf.gather(anchors, anchor))
     return _candidates(boxes, best, class_index, level, branch=1)
 

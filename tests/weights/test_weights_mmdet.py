@@ -75,13 +75,8 @@ def test_retinanet_gives_the_outputs_and_boxes_of_torch():
         assert_close(found["anchor_based_logits"][level], classes)
         deltas = found["anchor_based_deltas"][level].numpy()[0]
         boxes = np.clip(boxes[0], -2, 2)  # random deltas would make boxes of any size
-        all_anchors = anchors.anchors(
-            *deltas.shape[:2],
-            int(level),
-            scales=config.anchor_based.scales,
-            aspect_ratios=config.anchor_based.aspect_ratios,
-            location_offset=config.location_offset,
-        )
+        shapes = config.anchor_based.shapes()
+        all_anchors = anchors.anchors(*deltas.shape[:2], int(level), shapes, config.location_offset)
         ours = anchors.decode(tf.clip_by_value(deltas.reshape(-1, 4), -2, 2), all_anchors).numpy()
         assert_close(ours[:, [1, 0, 3, 2]], reference.nine_anchor_boxes(boxes, 2 ** int(level)).reshape(-1, 4))
 
