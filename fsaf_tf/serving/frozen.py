@@ -51,9 +51,7 @@ def variables_to_constants(function: tf.types.experimental.ConcreteFunction) -> 
         elif node.name not in captured:
             graph.node.append(node)
     for node in graph.node:
-        inputs = [replaced.get(_name(name), name) for name in node.input if not name.startswith("^")]
-        del node.input[:]
-        node.input.extend(inputs)
+        _set_inputs(node, [replaced.get(_name(name), name) for name in node.input if not name.startswith("^")])
     return graph
 
 
@@ -72,19 +70,23 @@ def fold_constants(graph: graph_pb2.GraphDef, outputs: list[str]) -> graph_pb2.G
         if node.op == "Const" or (node.input and all(_name(each) in fixed for each in node.input)):
             fixed.add(node.name)
     used = {each for node in graph.node if node.name not in fixed for each in node.input}
-    several = {_name(each) for each in used if ":" in each}  # nodes of several outputs stay
     is_constant = {node.name for node in graph.node if node.op == "Const"}
-    computed = sorted(used & (fixed - is_constant - several))
+    computed = sorted(each for each in used if _name(each) in fixed - is_constant)
+    constants = {each: each.replace(":", "/output_") for each in computed}
     folded = graph_pb2.GraphDef(node=[node for node in graph.node if node.name not in computed])
-    for name, value in zip(computed, _evaluate(_leading_to(graph, computed), computed)):
-        _add_constant(folded, name, value.numpy())
+    for node in folded.node:
+        _set_inputs(node, [constants.get(each, each) for each in node.input])
+    for name, value in zip(computed, _evaluate(_leading_to(graph, map(_name, computed)), computed)):
+        _add_constant(folded, constants[name], value.numpy())
     return _leading_to(folded, outputs)
 
 
 def fold_batch_norm(graph: graph_pb2.GraphDef, outputs: list[str]) -> graph_pb2.GraphDef:
     """Folds what multiplies the channels of a convolution by constants or adds constants to them: batch normalisation.
 
-    What does not follow a convolution of constant kernel that nothing else uses stays as it is.
+    What does not follow a convolution of constant kernel that nothing else uses stays as it is. A convolution may be
+    taken group by group, as `resnet.Convolution` does where there are no kernels for groups: its parts side by side
+    are one.
 
     Args:
         graph: as `fold_constants` leaves it.
@@ -99,30 +101,59 @@ def fold_batch_norm(graph: graph_pb2.GraphDef, outputs: list[str]) -> graph_pb2.
     uses = collections.Counter(_name(name) for node in graph.node for name in node.input)
     for node in [node for node in folded.node if node.op in ("FusedBatchNormV3", "Mul", "AddV2")]:
         values = _scale_and_shift(node, nodes)
-        convolution = _convolution(node, nodes, uses)
-        if values is None or convolution is None:
+        before = _before(node, nodes, uses)
+        parts = _convolutions(before, nodes, uses)
+        if values is None or not parts:
             continue
         scale, shift = values
-        kernel = _constant(nodes, convolution.input[1])
-        channels = kernel.shape[-1] if convolution.op == "Conv2D" else kernel.shape[2] * kernel.shape[3]
-        if any(value is not None and value.size != channels for value in values):
+        ends = np.cumsum([_channels(part, nodes) for part in parts])
+        if any(value is not None and value.size != ends[-1] for value in values):
             continue
         if scale is not None:
-            shape = (-1,) if convolution.op == "Conv2D" else kernel.shape[2:]  # a depthwise kernel ends [channels, 1]
-            convolution.input[1] = _add_constant(folded, f"{node.name}/kernel", kernel * scale.reshape(shape))
-            nodes[convolution.input[1]] = folded.node[-1]
+            for number, (part, factors) in enumerate(zip(parts, np.split(scale, ends[:-1]))):
+                name = f"{node.name}/kernel_{number}" if number else f"{node.name}/kernel"
+                part.input[1] = _add_constant(folded, name, _scaled(part, factors, nodes))
+                nodes[name] = folded.node[-1]
         bias = None if shift is None else _add_constant(folded, f"{node.name}/bias", shift)
-        node.CopyFrom(_after_folding(node.name, convolution, bias))
+        node.CopyFrom(_after_folding(node.name, before, bias))
     return _leading_to(folded, outputs)
 
 
-def _convolution(node, nodes: dict, uses: collections.Counter) -> node_def_pb2.NodeDef | None:
-    """The convolution before a node, if its kernel is constant and nothing else sees its output."""
+def _before(node, nodes: dict, uses: collections.Counter) -> node_def_pb2.NodeDef:
+    """The node before one; what has become an `Identity` is nothing."""
     before = nodes[_name(node.input[0])]
     while before.op == "Identity" and uses[before.name] == 1:
         before = nodes[_name(before.input[0])]
-    fits = before.op in _CONVOLUTIONS and before.attr["data_format"].s == b"NHWC" and uses[before.name] == 1
-    return before if fits and _constant(nodes, before.input[1]) is not None else None
+    return before
+
+
+def _convolutions(node, nodes: dict, uses: collections.Counter) -> list[node_def_pb2.NodeDef]:
+    """The convolutions whose channels side by side are the output of a node, if nothing else sees them; else none.
+
+    They are the node itself, or what it concatenates by channels.
+    """
+    parts = [node]
+    if node.op == "ConcatV2" and uses[node.name] == 1 and _constant(nodes, node.input[-1]) in (-1, 3):
+        parts = [nodes[_name(name)] for name in node.input[:-1]]
+    return parts if all(_can_be_scaled(part, nodes, uses) for part in parts) else []
+
+
+def _can_be_scaled(node, nodes: dict, uses: collections.Counter) -> bool:
+    """Whether a node is a convolution by a constant kernel whose output one other node sees."""
+    fits = node.op in _CONVOLUTIONS and node.attr["data_format"].s == b"NHWC" and uses[node.name] == 1
+    return fits and nodes[_name(node.input[1])].op == "Const"
+
+
+def _channels(convolution, nodes: dict) -> int:
+    """How many channels a convolution gives; a depthwise kernel ends [channels, multiplier]."""
+    shape = nodes[convolution.input[1]].attr["value"].tensor.tensor_shape.dim
+    return shape[3].size if convolution.op == "Conv2D" else shape[2].size * shape[3].size
+
+
+def _scaled(convolution, factors: np.ndarray, nodes: dict) -> np.ndarray:
+    """The kernel with each channel of the output multiplied by its factor."""
+    kernel = _constant(nodes, convolution.input[1])
+    return kernel * factors.reshape((-1,) if convolution.op == "Conv2D" else kernel.shape[2:])
 
 
 def _scale_and_shift(node, nodes: dict) -> tuple[np.ndarray | None, np.ndarray | None] | None:
@@ -140,10 +171,11 @@ def _scale_and_shift(node, nodes: dict) -> tuple[np.ndarray | None, np.ndarray |
 
 
 def _evaluate(graph: graph_pb2.GraphDef, names: list[str]) -> list[tf.Tensor]:
-    """The first outputs of some nodes of a graph without inputs."""
+    """Some outputs, `node` for its first or `node:1`, of a graph without inputs."""
+    elements = [name if ":" in name else f"{name}:0" for name in names]
 
     def imported():
-        return tf.graph_util.import_graph_def(graph, return_elements=[f"{name}:0" for name in names], name="")
+        return tf.graph_util.import_graph_def(graph, return_elements=elements, name="")
 
     return tf.function(imported, autograph=False)()
 
@@ -165,13 +197,18 @@ def _add_constant(graph: graph_pb2.GraphDef, name: str, value: np.ndarray) -> st
     return name
 
 
-def _after_folding(name: str, convolution: node_def_pb2.NodeDef, bias: str | None) -> node_def_pb2.NodeDef:
+def _set_inputs(node: node_def_pb2.NodeDef, names: list[str]) -> None:
+    del node.input[:]
+    node.input.extend(names)
+
+
+def _after_folding(name: str, before: node_def_pb2.NodeDef, bias: str | None) -> node_def_pb2.NodeDef:
     """The node that stays in the place of a folded one."""
-    attributes = {"T": convolution.attr["T"]}
+    attributes = {"T": before.attr["T"]}
     if bias is None:
-        return node_def_pb2.NodeDef(name=name, op="Identity", input=[convolution.name], attr=attributes)
+        return node_def_pb2.NodeDef(name=name, op="Identity", input=[before.name], attr=attributes)
     attributes["data_format"] = attr_value_pb2.AttrValue(s=b"NHWC")
-    return node_def_pb2.NodeDef(name=name, op="BiasAdd", input=[convolution.name, bias], attr=attributes)
+    return node_def_pb2.NodeDef(name=name, op="BiasAdd", input=[before.name, bias], attr=attributes)
 
 
 def _leading_to(graph: graph_pb2.GraphDef, outputs: list[str]) -> graph_pb2.GraphDef:

@@ -8,13 +8,15 @@ import tensorflow as tf
 import tf_keras
 from small_run import small_params
 
-from fsaf_tf.modeling import detector
+from fsaf_tf.modeling import detector, resnet
 from fsaf_tf.serving import frozen
 
+GROUPS = {"resnet": {"depth": 14, "weights": "checkpoint", "form": "pytorch", "groups": 4, "width_per_group": 16}}
 BACKBONES = {
     "frozen statistics": {"resnet": {"depth": 14, "weights": "imagenet"}},
     "trained statistics": {"resnet": {"depth": 14, "weights": ""}},
-    "groups": {"resnet": {"depth": 14, "weights": "checkpoint", "form": "pytorch", "groups": 4, "width_per_group": 16}},
+    "groups": GROUPS,
+    "groups one by one": GROUPS,
     "depthwise": {"type": "mobilenet", "mobilenet": {"model_id": "MobileNetV2", "filter_size_scale": 0.25}},
 }
 
@@ -37,7 +39,9 @@ def operations(function) -> collections.Counter:
 
 
 @pytest.mark.parametrize("kind", BACKBONES)
-def test_the_same_outputs_without_batch_norm(kind):
+def test_the_same_outputs_without_batch_norm(kind, monkeypatch):
+    if kind == "groups one by one":  # as on a processor without kernels for groups
+        monkeypatch.setattr(resnet, "has_grouped_kernels", lambda _: False)
     model = build(BACKBONES[kind])
     network = frozen.freeze(model)
     images = tf.random.normal([2, 33, 95, 3])
@@ -48,7 +52,10 @@ def test_the_same_outputs_without_batch_norm(kind):
     left = operations(network)
     assert not network.captured_inputs
     assert not {"FusedBatchNormV3", "Rsqrt", "ReadVariableOp"} & set(left)
-    assert left["BiasAdd"] == left["Conv2D"] + left["DepthwiseConv2dNative"]
+    assert left["Mul"] == left["Tile"]  # the shapes of what the pyramid repeats
+    # A convolution that is split into its groups has one bias behind all of them.
+    in_groups = (GROUPS["resnet"]["groups"] - 1) * left["Split"]
+    assert left["BiasAdd"] == left["Conv2D"] + left["DepthwiseConv2dNative"] - in_groups
     size = network.graph.as_graph_def().ByteSize()  # a kernel that levels share is there once
     weights = sum(variable.numpy().nbytes for variable in model.variables)
     assert size < weights + 400 * sum(left.values())
@@ -57,7 +64,8 @@ def test_the_same_outputs_without_batch_norm(kind):
 def folded_operations(function) -> set[str]:
     concrete = tf.function(function).get_concrete_function(tf.TensorSpec([1, 4, 4, 3], tf.float32))
     outputs = [output.op.name for output in concrete.outputs]
-    return {node.op for node in frozen.fold_batch_norm(concrete.graph.as_graph_def(), outputs).node}
+    graph = frozen.fold_constants(frozen.variables_to_constants(concrete), outputs)
+    return {node.op for node in frozen.fold_batch_norm(graph, outputs).node}
 
 
 def test_what_is_no_batch_norm_after_a_convolution_stays():
@@ -78,6 +86,19 @@ def test_what_is_no_batch_norm_after_a_convolution_stays():
 
     for function in (shared, after_relu):
         assert "FusedBatchNormV3" in folded_operations(function)
+
+
+def test_convolutions_side_by_side_are_one_if_nothing_else_sees_them():
+    kernel, values = tf.ones([1, 1, 3, 3]), tf.range(1.0, 7.0)
+
+    def beside(images, axis=-1, is_shared=False):
+        parts = [tf.nn.conv2d(images, kernel, 1, "SAME"), tf.nn.conv2d(images, 2 * kernel, 1, "SAME")]
+        x = tf.concat(parts, axis) * values[: 6 if axis == -1 else 3]
+        return (x, parts[1]) if is_shared else x
+
+    assert "Mul" not in folded_operations(beside)
+    assert "Mul" in folded_operations(lambda images: beside(images, is_shared=True))
+    assert "Mul" in folded_operations(lambda images: beside(images, axis=1))
 
 
 def test_one_number_for_all_channels_stays():
