@@ -35,6 +35,7 @@ def run(
     is_live: bool = False,
     max_frames: int = 0,
     score_threshold: float = visualize.SHOWN_SCORE,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Writes `detections.json` and `video.mp4`, and says what was done. Ctrl-C ends it, and what there is is kept.
 
@@ -49,6 +50,7 @@ def run(
         is_live: new frames come while one is looked at.
         max_frames: end after so many frames were looked at; 0 for all.
         score_threshold: draw detections of at least this; the file has all of them.
+        clock: seconds, as `time.monotonic` counts them.
 
     Raises:
         UserError: the source cannot be opened or gives no frame, or `output` cannot be written to.
@@ -57,16 +59,16 @@ def run(
     path = f"{output}/{FILE}"
     if not is_live and os.path.realpath(source) == os.path.realpath(path):
         raise UserError(f"{source} would be written over; give another --output")
-    line, rate, found, seen = Progress(), Rate(), 0, 0
+    line, rate, found, seen = Progress(clock=clock), Rate(), 0, 0
     with Interrupts() as interrupt, interrupt.deferred(), contextlib.ExitStack() as stack:
-        frames = stack.enter_context(_Camera(source) if is_live else _File(source))
+        frames = stack.enter_context(_Camera(source, clock) if is_live else _File(source))
         writer = stack.enter_context(_Writer(path, frames.rate))
         total = min(frames.total, max_frames) if frames.total and max_frames else frames.total or max_frames
 
         def results():
             """COCO's results of all frames; writes each frame on the way."""
             nonlocal found, seen
-            clock = time.monotonic()
+            start = clock()
             for number, seconds, image in frames:
                 detections = detector(image)
                 writer.write(number, visualize.draw_detections(image, detections, score_threshold))
@@ -74,7 +76,7 @@ def run(
                     found += 1
                     yield {**result, "frame": number, "seconds": round(seconds, 3)}
                 seen += 1
-                per_second, clock = rate.add(1, time.monotonic() - clock), time.monotonic()
+                per_second, start = rate.add(1, clock() - start), clock()
                 line.update(prediction_line(seen, total, per_second, "frames"))
                 if seen == max_frames or interrupt.requested:
                     break
@@ -124,11 +126,11 @@ class _Camera:
 
     total = 0
 
-    def __init__(self, source: str):
+    def __init__(self, source: str, clock: Callable[[], float]):
         address = int(source) if source.isdecimal() else source
         self._capture = _open(address, f"--camera={source}: there is no such camera, or it is in use")
         self.rate = _rate(self._capture)
-        self._changed = threading.Condition()
+        self._clock, self._changed = clock, threading.Condition()
         self._frame, self._is_open = None, True
         self._thread = threading.Thread(target=self._keep_newest, daemon=True)
 
@@ -146,19 +148,19 @@ class _Camera:
     def __iter__(self) -> Iterator[tuple[int, float, np.ndarray]]:
         start, last = None, -1
         while (taken := self._take()) is not None:
-            clock, image = taken
-            start = clock if start is None else start
-            number = int((clock - start) * self.rate)
+            now, image = taken
+            start = now if start is None else start
+            number = int((now - start) * self.rate)
             if number > last:
                 last = number
-                yield number, clock - start, image
+                yield number, now - start, image
 
     def _keep_newest(self) -> None:
         while self._is_open:
             image = _read(self._capture)
             with self._changed:
                 self._is_open &= image is not None
-                self._frame = (time.monotonic(), image) if image is not None else self._frame
+                self._frame = (self._clock(), image) if image is not None else self._frame
                 self._changed.notify()
 
     def _take(self) -> tuple[float, np.ndarray] | None:
