@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from fsaf_tf.modeling.normalization import Normalization
+
 # Sides of a canvas are multiples of it, as in mmdetection and Detectron2.
 MULTIPLE = 32
 
@@ -66,13 +68,13 @@ def flip(image: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.reverse(image, [1]), tf.stack([y1, width - x2, y2, width - x1], axis=1)
 
 
-def normalize(images: tf.Tensor, image_size: tf.Tensor, normalization) -> tf.Tensor:
+def normalize(images: tf.Tensor, image_size: tf.Tensor, normalization: Normalization) -> tf.Tensor:
     """Normalises images and makes their padding zero.
 
     Args:
         images: `[B, H, W, 3]` uint8, RGB.
         image_size: `[B, 2]` int32, height and width without padding.
-        normalization: `modeling.detector.Normalization` of the backbone.
+        normalization: of the backbone.
 
     Returns:
         `[B, H, W, 3]` float32.

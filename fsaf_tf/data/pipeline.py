@@ -145,7 +145,7 @@ def device_stage(
 
     Args:
         batch: a host batch; B may be 0.
-        normalization: `modeling.detector.Normalization` of the backbone.
+        normalization: of the backbone.
         levels: L pyramid levels.
         location_offset: where a location stands, in cells.
         effective: epsilon_e.

@@ -1,7 +1,5 @@
 """The whole network of Fig. 4: backbone, feature pyramid, subnets; and the input that a backbone wants."""
 
-import dataclasses
-
 import tensorflow as tf
 import tf_keras
 from official.vision.configs import common
@@ -10,6 +8,7 @@ from official.vision.modeling.backbones import factory
 from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import dssd, fpn, heads, nas_fpn, resnet, ssd
+from fsaf_tf.modeling import normalization as normalizations
 
 # Those of the Garden that give levels 3 to 5. Not ViT and the dilated ResNet, which do not, nor SpineNet, which is a
 # pyramid itself and takes only images of multiples of 128 pixels.
@@ -21,31 +20,10 @@ LEAST_SIDE = 32  # px, of the images that the network sees
 GARDEN_NORM_MOMENTUM = 0.9
 
 
-@dataclasses.dataclass(frozen=True)
-class Normalization:
-    """What a backbone wants of its images. `mean` and `std` are of 0 to 255, in `channel_order`, "rgb" or "bgr"."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    channel_order: str
-
-    def normalize(self, images: tf.Tensor) -> tf.Tensor:
-        """Turns RGB images `[..., 3]` of 0 to 255, any type, into the backbone's float32 `[..., 3]`."""
-        images = tf.cast(images, tf.float32)
-        if self.channel_order == "bgr":
-            images = tf.reverse(images, axis=[-1])
-        # A graph turns a division by a constant into this product, which differs in the last digit.
-        return (images - tf.constant(self.mean)) * tf.constant([1 / value for value in self.std])
-
-
-CAFFE_NORMALIZATION = Normalization((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "bgr")
-TORCHVISION_NORMALIZATION = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "rgb")
-
-
-def normalization(backbone: schema.Backbone) -> Normalization:
+def normalization(backbone: schema.Backbone) -> normalizations.Normalization:
     """The normalisation of a backbone: our Caffe form has its own, all others torchvision's (and the Garden's)."""
     caffe = backbone.type == "resnet" and backbone.resnet.form == "caffe"
-    return CAFFE_NORMALIZATION if caffe else TORCHVISION_NORMALIZATION
+    return normalizations.CAFFE if caffe else normalizations.TORCHVISION
 
 
 def build_detector(model: schema.Model, num_classes: int) -> tf_keras.Model:

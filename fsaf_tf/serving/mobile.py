@@ -12,6 +12,7 @@ from fsaf_tf import pyramid, regions
 from fsaf_tf.detect import trained
 from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.modeling import fpn
+from fsaf_tf.modeling.normalization import Normalization
 from fsaf_tf.serving import converter
 
 # The operator's regular suppression, run by T threads (T > 1), never looks at class T: after the first T classes its
@@ -45,7 +46,7 @@ def network(detector: trained.Detector, size: tuple[int, int], integer: bool) ->
     return converter.module(run, {"image": spec}, model.variables)
 
 
-def _normalize(images: tf.Tensor, normalization: detectors.Normalization) -> tf.Tensor:
+def _normalize(images: tf.Tensor, normalization: Normalization) -> tf.Tensor:
     """The normalisation as a 1x1 convolution: one quantised operator, the order of the channels included."""
     mean, std = np.float32(normalization.mean), np.float32(normalization.std)
     kernel = np.diag(1 / std)

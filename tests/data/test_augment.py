@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from fsaf_tf.data import augment
-from fsaf_tf.modeling import detector
+from fsaf_tf.modeling import normalization
 
 
 def test_canvases_of_the_paper():
@@ -84,7 +84,7 @@ def test_flip_moves_boxes_with_their_pixels():
 
 def test_padding_is_zero_after_normalising():
     images = np.full((2, 32, 64, 3), 100, np.uint8)
-    normalized = augment.normalize(images, tf.constant([[32, 40], [20, 64]]), detector.CAFFE_NORMALIZATION).numpy()
+    normalized = augment.normalize(images, tf.constant([[32, 40], [20, 64]]), normalization.CAFFE).numpy()
     assert not normalized[0, :, 40:].any() and not normalized[1, 20:].any()
     np.testing.assert_allclose(normalized[0, 5, 5], 100 - np.array([103.939, 116.779, 123.68]), rtol=1e-6)
     np.testing.assert_allclose(normalized[1, 19, 63], normalized[0, 5, 5])

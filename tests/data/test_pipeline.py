@@ -11,7 +11,7 @@ from PIL import Image
 from fsaf_tf import regions
 from fsaf_tf.config import schema
 from fsaf_tf.data import pipeline, source
-from fsaf_tf.modeling import detector
+from fsaf_tf.modeling import normalization
 
 INPUT_SIZE = schema.InputSize()
 INPUT_SIZE.override({"shorter_side": 64, "longer_side": 96})
@@ -19,7 +19,7 @@ MAX_INSTANCES = 6
 # Height and width of the stored images; those of odd ids are portrait.
 SIZES = {image_id: (90, 60) if image_id % 2 else (30, 40) for image_id in range(1, 12)}
 STAGE = {
-    "normalization": detector.CAFFE_NORMALIZATION,
+    "normalization": normalization.CAFFE,
     "levels": [3, 4, 5, 6, 7],
     "location_offset": 0.5,
     "effective": 0.2,
