@@ -8,7 +8,6 @@ import concurrent.futures
 import contextlib
 import json
 import threading
-import time
 from http import server
 
 import grpc
@@ -34,7 +33,8 @@ class Server:
     Attributes:
         grpc: the address of the gRPC port.
         rest: that of the REST port.
-        faults: taken from the front, one a request, before `predict` is asked: `Fault`s, or seconds to wait.
+        faults: taken from the front, one a request, before `predict` is asked: a `Fault`, an event to wait for, or
+            None.
         requests: (signature, version or None, pictures) of each request.
         most: requests at a time, at most.
     """
@@ -54,7 +54,7 @@ class Server:
 
     def __enter__(self) -> "Server":
         self._grpc.start()
-        threading.Thread(target=self._rest.serve_forever, daemon=True).start()
+        threading.Thread(target=self._rest.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *_):
@@ -71,7 +71,8 @@ class Server:
             raise Fault("NOT_FOUND", f"Servable not found for request: Latest({name})")
         if isinstance(fault, Fault):
             raise fault
-        time.sleep(fault or 0)
+        if fault:
+            fault.wait()
         with self._counted():
             return self._predict(signature, data)
 

@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -132,11 +132,15 @@ class Client:
         port: a `Grpc` or a `Rest`.
         deadline: seconds for the answer to a picture, all tries together.
         retries: tries after the first; each waits about twice as long as the one before.
+        clock: seconds, as `time.monotonic` counts them.
+        sleep: lets so many of them go by.
     """
 
     port: Grpc | Rest
     deadline: float = 60.0
     retries: int = 5
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
     def predict(self, data: bytes) -> dict[str, np.ndarray]:
         """The outputs for one encoded picture, without the dimension of the batch.
@@ -147,15 +151,15 @@ class Client:
             Lost: there was none in all tries.
             UserError: the server does not know the model, or the like: no picture will be answered.
         """
-        end, wait = time.monotonic() + self.deadline, FIRST_WAIT
+        end, wait = self.clock() + self.deadline, FIRST_WAIT
         for tries_left in range(self.retries, -1, -1):
             try:
-                return self.port.predict(data, max(end - time.monotonic(), 0.001))
+                return self.port.predict(data, max(end - self.clock(), 0.001))
             except Passing as error:
                 pause = wait * random.uniform(0.5, 1.0)  # not all clients at the same moment
-                if not tries_left or time.monotonic() + pause >= end:
+                if not tries_left or self.clock() + pause >= end:
                     raise Lost(f"no answer after {self.retries - tries_left + 1} tries: {error}") from error
-            time.sleep(pause)
+            self.sleep(pause)
             wait = min(2 * wait, LONGEST_WAIT)
 
 

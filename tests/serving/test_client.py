@@ -2,8 +2,8 @@
 
 import io
 import json
+import socket
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -95,6 +95,20 @@ def files(tmp_path):
     return predict_files.find_images(str(tmp_path / "in"))
 
 
+class Time:
+    """A clock that only its own sleep moves, and the pauses that were slept."""
+
+    def __init__(self):
+        self.now, self.pauses = 100.0, []
+
+    def clock(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
 def read(folder):
     return json.loads((folder / "detections.json").read_text())
 
@@ -123,35 +137,48 @@ def test_a_version_is_asked_for(kind, server, files):
     assert server.requests == [("serving_default", 3, 1)]
 
 
-def test_a_busy_server_is_asked_again_and_later_each_time(server, port, files, monkeypatch):
-    pauses = []
-    monkeypatch.setattr(client.time, "sleep", pauses.append)
-    server.faults = [Fault("UNAVAILABLE", "loading"), Fault("RESOURCE_EXHAUSTED", "queue is full"), 0]
-    outputs = client.Client(port, retries=2).predict(open(files[1], "rb").read())
+def test_a_busy_server_is_asked_again_and_later_each_time(server, port, files):
+    time = Time()
+    asking = client.Client(port, retries=2, clock=time.clock, sleep=time.sleep)
+    server.faults = [Fault("UNAVAILABLE", "loading"), Fault("RESOURCE_EXHAUSTED", "queue is full")]
+    outputs = asking.predict(open(files[1], "rb").read())
     assert outputs["num_detections"] == 2 and len(server.requests) == 3
-    pauses = [pause for pause in pauses if pause]  # the server's own wait is there too
-    assert len(pauses) == 2 and 0.05 <= pauses[0] <= 0.1 <= pauses[1] <= 0.2
+    assert len(time.pauses) == 2 and 0.05 <= time.pauses[0] <= 0.1 <= time.pauses[1] <= 0.2
     server.faults = [Fault("UNAVAILABLE", "loading")] * 9
     with pytest.raises(client.Lost, match="no answer after 3 tries: loading"):
-        client.Client(port, retries=2).predict(b"\xff\xd8")
+        asking.predict(b"\xff\xd8")
+
+
+def test_a_server_that_does_not_answer_is_late(server, port, files):
+    never = threading.Event()
+    server.faults = [never]
+    with pytest.raises(client.Late, match="no answer in time"):
+        client.Client(port, deadline=0.5).predict(open(files[1], "rb").read())
+    never.set()
 
 
 def test_a_deadline_holds_for_all_tries_together(server, port, files):
-    data = open(files[1], "rb").read()
-    server.faults = [5.0]
-    start = time.monotonic()
-    with pytest.raises(client.Late, match="no answer in time"):
-        client.Client(port, deadline=0.5).predict(data)
+    """Three pauses last 0.35 to 0.7 s, and the fourth 0.4 to 0.8 s: it would end too late, always."""
+    time = Time()
     server.faults = [Fault("UNAVAILABLE", "loading")] * 99
-    with pytest.raises(client.Lost):
-        client.Client(port, deadline=0.5, retries=99).predict(data)
-    assert time.monotonic() - start < 4
+    with pytest.raises(client.Lost, match="no answer after 4 tries: loading"):
+        asking = client.Client(port, deadline=0.72, retries=99, clock=time.clock, sleep=time.sleep)
+        asking.predict(open(files[1], "rb").read())
+    assert len(server.requests) == 4 and len(time.pauses) == 3 and time.now < 100.72
 
 
-@pytest.mark.parametrize(("kind", "address"), [("Grpc", "127.0.0.1:1"), ("Rest", "http://127.0.0.1:1")])
-def test_no_server_is_one_error_and_nothing_is_written(kind, address, files, tmp_path):
-    port = getattr(client, kind)(address, "any")
-    with pytest.raises(UserError, match="no answer after 2 tries: .*127.0.0.1:1"):
+@pytest.fixture
+def closed_port():
+    """A port that nothing listens on, and that nobody else can take."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.mark.parametrize(("kind", "address"), [("Grpc", "127.0.0.1:{}"), ("Rest", "http://127.0.0.1:{}")])
+def test_no_server_is_one_error_and_nothing_is_written(kind, address, closed_port, files, tmp_path):
+    port = getattr(client, kind)(address.format(closed_port), "any")
+    with pytest.raises(UserError, match=f"no answer after 2 tries: .*127.0.0.1:{closed_port}"):
         client.run(client.Client(port, retries=1), files, str(tmp_path / "out"))
     assert not (tmp_path / "out" / "detections.json").exists()
 
@@ -165,7 +192,7 @@ def test_an_unknown_model_is_one_error(kind, server, files, tmp_path):
 
 
 def test_a_server_that_goes_away_ends_nothing(server, port, files, tmp_path, capsys):
-    server.faults = [0, 0, *[Fault("UNAVAILABLE", "gone")] * 99]
+    server.faults = [None, None, *[Fault("UNAVAILABLE", "gone")] * 99]
     client.run(client.Client(port, retries=1), files[:6], str(tmp_path / "out"), concurrency=1)
     said = capsys.readouterr().out
     assert len(read(tmp_path / "out")) == 4 and "4 of 6 files" in said
@@ -198,17 +225,18 @@ def test_labels_of_another_model_are_one_error(port, files, tmp_path):
 
 
 def test_as_many_requests_at_a_time_as_asked_for(port, server, tmp_path):
-    """Each request waits until three are there."""
+    """Each request waits until three are there; without them the client's deadline ends it."""
     together = threading.Barrier(3)
 
     def wait(signature, data):
-        together.wait(timeout=20)
+        together.wait(timeout=300)
         return predict(signature, data)
 
     server._predict = wait
     for number in range(9):
         Image.fromarray(np.full((24, 24, 3), 20 * number, np.uint8)).save(tmp_path / f"{number}.png")
-    client.run(client.Client(port), predict_files.find_images(str(tmp_path)), str(tmp_path / "out"), concurrency=3)
+    asking = client.Client(port, deadline=300)
+    client.run(asking, predict_files.find_images(str(tmp_path)), str(tmp_path / "out"), concurrency=3)
     assert server.most == 3
     results = read(tmp_path / "out")  # in the order of the files, whichever answer came first
     assert [result["file_name"] for result in results[::2]] == [f"{number}.png" for number in range(9)]
