@@ -16,16 +16,19 @@ SOURCES = ("fsaf_tf", "experiments", "setup.py", "pyproject.toml", "README.md", 
 
 
 def run(*command, **kwargs) -> subprocess.CompletedProcess:
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, **kwargs)
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=600, **kwargs)
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> pathlib.Path:
     """Built from a copy, which leaves nothing behind in the checkout and takes nothing left there."""
     folder = tmp_path_factory.mktemp("wheel")
+    without_bytecode = shutil.ignore_patterns("__pycache__")  # other processes of the tests are writing it
     for name in SOURCES:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=without_bytecode)
+        else:
+            shutil.copy(ROOT / name, folder / name)
     options = ("--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder / "dist")
     done = run(sys.executable, "-m", "pip", "wheel", *options, folder)
     assert done.returncode == 0, done.stderr

@@ -127,7 +127,7 @@ def test_an_output_that_is_a_file_is_an_error(detect, tmp_path):
 def predict(*arguments, cwd):
     command = [sys.executable, str(ROOT / "tools" / "predict.py"), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
 
 
 def test_the_tool(run, tmp_path):

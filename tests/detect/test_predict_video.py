@@ -151,7 +151,7 @@ def test_a_camera_is_seen_at_its_own_speed(tmp_path, monkeypatch):
     monkeypatch.setattr(video, "SILENCE", 600.0)  # seconds: a busy machine is no camera that is gone
     camera = server.ThreadingHTTPServer(("127.0.0.1", 0), Stream)
     camera.daemon_threads = True
-    threading.Thread(target=camera.serve_forever, daemon=True).start()
+    threading.Thread(target=camera.serve_forever, args=(0.01,), daemon=True).start()
     address, clock = f"http://127.0.0.1:{camera.server_port}/view", Clock()
 
     def look_for_a_quarter_second():

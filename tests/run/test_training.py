@@ -188,7 +188,9 @@ def test_run_killed_in_the_middle_goes_on_and_ends_at_its_last_step(data, tmp_pa
     tiny = write_experiment(data, tmp_path / "tiny.yaml")
     eager = ",".join(f"trainer.{key}=false" for key in EAGER)
     command = [sys.executable, "-c", COMMAND, str(tiny), str(tmp_path / "run"), eager]
-    first = subprocess.Popen([*command[:-1], f"{eager},trainer.train_steps=1000"], cwd=ROOT, stdout=subprocess.DEVNULL)
+    first = subprocess.Popen(
+        [*command[:-1], f"{eager},trainer.train_steps=1000000"], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
     while not (tmp_path / "run/ckpt-3.index").exists() and first.poll() is None:
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)

@@ -255,7 +255,7 @@ import json, sys, ovmsclient
 make = ovmsclient.make_http_client if sys.argv[1].startswith("http") else ovmsclient.make_grpc_client
 client = make(sys.argv[1].removeprefix("http://"))
 data = [open(file, "rb").read() for file in sys.argv[2:]]
-outputs = client.predict({"inputs": data}, "detector", timeout=60)
+outputs = client.predict({"inputs": data}, "detector", timeout=600)
 print(json.dumps({name: value.tolist() for name, value in outputs.items()}))
 """
 
@@ -282,14 +282,14 @@ def test_a_server_is_asked_with_the_same_result(folder, loaded, server, pictures
     labels = str(folder / "exported" / "1" / "assets" / "labels.json")
     for port in (client.Grpc(server.grpc, "detector"), client.Rest(server.rest, "detector")):
         output = tmp_path / type(port).__name__
-        client.run(client.Client(port), pictures, str(output), labels=labels)
+        client.run(client.Client(port, deadline=600), pictures, str(output), labels=labels)
         found, expected = (json.loads((each / "detections.json").read_text()) for each in (output, tmp_path / "local"))
         assert len(found) == len(expected) > 10
         for one, other in zip(found, expected):
             assert (one["file_name"], one["category_id"]) == (other["file_name"], other["category_id"])
             np.testing.assert_allclose(one["bbox"], other["bbox"], atol=0.01)
         with pytest.raises(client.Refused, match="^is no JPEG, PNG or WebP$"):
-            client.Client(port).predict(b"nothing")
+            client.Client(port, deadline=600).predict(b"nothing")
 
 
 @pytest.mark.parametrize("port", ["grpc", "rest"])
@@ -297,7 +297,7 @@ def test_a_client_that_knows_nothing_of_us_gets_the_same_answers(loaded, server,
     """In a process without TensorFlow, whose protocol buffers it brings along."""
     pytest.importorskip("ovmsclient", reason="ovmsclient is not installed: extra [dev]", exc_type=ImportError)
     command = [sys.executable, "-c", OVMS, getattr(server, port), *pictures]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT / "tests")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT / "tests")
     assert done.returncode == 0, done.stderr
     outputs = {key: np.array(value) for key, value in json.loads(done.stdout).items()}
     detector = loaded["saved_model"]

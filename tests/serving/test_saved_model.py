@@ -274,7 +274,7 @@ def elsewhere(tmp_path_factory):
     environment = {**os.environ, "PYTHONPATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
     def run(*command, **kwargs):
-        options = dict(cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+        options = dict(cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
         return subprocess.run([sys.executable, *command], **options, **kwargs)
 
     return run
