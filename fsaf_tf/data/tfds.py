@@ -7,12 +7,9 @@ Wanted are `image`, and `objects` with `bbox` and a `label` that has names. Obje
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from fsaf_tf.data import images, shapes
+from fsaf_tf.data import coco_classes, images, shapes
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
-
-# COCO's 80 categories have the ids 1 to 90 with gaps; TFDS keeps their index alone.
-COCO_IDS = tuple(i for i in range(1, 91) if i not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83))
 
 
 def open_tfds(name: str, split: str, data_dir: str, *, download: bool) -> Source:
@@ -39,7 +36,8 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool) -> Source
         return _read(builder, split, order)
 
     class_names = tuple(labels.names)
-    category_ids = COCO_IDS if builder.name == "coco" else tuple(range(1, len(class_names) + 1))
+    # TFDS keeps the index of COCO's categories alone.
+    category_ids = tuple(coco_classes.NAMES) if builder.name == "coco" else tuple(range(1, len(class_names) + 1))
     return Source(
         name=f"TFDS {name} {split}",
         class_names=class_names,

@@ -8,8 +8,7 @@ from tensorflow_datasets.object_detection import coco as tfds_coco
 from tensorflow_datasets.object_detection import voc as tfds_voc
 
 from fsaf_tf.config import schema
-from fsaf_tf.data import coco, source
-from fsaf_tf.data import tfds as named
+from fsaf_tf.data import coco, coco_classes, source
 from fsaf_tf.data.examples import Order
 from fsaf_tf.errors import UserError
 
@@ -73,8 +72,9 @@ def test_coco_equals_the_same_coco_read_from_json(shared_data, tmp_path):
 
 
 def test_coco_ids():
-    assert len(named.COCO_IDS) == 80 and named.COCO_IDS[0] == 1 and named.COCO_IDS[-1] == 90
-    assert named.COCO_IDS[11] == 13 and named.COCO_IDS[62] == 72  # stop sign, tv
+    ids = list(coco_classes.NAMES)
+    assert len(ids) == 80 and ids == sorted(ids) and (ids[0], ids[-1]) == (1, 90)
+    assert (ids[11], coco_classes.NAMES[13]) == (13, "stop sign") and (ids[62], coco_classes.NAMES[72]) == (72, "tv")
 
 
 def _write_voc(root):
