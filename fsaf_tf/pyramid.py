@@ -6,6 +6,8 @@ import tensorflow as tf
 
 Size = int | tf.Tensor
 
+BACKBONE_TOP = 5  # C5: the last level of a backbone; from P6 on the pyramid makes its own.
+
 
 def levels(min_level: int, max_level: int) -> list[int]:
     """The pyramid's levels, lowest first: P3 to P7 in the paper. Level l has stride `2^l` pixels."""

@@ -1,50 +1,15 @@
 """Whether the values of an experiment make sense: each by itself, and together."""
 
+import dataclasses
 import math
+from collections.abc import Sequence
 
 from official.core import config_definitions
+from official.modeling import hyperparams
 
 from fsaf_tf.config import plain_values, schema
 from fsaf_tf.errors import UserError
 
-# Key: least and greatest value. The keys of a branch that is off are checked too: they are in the file for a reason.
-_LIMITS = {
-    "task.model.num_classes": (0, math.inf),
-    "task.model.location_offset": (0, 1),
-    "task.model.fpn.channels": (1, math.inf),
-    "task.model.heads.convs": (0, math.inf),
-    "task.model.heads.channels": (1, math.inf),
-    "task.model.anchor_free.effective": (0, 1),
-    "task.model.anchor_free.ignoring": (0, 1),
-    "task.model.anchor_free.offset_scale": (1e-3, math.inf),
-    "task.model.anchor_free.loss_weight": (0, math.inf),
-    "task.model.anchor_based.positive_iou": (0, 1),
-    "task.model.anchor_based.negative_iou": (0, 1),
-    "task.model.anchor_based.box_loss_beta": (1e-6, math.inf),
-    "task.model.postprocess.score_threshold": (0, 1),
-    "task.model.postprocess.max_per_level": (1, math.inf),
-    "task.model.postprocess.nms_iou": (0, 1),
-    "task.model.postprocess.max_detections": (1, math.inf),
-    "task.head_rate_multiplier": (1e-3, math.inf),
-    "task.losses.focal_alpha": (0, 1),
-    "task.losses.focal_gamma": (0, math.inf),
-    "task.losses.weight_decay": (0, math.inf),
-    "task.input_size.shorter_side": (1, math.inf),
-    "task.input_size.longer_side": (1, math.inf),
-    "task.train_data.global_batch_size": (1, math.inf),
-    "task.train_data.max_instances": (1, math.inf),
-    "task.train_data.shuffle_buffer_size": (1, math.inf),
-    "task.validation_data.global_batch_size": (1, math.inf),
-    "task.validation_data.max_instances": (1, math.inf),
-    "trainer.train_steps": (1, math.inf),
-    "trainer.steps_per_loop": (1, math.inf),
-    "trainer.summary_interval": (1, math.inf),
-    "trainer.checkpoint_interval": (1, math.inf),
-    "trainer.validation_interval": (1, math.inf),
-    "trainer.max_to_keep": (1, math.inf),
-    "trainer.early_stop_patience": (0, math.inf),
-}
-SOURCES = ("tfds_name", "annotation_file", "input_path")
 SIZES = ("shorter_sides", "ratios")  # of test-time augmentation
 
 
@@ -59,13 +24,9 @@ def check(params: config_definitions.ExperimentConfig, mode: str | None = None) 
     Raises:
         UserError: the first that does not; the message names the key.
     """
-    values = plain_values.flatten(params.as_dict())
-    for key, (least, greatest) in _LIMITS.items():
-        value = values[key]
-        if not least <= value <= greatest:
-            limits = f"at least {least}" if greatest == math.inf else f"from {least} to {greatest}"
-            raise UserError(f"{key} must be {limits}, not {value}")
-    _check_model(params.task.model)
+    _check_unread(params)
+    check_fields(params)
+    check_model(params.task.model)
     _check_trainer(params.trainer)
     _check_sizes(params.task)
     check_test_augmentation(params.task.test_augmentation)
@@ -73,19 +34,66 @@ def check(params: config_definitions.ExperimentConfig, mode: str | None = None) 
     _check_data(params.task.validation_data, "task.validation_data", wanted=mode is not None and "eval" in mode)
 
 
-def _check_model(model: schema.Model) -> None:
+def check_fields(config: hyperparams.Config, prefix: str = "") -> None:
+    """Checks each value against what stands beside the default of its field; see `schema.limited` and the like.
+
+    The keys of a branch that is off are checked too: they are in the file for a reason.
+
+    Args:
+        config: an experiment, or a part of one.
+        prefix: the dotted key of that part, with a dot at its end, for messages.
+
+    Raises:
+        UserError: the first value that is not allowed.
+    """
+    for field in dataclasses.fields(config):
+        key, value = f"{prefix}{field.name}", getattr(config, field.name)
+        if isinstance(value, hyperparams.Config):
+            check_fields(value, f"{key}.")
+        elif "limits" in field.metadata:
+            _check_limits(key, value, *field.metadata["limits"])
+        elif "choices" in field.metadata:
+            _check_one_of(key, value, field.metadata["choices"])
+        elif "least_count" in field.metadata:
+            _check_above_zero(key, value, field.metadata["least_count"])
+
+
+def _check_limits(key: str, value: float, least: float, greatest: float) -> None:
+    if not least <= value <= greatest:
+        limits = f"at least {least}" if greatest == math.inf else f"from {least} to {greatest}"
+        raise UserError(f"{key} must be {limits}, not {value}")
+
+
+def _check_one_of(key: str, value: int | str, known: Sequence[int | str]) -> None:
+    if value not in known:
+        words = [str(word) for word in known]
+        hint = plain_values.hint(str(value), words)
+        raise UserError(f"{key} cannot be {value!r}{hint}; there are: {', '.join(words)}")
+
+
+def _check_above_zero(key: str, values: Sequence[float], least_count: int) -> None:
+    if len(values) < least_count or any(value <= 0 for value in values):
+        raise UserError(f"{key} must be numbers above 0{', at least one' * bool(least_count)}, not {values}")
+
+
+def _check_unread(params: config_definitions.ExperimentConfig) -> None:
+    values, defaults = (plain_values.flatten(each.as_dict()) for each in (params, schema.fsaf()))
+    for key, instead in schema.UNREAD.items():
+        if values[key] != defaults[key]:
+            raise UserError(f"{key} has no effect: leave it at {plain_values.shown(defaults[key])}; {instead}")
+
+
+def check_model(model: schema.Model) -> None:
+    """Raises a UserError if no detector can be built from these values, whatever else the experiment says."""
+    check_fields(model, "task.model.")
     if not (model.anchor_free.enabled or model.anchor_based.enabled):
         raise UserError("task.model: anchor_free.enabled and anchor_based.enabled are both false; one must be true")
-    _check_one_of("task.model.pyramid", model.pyramid, schema.PYRAMIDS)
-    _check_one_of("task.model.anchor_free.selection", model.anchor_free.selection, schema.SELECTIONS)
     if model.anchor_free.effective > model.anchor_free.ignoring:
         raise UserError("task.model.anchor_free.effective must not be above task.model.anchor_free.ignoring")
     if model.anchor_based.negative_iou > model.anchor_based.positive_iou:
         raise UserError("task.model.anchor_based.negative_iou must not be above task.model.anchor_based.positive_iou")
-    for name in ("scales", "aspect_ratios"):
-        values = getattr(model.anchor_based, name)
-        if not values or min(values) <= 0:
-            raise UserError(f"task.model.anchor_based.{name} must be numbers above 0, at least one, not {values}")
+    if model.pyramid == "nas_fpn" and (model.min_level, model.max_level) != (3, 7):
+        raise UserError("task.model.pyramid nas_fpn has the levels 3 to 7; set min_level and max_level to these")
 
 
 def _check_sizes(task: schema.Task) -> None:
@@ -108,9 +116,7 @@ def check_test_augmentation(augmentation: schema.TestAugmentation) -> None:
     if len(given) != 1:
         problem = "are both set; leave one, or empty the other with []" if given else "are both empty; set one"
         raise UserError(f"{prefix}: {' and '.join(SIZES)} {problem}")
-    values = getattr(augmentation, given[0])
-    if min(values) <= 0:
-        raise UserError(f"{prefix}.{given[0]} must be numbers above 0, not {values}")
+    check_fields(augmentation, f"{prefix}.")
 
 
 def _check_trainer(trainer: config_definitions.TrainerConfig) -> None:
@@ -137,21 +143,21 @@ def _check_trainer(trainer: config_definitions.TrainerConfig) -> None:
 
 
 def _check_data(data: schema.Data, prefix: str, *, wanted: bool) -> None:
-    given = [name for name in SOURCES if getattr(data, name)]
+    given = [name for name in schema.SOURCES if getattr(data, name)]
     if len(given) > 1:
         raise UserError(f"{prefix}: {' and '.join(given)} are both set; leave one, or empty the other with ''")
     if wanted and not given:
-        raise UserError(
-            f"{prefix} names no data: set {prefix}.annotation_file (COCO JSON) and {prefix}.image_dir, or "
-            f"{prefix}.tfds_name and {prefix}.tfds_split, or {prefix}.input_path (TFRecord files)"
-        )
-    for source, needed in (("annotation_file", "image_dir"), ("tfds_name", "tfds_split")):
-        if given == [source] and not getattr(data, needed):
-            raise UserError(f"{prefix}.{source} is set, but {prefix}.{needed} is empty")
+        raise UserError(f"{prefix} names no data: set {', or '.join(_source_keys(prefix))}")
+    for name in given:
+        for needed in schema.SOURCES[name].needed:
+            if not getattr(data, needed):
+                raise UserError(f"{prefix}.{name} is set, but {prefix}.{needed} is empty")
 
 
-def _check_one_of(key: str, value, known) -> None:
-    if value not in known:
-        words = [str(word) for word in known]
-        hint = plain_values.hint(str(value), words)
-        raise UserError(f"{key} cannot be {value!r}{hint}; there are: {', '.join(words)}")
+def _source_keys(prefix: str) -> list[str]:
+    """For each kind of data what must be set: `task.train_data.tfds_name and task.train_data.tfds_split`."""
+    formats = {name: f" ({keys.format})" if keys.format else "" for name, keys in schema.SOURCES.items()}
+    return [
+        " and ".join([f"{prefix}.{name}{formats[name]}", *(f"{prefix}.{needed}" for needed in keys.needed)])
+        for name, keys in schema.SOURCES.items()
+    ]

@@ -106,7 +106,7 @@ def _add(params: config_definitions.ExperimentConfig, values: dict, origin: str)
     strict.merge(params, values, origin)
     flat = plain_values.flatten(values)
     for section in ("train_data", "validation_data"):
-        _replace(getattr(params.task, section), flat, f"task.{section}", checks.SOURCES, "")
+        _replace(getattr(params.task, section), flat, f"task.{section}", tuple(schema.SOURCES), "")
     _replace(params.task.test_augmentation, flat, "task.test_augmentation", checks.SIZES, [])
 
 

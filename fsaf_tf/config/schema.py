@@ -4,16 +4,37 @@ One experiment, `fsaf`, is registered with the Garden's factory. A file in `expe
 """
 
 import dataclasses
+import math
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 from official.core import config_definitions, exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones
 
 from fsaf_tf import anchors
-from fsaf_tf.pyramid import Geometry, levels
+from fsaf_tf.pyramid import BACKBONE_TOP, Geometry, levels
 
-SELECTIONS = ("online", "heuristic")
-PYRAMIDS = ("fpn", "ssd", "dssd", "nas_fpn")
+# Of a ResNet, depth to blocks a stage. 14 is for tests: one block a stage.
+BLOCKS = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+# What a field's values may be stands beside its default; `checks.check_fields` reads it.
+
+
+def limited(default: float, least: float, greatest: float = math.inf):
+    """A field whose value is a number from `least` to `greatest`."""
+    return dataclasses.field(default=default, metadata={"limits": (least, greatest)})
+
+
+def chosen(default: int | str, choices: Collection[int | str]):
+    """A field whose value is one of `choices`."""
+    return dataclasses.field(default=default, metadata={"choices": tuple(choices)})
+
+
+def above_zero(make: Callable[[], list], *, least_count: int = 0):
+    """A field whose value is a list of numbers above 0, at least `least_count` of them; `make` makes the default."""
+    return dataclasses.field(default_factory=make, metadata={"least_count": least_count})
 
 
 @dataclasses.dataclass
@@ -21,7 +42,7 @@ class ResNet(hyperparams.Config):
     """A ResNet or ResNeXt as published weights have it (section 4: "ResNet-50 ... pre-trained on ImageNet").
 
     Attributes:
-        depth: 50, 101 or 152; the tests also build 14, one block a stage.
+        depth: 50, 101 or 152; the tests also build 14.
         form: `caffe` (stride in the first 1x1, BGR, means only; the paper's Detectron and Keras Applications) or
             `pytorch` (stride in the 3x3, RGB, mean and standard deviation).
         groups: of the 3x3 convolutions; 1 is ResNet, 64 with `width_per_group` 4 is ResNeXt-64x4d.
@@ -35,12 +56,12 @@ class ResNet(hyperparams.Config):
             that are trained. Its statistics are frozen all the same.
     """
 
-    depth: int = 50
-    form: str = "caffe"
-    groups: int = 1
-    width_per_group: int = 64
+    depth: int = chosen(50, BLOCKS)
+    form: str = chosen("caffe", ("caffe", "pytorch"))
+    groups: int = limited(1, 1)
+    width_per_group: int = limited(64, 1)
     weights: str = "imagenet"
-    frozen_stages: int = 1
+    frozen_stages: int = limited(1, 0, 4)
     train_bn_affine: bool = False
 
 
@@ -64,7 +85,7 @@ class FPN(hyperparams.Config):
         relu_before_p7: of the FPN alone; off in mmdetection's weights.
     """
 
-    channels: int = 256
+    channels: int = limited(256, 1)
     relu_before_p7: bool = True
 
 
@@ -72,8 +93,8 @@ class FPN(hyperparams.Config):
 class Heads(hyperparams.Config):
     """The two subnets of Fig. 4, shared by the levels and by both branches: `convs` 3x3 layers of `channels`."""
 
-    convs: int = 4
-    channels: int = 256
+    convs: int = limited(4, 0)
+    channels: int = limited(256, 1)
 
 
 @dataclasses.dataclass
@@ -90,11 +111,11 @@ class AnchorFree(hyperparams.Config):
     """
 
     enabled: bool = True
-    selection: str = "online"
-    effective: float = 0.2
-    ignoring: float = 0.5
-    offset_scale: float = 4.0
-    loss_weight: float = 0.5
+    selection: str = chosen("online", ("online", "heuristic"))
+    effective: float = limited(0.2, 0, 1)
+    ignoring: float = limited(0.5, 0, 1)
+    offset_scale: float = limited(4.0, 1e-3)
+    loss_weight: float = limited(0.5, 0)
 
 
 @dataclasses.dataclass
@@ -111,11 +132,11 @@ class AnchorBased(hyperparams.Config):
     """
 
     enabled: bool = False
-    scales: list[float] = dataclasses.field(default_factory=lambda: [2 ** (i / 3) for i in range(3)])
-    aspect_ratios: list[float] = dataclasses.field(default_factory=lambda: [0.5, 1.0, 2.0])
-    positive_iou: float = 0.5
-    negative_iou: float = 0.4
-    box_loss_beta: float = 1 / 9
+    scales: list[float] = above_zero(lambda: [2 ** (i / 3) for i in range(3)], least_count=1)
+    aspect_ratios: list[float] = above_zero(lambda: [0.5, 1.0, 2.0], least_count=1)
+    positive_iou: float = limited(0.5, 0, 1)
+    negative_iou: float = limited(0.4, 0, 1)
+    box_loss_beta: float = limited(1 / 9, 1e-6)
 
     def shapes(self) -> anchors.Shapes:
         """The anchors of a location."""
@@ -135,10 +156,10 @@ class Postprocess(hyperparams.Config):
             one, as in the paper. An anchor gives one for each class in any case.
     """
 
-    score_threshold: float = 0.05
-    max_per_level: int = 1000
-    nms_iou: float = 0.5
-    max_detections: int = 100
+    score_threshold: float = limited(0.05, 0, 1)
+    max_per_level: int = limited(1000, 1)
+    nms_iou: float = limited(0.5, 0, 1)
+    max_detections: int = limited(100, 1)
     multi_label: bool = False
 
 
@@ -153,12 +174,12 @@ class Model(hyperparams.Config):
             module plugs into (section 3): `ssd`, `dssd`, `nas_fpn`; see docs/hosts.md.
     """
 
-    num_classes: int = 0
-    min_level: int = 3
-    max_level: int = 7
-    location_offset: float = 0.5
+    num_classes: int = limited(0, 0)
+    min_level: int = limited(3, 2, BACKBONE_TOP)
+    max_level: int = limited(7, BACKBONE_TOP)
+    location_offset: float = limited(0.5, 0, 1)
     backbone: Backbone = dataclasses.field(default_factory=Backbone)
-    pyramid: str = "fpn"
+    pyramid: str = chosen("fpn", ("fpn", "ssd", "dssd", "nas_fpn"))
     fpn: FPN = dataclasses.field(default_factory=FPN)
     heads: Heads = dataclasses.field(default_factory=Heads)
     anchor_free: AnchorFree = dataclasses.field(default_factory=AnchorFree)
@@ -180,9 +201,9 @@ class Model(hyperparams.Config):
 class Losses(hyperparams.Config):
     """What both branches share: the focal loss ([22]) and the weight decay (section 3.4)."""
 
-    focal_alpha: float = 0.25
-    focal_gamma: float = 2.0
-    weight_decay: float = 1e-4
+    focal_alpha: float = limited(0.25, 0, 1)
+    focal_gamma: float = limited(2.0, 0)
+    weight_decay: float = limited(1e-4, 0)
 
 
 @dataclasses.dataclass
@@ -196,8 +217,8 @@ class InputSize(hyperparams.Config):
             fixed size gets it.
     """
 
-    shorter_side: int = 800
-    longer_side: int = 1333
+    shorter_side: int = limited(800, 1)
+    longer_side: int = limited(1333, 1)
     keep_aspect: bool = True
 
 
@@ -217,14 +238,37 @@ class TestAugmentation(hyperparams.Config):
     """
 
     enabled: bool = False
-    shorter_sides: list[int] = dataclasses.field(default_factory=lambda: [400, 500, 600, 700, 900, 1000, 1100, 1200])
-    ratios: list[float] = dataclasses.field(default_factory=list)
+    shorter_sides: list[int] = above_zero(lambda: [400, 500, 600, 700, 900, 1000, 1100, 1200])
+    ratios: list[float] = above_zero(list)
     flip: bool = True
+
+
+class SourceKeys(NamedTuple):
+    """What goes with the key of `Data` that names data of one format.
+
+    Attributes:
+        format: a word for it in messages; empty where the key says it.
+        needed: keys that must be set, too.
+        optional: keys that may be.
+    """
+
+    format: str = ""
+    needed: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+# By the key that names the data. How each is opened: `data.source`.
+SOURCES = {
+    "annotation_file": SourceKeys("COCO JSON", needed=("image_dir",)),
+    "tfds_name": SourceKeys(needed=("tfds_split",)),
+    "input_path": SourceKeys("TFRecord files", optional=("label_map",)),
+}
+SOURCE_KEYS = tuple(key for name, keys in SOURCES.items() for key in (name, *keys.needed, *keys.optional))
 
 
 @dataclasses.dataclass
 class Data(hyperparams.Config):
-    """Where images and boxes come from: exactly one of `tfds_name`, `annotation_file`, `input_path`.
+    """Where images and boxes come from: exactly one of the keys of `SOURCES`, and what goes with it.
 
     Attributes:
         tfds_name: a TFDS data set, such as `coco/2017`, `voc/2007` or the built-in `shapes`.
@@ -246,8 +290,12 @@ class Data(hyperparams.Config):
     image_dir: str = ""
     input_path: str = ""
     label_map: str = ""
-    global_batch_size: int = 8
-    max_instances: int = 100
+    global_batch_size: int = limited(8, 1)
+    max_instances: int = limited(100, 1)
+
+    def source_keys(self) -> dict[str, str]:
+        """The keys that say which data these are, as far as they are set."""
+        return {key: getattr(self, key) for key in SOURCE_KEYS if getattr(self, key)}
 
 
 @dataclasses.dataclass
@@ -262,10 +310,10 @@ class TrainData(Data):
         seed: of order and flips.
     """
 
-    global_batch_size: int = 16
+    global_batch_size: int = limited(16, 1)
     random_flip: bool = True
     shorter_sides: list[int] = dataclasses.field(default_factory=list)
-    shuffle_buffer_size: int = 1000
+    shuffle_buffer_size: int = limited(1000, 1)
     seed: int = 0
 
 
@@ -283,7 +331,7 @@ class Task(config_definitions.TaskConfig):
 
     name: str = "fsaf"
     freeze: list[str] = dataclasses.field(default_factory=list)
-    head_rate_multiplier: float = 1.0
+    head_rate_multiplier: float = limited(1.0, 1e-3)
     model: Model = dataclasses.field(default_factory=Model)
     losses: Losses = dataclasses.field(default_factory=Losses)
     input_size: InputSize = dataclasses.field(default_factory=InputSize)
@@ -292,16 +340,58 @@ class Task(config_definitions.TaskConfig):
     validation_data: Data = dataclasses.field(default_factory=Data)
 
 
+def _optimizer() -> optimization.OptimizationConfig:
+    """SGD as in section 3.4; the warm-up is Detectron's."""
+    return optimization.OptimizationConfig(
+        {
+            "optimizer": {"type": "sgd", "sgd": {"momentum": 0.9}},
+            "learning_rate": {
+                "type": "stepwise",
+                "stepwise": {"boundaries": [60_000, 80_000], "values": [0.01, 0.001, 0.0001]},
+            },
+            "warmup": {"type": "linear", "linear": {"warmup_steps": 500, "warmup_learning_rate": 0.01 / 3}},
+        }
+    )
+
+
 @dataclasses.dataclass
 class Trainer(config_definitions.TrainerConfig):
-    """The Garden's trainer.
+    """The Garden's trainer with the paper's run, section 3.4: 90k steps.
 
     Attributes:
         early_stop_patience: end the run after so many evaluations without a better `best_checkpoint_eval_metric`; 0
             never does. The best checkpoint is in `best_checkpoint_export_subdir` all the same.
     """
 
-    early_stop_patience: int = 0
+    optimizer_config: optimization.OptimizationConfig = dataclasses.field(default_factory=_optimizer)
+    steps_per_loop: int = limited(10, 1)
+    summary_interval: int = limited(100, 1)
+    checkpoint_interval: int = limited(1_000, 1)
+    max_to_keep: int = limited(3, 1)
+    train_steps: int = limited(90_000, 1)
+    validation_interval: int = limited(10_000, 1)
+    best_checkpoint_export_subdir: str = "best"
+    best_checkpoint_eval_metric: str = "AP"
+    early_stop_patience: int = limited(0, 0)
+
+
+# Keys of the Garden that nothing reads here, neither ours nor what is used of the Garden, and what to know instead.
+# Left as they are they do no harm, and each params.yaml holds them.
+UNREAD = {
+    "task.name": "a run is known by its --model_dir",
+    "task.allow_image_summary": "pictures are written with each evaluation",
+    "trainer.preemption_on_demand_checkpoint": "a run that gets SIGTERM saves a checkpoint in any case",
+    "runtime.run_eagerly": "trainer.train_tf_function=false with trainer.train_tf_while_loop=false does that",
+    "runtime.gpu_thread_mode": "TensorFlow takes it from TF_GPU_THREAD_MODE in the environment",
+    "runtime.per_gpu_thread_count": "TensorFlow takes it from TF_GPU_THREAD_COUNT in the environment",
+    "runtime.dataset_num_private_threads": "tf.data finds the number of its threads by itself",
+    "runtime.batchnorm_spatial_persistent": (
+        "TensorFlow takes it from TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT in the environment"
+    ),
+    "runtime.num_cores_per_replica": "a replica is one device",
+    "runtime.default_shard_dim": "a replica is one device",
+    "runtime.use_tpu_mp_strategy": "a replica is one device",
+}
 
 
 # Rates in an experiment are for this many images a step; the task scales them to the batch (section 3.4).
@@ -330,34 +420,7 @@ def scale_rates(optimizer_config: optimization.OptimizationConfig, batch_size: i
     return scaled
 
 
-def _optimizer() -> optimization.OptimizationConfig:
-    """SGD as in section 3.4; the warm-up is Detectron's."""
-    return optimization.OptimizationConfig(
-        {
-            "optimizer": {"type": "sgd", "sgd": {"momentum": 0.9}},
-            "learning_rate": {
-                "type": "stepwise",
-                "stepwise": {"boundaries": [60_000, 80_000], "values": [0.01, 0.001, 0.0001]},
-            },
-            "warmup": {"type": "linear", "linear": {"warmup_steps": 500, "warmup_learning_rate": 0.01 / 3}},
-        }
-    )
-
-
 @exp_factory.register_config_factory("fsaf")
 def fsaf() -> config_definitions.ExperimentConfig:
     """The paper's experiment, section 3.4: FSAF with ResNet-50 on COCO, 90k steps of 16 images."""
-    return config_definitions.ExperimentConfig(
-        task=Task(),
-        trainer=Trainer(
-            train_steps=90_000,
-            validation_interval=10_000,
-            checkpoint_interval=1_000,
-            summary_interval=100,
-            steps_per_loop=10,
-            max_to_keep=3,
-            best_checkpoint_export_subdir="best",
-            best_checkpoint_eval_metric="AP",
-            optimizer_config=_optimizer(),
-        ),
-    )
+    return config_definitions.ExperimentConfig(task=Task(), trainer=Trainer())

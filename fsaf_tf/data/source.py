@@ -16,10 +16,9 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
     Raises:
         UserError: one line that says what is wrong.
     """
-    kinds = ("tfds_name", "annotation_file", "input_path")
-    given = [kind for kind in kinds if getattr(config, kind)]
+    given = [name for name in schema.SOURCES if getattr(config, name)]
     if len(given) != 1:
-        raise UserError(f"data needs exactly one of {', '.join(kinds)}; it has {', '.join(given) or 'none'}")
+        raise UserError(f"data needs exactly one of {', '.join(schema.SOURCES)}; it has {', '.join(given) or 'none'}")
     if config.tfds_name:
         return tfds.open_tfds(config.tfds_name, config.tfds_split, config.tfds_data_dir, download=download)
     if config.annotation_file:

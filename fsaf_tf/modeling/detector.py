@@ -5,10 +5,11 @@ import tf_keras
 from official.vision.configs import common
 from official.vision.modeling.backbones import factory
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import checks, schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import dssd, fpn, heads, nas_fpn, resnet, ssd
 from fsaf_tf.modeling import normalization as normalizations
+from fsaf_tf.pyramid import BACKBONE_TOP
 
 # Those of the Garden that give levels 3 to 5. Not ViT and the dilated ResNet, which do not, nor SpineNet, which is a
 # pyramid itself and takes only images of multiples of 128 pixels.
@@ -41,7 +42,9 @@ def build_detector(model: schema.Model, num_classes: int) -> tf_keras.Model:
     Raises:
         UserError: a value of the configuration that no network can be built from.
     """
-    _check(model, num_classes)
+    checks.check_model(model)
+    if num_classes < 1:
+        raise UserError(f"A detector needs at least one class, not {num_classes}")
     anchors = model.anchor_based
     images = tf_keras.layers.Input([None, None, 3], name="images")
     features = _build_backbone(model.backbone, model.min_level)(images)
@@ -68,26 +71,10 @@ def infer(model: tf_keras.Model, images: tf.Tensor) -> dict[str, dict[str, tf.Te
     return tf.nest.map_structure(lambda output: output[:count], model(at_least_one, training=False))
 
 
-def _check(model: schema.Model, num_classes: int):
-    if num_classes < 1:
-        raise UserError(f"A detector needs at least one class, not {num_classes}")
-    if not model.anchor_free.enabled and not model.anchor_based.enabled:
-        raise UserError("task.model: enable anchor_free, anchor_based or both")
-    if model.anchor_based.enabled and not (model.anchor_based.scales and model.anchor_based.aspect_ratios):
-        raise UserError("task.model.anchor_based: scales and aspect_ratios must each hold a number")
-    if model.pyramid == "nas_fpn" and (model.min_level, model.max_level) != (3, 7):
-        raise UserError("task.model.pyramid nas_fpn has the levels 3 to 7; set min_level and max_level to these")
-    if not 2 <= model.min_level <= fpn.BACKBONE_TOP <= model.max_level:
-        raise UserError(
-            f"task.model: min_level {model.min_level} and max_level {model.max_level}"
-            f" must be 2 to {fpn.BACKBONE_TOP} and at least {fpn.BACKBONE_TOP}"
-        )
-
-
 def _build_backbone(config: schema.Backbone, min_level: int) -> tf_keras.Model:
     """The part of a backbone that the pyramid uses: a model to its maps of `min_level` to 5."""
-    levels = [str(level) for level in range(min_level, fpn.BACKBONE_TOP + 1)]
-    backbone = _build_resnet(config.resnet) if config.type == "resnet" else _build_garden(config, levels)
+    levels = [str(level) for level in range(min_level, BACKBONE_TOP + 1)]
+    backbone = resnet.build_resnet(config.resnet) if config.type == "resnet" else _build_garden(config, levels)
     return tf_keras.Model(backbone.input, {level: backbone.output[level] for level in levels}, name="backbone")
 
 
@@ -108,18 +95,6 @@ def _norm() -> dict:
     """Of batch normalisation that is trained from random values."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     return {"momentum": GARDEN_NORM_MOMENTUM, "synchronized": replicas > 1}
-
-
-def _build_resnet(config: schema.ResNet) -> tf_keras.Model:
-    return resnet.build_resnet(
-        config.depth,
-        config.form,
-        groups=config.groups,
-        width_per_group=config.width_per_group,
-        pretrained=bool(config.weights),
-        frozen_stages=config.frozen_stages,
-        train_bn_affine=config.train_bn_affine,
-    )
 
 
 def _build_garden(config: schema.Backbone, levels: list[str]) -> tf_keras.Model:

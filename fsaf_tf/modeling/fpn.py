@@ -6,7 +6,7 @@ Differs from the Garden's FPN, which normalises its levels, takes P6 from P5 and
 import tensorflow as tf
 import tf_keras
 
-BACKBONE_TOP = 5  # C5: the last level of a backbone; from P6 on the pyramid makes its own.
+from fsaf_tf.pyramid import BACKBONE_TOP
 
 
 class FPN(tf_keras.layers.Layer):

@@ -17,11 +17,9 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf.errors import UserError
+from fsaf_tf.config import checks, schema
 
-# Depth to blocks a stage. 14 is for tests: one block a stage.
-BLOCKS = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-FORMS = ("caffe", "pytorch")
+KEY = "task.model.backbone.resnet"
 EPSILON = 1e-5
 MOMENTUM = 0.9
 
@@ -88,14 +86,6 @@ class FrozenBatchNormalization(tf_keras.layers.Layer):
         return inputs * tf.cast(scale, inputs.dtype) + tf.cast(shift, inputs.dtype)
 
 
-class _Kind(NamedTuple):
-    """What the blocks of all stages have in common."""
-
-    form: str
-    groups: int
-    width_per_group: int
-
-
 class _Layers(NamedTuple):
     """What makes the convolutions and the batch normalisation of one stage."""
 
@@ -103,60 +93,33 @@ class _Layers(NamedTuple):
     norm: Callable[..., tf_keras.layers.Layer]
 
 
-def build_resnet(
-    depth: int,
-    form: str,
-    *,
-    groups: int = 1,
-    width_per_group: int = 64,
-    pretrained: bool,
-    frozen_stages: int = 1,
-    train_bn_affine: bool = False,
-) -> tf_keras.Model:
+def build_resnet(config: schema.ResNet) -> tf_keras.Model:
     """Builds a ResNet or ResNeXt with random values.
 
     Args:
-        depth: 14, 50, 101 or 152.
-        form: "caffe" or "pytorch".
-        groups: of the 3x3 convolutions; 1 is ResNet.
-        width_per_group: channels of a group in the first stage, doubled with each stage. ResNeXt-64x4d has 64 groups
-            of 4.
-        pretrained: the weights will come from ImageNet, so batch normalisation uses stored statistics and the
-            arguments below hold. If not, everything is trained, statistics included.
-        frozen_stages: the stem and this many stages are not trained, 0 to 4.
-        train_bn_affine: train scale and shift of batch normalisation in the stages that are trained.
+        config: its architecture, and what of it is trained. With `weights` batch normalisation uses stored statistics
+            and `frozen_stages` and `train_bn_affine` hold. Without, everything is trained, statistics included.
 
     Returns:
         A model from images `[B, H, W, 3]` to `{"2": C2, ..., "5": C5}`; level l has `ceil(H / 2^l)` rows and likewise
         columns, and `2^(l + 6)` channels.
 
     Raises:
-        UserError: a value that is not one of these.
+        UserError: there is no such network.
     """
-    _check(depth, form, groups, width_per_group, frozen_stages)
-    layers = [_layers(pretrained, stage > frozen_stages, train_bn_affine) for stage in range(5)]
-    kind = _Kind(form, groups, width_per_group)
+    checks.check_fields(config, f"{KEY}.")
+    pretrained = bool(config.weights)
+    layers = [_layers(pretrained, stage > config.frozen_stages, config.train_bn_affine) for stage in range(5)]
     images = tf_keras.layers.Input([None, None, 3], name="images")
     x = _stem(images, layers[0])
     features = {}
-    for stage, blocks in enumerate(BLOCKS[depth], start=1):
+    for stage, blocks in enumerate(schema.BLOCKS[config.depth], start=1):
         for block in range(1, blocks + 1):
             stride = 2 if stage > 1 and block == 1 else 1
             name = f"conv{stage + 1}_block{block}"
-            x = _block(x, 32 * 2**stage, stride, name, layers[stage], kind, project=block == 1)
+            x = _block(x, 32 * 2**stage, stride, name, layers[stage], config, project=block == 1)
         features[str(stage + 1)] = x
-    return tf_keras.Model(images, features, name=f"resnet{depth}")
-
-
-def _check(depth: int, form: str, groups: int, width_per_group: int, frozen_stages: int):
-    choices = {"depth": (depth, tuple(BLOCKS)), "form": (form, FORMS), "frozen_stages": (frozen_stages, range(5))}
-    for key, (value, known) in choices.items():
-        if value not in known:
-            listed = ", ".join(map(str, known))
-            raise UserError(f"task.model.backbone.resnet.{key} is {value!r}, but must be one of: {listed}")
-    for key, value in {"groups": groups, "width_per_group": width_per_group}.items():
-        if value < 1:
-            raise UserError(f"task.model.backbone.resnet.{key} is {value}, but must be at least 1")
+    return tf_keras.Model(images, features, name=f"resnet{config.depth}")
 
 
 def _layers(pretrained: bool, trained: bool, train_bn_affine: bool) -> _Layers:
@@ -182,15 +145,15 @@ def _stem(images: tf.Tensor, layers: _Layers) -> tf.Tensor:
 
 
 def _block(
-    x: tf.Tensor, planes: int, stride: int, name: str, layers: _Layers, kind: _Kind, *, project: bool
+    x: tf.Tensor, planes: int, stride: int, name: str, layers: _Layers, config: schema.ResNet, *, project: bool
 ) -> tf.Tensor:
     """A bottleneck block: 1x1, 3x3 in groups, 1x1 to four times the planes, and the shortcut."""
     channels = 4 * planes
-    width = planes * kind.width_per_group // 64 * kind.groups
+    width = planes * config.width_per_group // 64 * config.groups
     shortcut = _conv_norm(x, channels, 1, stride, f"{name}_0", layers) if project else x
-    strides = (stride, 1) if kind.form == "caffe" else (1, stride)
+    strides = (stride, 1) if config.form == "caffe" else (1, stride)
     x = tf_keras.layers.ReLU(name=f"{name}_1_relu")(_conv_norm(x, width, 1, strides[0], f"{name}_1", layers))
-    x = _conv_norm(x, width, 3, strides[1], f"{name}_2", layers, groups=kind.groups)
+    x = _conv_norm(x, width, 3, strides[1], f"{name}_2", layers, groups=config.groups)
     x = tf_keras.layers.ReLU(name=f"{name}_2_relu")(x)
     x = _conv_norm(x, channels, 1, 1, f"{name}_3", layers)
     x = tf_keras.layers.Add(name=f"{name}_add")([shortcut, x])

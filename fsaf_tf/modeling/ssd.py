@@ -6,7 +6,7 @@ Differs from SSD's own in that every level has the same number of channels, sinc
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf.modeling import fpn
+from fsaf_tf.pyramid import BACKBONE_TOP
 
 
 class SSD(tf_keras.layers.Layer):
@@ -23,22 +23,21 @@ class SSD(tf_keras.layers.Layer):
         super().__init__(name=name)
         conv = tf_keras.layers.Conv2D
         self.projections = {
-            str(level): conv(channels, 1, name=f"projection_{level}")
-            for level in range(min_level, fpn.BACKBONE_TOP + 1)
+            str(level): conv(channels, 1, name=f"projection_{level}") for level in range(min_level, BACKBONE_TOP + 1)
         }
         self.extras = {
             str(level): (
                 conv(max(channels // 2, 1), 1, activation="relu", name=f"reduction_{level}"),
                 conv(channels, 3, strides=2, activation="relu", name=f"extra_{level}"),
             )
-            for level in range(fpn.BACKBONE_TOP + 1, max_level + 1)
+            for level in range(BACKBONE_TOP + 1, max_level + 1)
         }
         self.pad = tf_keras.layers.ZeroPadding2D(1)
 
     def call(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Takes `{"3": [B, H3, W3, C3], ... "5"}`, gives `{"3": [B, H3, W3, channels], ... "7"}`."""
         pyramid = {level: conv(features[level]) for level, conv in self.projections.items()}
-        x = features[str(fpn.BACKBONE_TOP)]
+        x = features[str(BACKBONE_TOP)]
         for level, (reduction, extra) in self.extras.items():
             pyramid[level] = x = extra(self.pad(reduction(x)))
         return pyramid

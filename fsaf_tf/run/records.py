@@ -14,7 +14,7 @@ import tensorflow as tf
 from official.core import config_definitions
 
 from fsaf_tf import storage
-from fsaf_tf.config import plain_values
+from fsaf_tf.config import plain_values, schema
 from fsaf_tf.errors import UserError
 
 PACKAGES = ("fsaf_tf", "tensorflow", "tf_keras", "tf-models-official", "tensorflow-datasets", "numpy", "pycocotools")
@@ -22,14 +22,12 @@ PACKAGES = ("fsaf_tf", "tensorflow", "tf_keras", "tf-models-official", "tensorfl
 # post-processing touch no weights. Which layers are frozen may not: the optimizer has no state of those.
 _IDENTITY = "task.model."
 _NOT_IDENTITY = "task.model.postprocess."
-_DATA_KEYS = ("tfds_name", "tfds_split", "annotation_file", "image_dir", "input_path", "label_map")
 _KEYS_SHOWN = 8
 
 
 def data_keys(params: config_definitions.ExperimentConfig) -> dict[str, str]:
     """Where the validation data come from: the keys of `task.validation_data` that say so, as far as they are set."""
-    data = params.task.validation_data.as_dict()
-    return {key: data[key] for key in _DATA_KEYS if data[key]}
+    return params.task.validation_data.source_keys()
 
 
 def evaluation_keys(params: config_definitions.ExperimentConfig) -> dict[str, Any]:
@@ -132,7 +130,9 @@ def _is_identity(key: str) -> bool:
 
 
 def _is_of_training(key: str) -> bool:
-    is_data = key.startswith(("task.train_data.", "task.validation_data.")) and key.rsplit(".", 1)[1] in _DATA_KEYS
+    is_data = (
+        key.startswith(("task.train_data.", "task.validation_data.")) and key.rsplit(".", 1)[1] in schema.SOURCE_KEYS
+    )
     return is_data or key.startswith(("task.freeze", "task.input_size."))
 
 

@@ -8,7 +8,6 @@ import tf_keras
 
 from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import resnet
 from fsaf_tf.weights import files, table
 from fsaf_tf.weights.files import Tensors
 
@@ -102,7 +101,7 @@ def check_architecture(tensors: Tensors, config: schema.ResNet, prefix: str = ""
     values = {name.removeprefix(prefix): value for name, value in tensors.values.items() if name.startswith(prefix)}
     blocks = [_THEIR_BLOCK.fullmatch(name) for name in values]
     last = {int(match[1]): int(match[2]) for match in sorted(filter(None, blocks), key=lambda match: int(match[2]))}
-    depths = {count: depth for depth, count in resnet.BLOCKS.items()}
+    depths = {count: depth for depth, count in schema.BLOCKS.items()}
     depth = depths.get(tuple(last[stage] + 1 for stage in sorted(last)))
     kernel = values.get("layer1.0.conv2.weight")
     if depth is None or kernel is None or kernel.ndim != 4:

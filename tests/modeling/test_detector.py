@@ -5,7 +5,7 @@ import tf_keras
 
 from fsaf_tf.config import experiment, schema
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import detector, resnet
+from fsaf_tf.modeling import detector
 
 FREE = ("anchor_free_logits", "anchor_free_offsets")
 BASED = ("anchor_based_logits", "anchor_based_deltas")
@@ -50,10 +50,10 @@ def cells(outputs, key) -> dict:
 @pytest.fixture
 def parameters(monkeypatch):
     """Counts those of backbone and detector from two blocks a stage: all others are like the second."""
-    monkeypatch.setitem(resnet.BLOCKS, 14, (2, 2, 2, 2))
+    monkeypatch.setitem(schema.BLOCKS, 14, (2, 2, 2, 2))
 
     def count_both(model: schema.Model) -> tuple[int, int]:
-        more = np.subtract(resnet.BLOCKS[model.backbone.resnet.depth], 2)
+        more = np.subtract(schema.BLOCKS[model.backbone.resnet.depth], 2)
         model.backbone.resnet.depth = 14
         built = detector.build_detector(model, 80)
         backbone = built.get_layer("backbone")
@@ -185,10 +185,10 @@ def test_other_backbones_take_torchvision_normalisation():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"anchor_free": {"enabled": False}}, "enable anchor_free, anchor_based or both"),
-        ({"anchor_based": {"enabled": True, "scales": []}}, "scales and aspect_ratios must each hold a number"),
-        ({"min_level": 6}, "min_level 6"),
-        ({"max_level": 4}, "max_level 4"),
+        ({"anchor_free": {"enabled": False}}, "both false; one must be true"),
+        ({"anchor_based": {"enabled": True, "scales": []}}, "scales must be numbers above 0, at least one, not"),
+        ({"min_level": 6}, "task.model.min_level must be from 2 to 5, not 6"),
+        ({"max_level": 4}, "task.model.max_level must be at least 5, not 4"),
         ({"backbone": {"type": "vit"}}, "'vit', but must be one of: resnet, mobilenet"),
         ({"backbone": {"type": "alexnet"}}, "'alexnet', but must be one of: resnet, mobilenet"),
         (

@@ -3,8 +3,16 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import resnet
+
+GIVEN, RANDOM = "checkpoint", ""  # where the weights come from
+
+
+def build(form: str, *, weights: str = RANDOM, **values) -> tf_keras.Model:
+    """A block a stage."""
+    return resnet.build_resnet(schema.ResNet(depth=14, form=form, weights=weights, **values))
 
 
 def stage_of(variable) -> int:
@@ -19,11 +27,11 @@ def kinds(variables) -> set:
 
 @pytest.fixture(scope="module")
 def random_caffe():
-    return resnet.build_resnet(14, "caffe", pretrained=False)
+    return build("caffe")
 
 
 def test_sizes_are_rounded_up_at_any_image_size(random_caffe):
-    pytorch = resnet.build_resnet(14, "pytorch", pretrained=False)
+    pytorch = build("pytorch")
     for height, width in ((64, 96), (97, 131), (33, 1)):
         for model in (random_caffe, pytorch):
             features = model(tf.zeros([1, height, width, 3]))
@@ -33,7 +41,7 @@ def test_sizes_are_rounded_up_at_any_image_size(random_caffe):
 
 
 def test_forms_differ_only_in_where_the_stride_is(random_caffe):
-    pytorch = resnet.build_resnet(14, "pytorch", pretrained=False)
+    pytorch = build("pytorch")
     assert [(v.name, v.shape) for v in random_caffe.weights] == [(v.name, v.shape) for v in pytorch.weights]
     for model, strided in ((random_caffe, "_1_conv"), (pytorch, "_2_conv")):
         found = {layer.name for layer in model.layers if getattr(layer, "strides", None) == (2, 2)}
@@ -43,7 +51,7 @@ def test_forms_differ_only_in_where_the_stride_is(random_caffe):
 
 
 def test_padding_at_stride_2_is_symmetric_on_even_maps():
-    model = resnet.build_resnet(14, "pytorch", pretrained=False)
+    model = build("pytorch")
     inner = [model.get_layer(name).output for name in ("conv1_conv", "conv3_block1_1_relu", "conv3_block1_2_conv")]
     images = tf.random.stateless_normal([1, 64, 64, 3], seed=(1, 2))
     stem, before, after = tf_keras.Model(model.input, inner)(images)
@@ -57,7 +65,7 @@ def test_padding_at_stride_2_is_symmetric_on_even_maps():
 
 
 def test_groups_and_width_are_those_of_resnext_101_64x4d():
-    model = resnet.build_resnet(14, "pytorch", groups=64, width_per_group=4, pretrained=True)
+    model = build("pytorch", weights=GIVEN, groups=64, width_per_group=4)
     for stage, (inputs, planes) in enumerate([(64, 64), (256, 128), (512, 256), (1024, 512)], start=2):
         width = 4 * planes
         kernels = [model.get_layer(f"conv{stage}_block1_{i}_conv").kernel.shape for i in range(4)]
@@ -92,10 +100,10 @@ def test_a_convolution_in_groups_is_a_block_diagonal_one(dtype, stride):
             np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("pretrained", [True, False])
-def test_resnext_in_a_graph(pretrained):
+@pytest.mark.parametrize("weights", [GIVEN, RANDOM])
+def test_resnext_in_a_graph(weights):
     """Where TensorFlow may fuse a convolution with its normalisation, which in groups not every CPU can do."""
-    model = resnet.build_resnet(14, "pytorch", groups=8, width_per_group=8, pretrained=pretrained)
+    model = build("pytorch", weights=weights, groups=8, width_per_group=8)
     images = tf.random.stateless_normal([2, 65, 96, 3], seed=(1, 2))
     graph = tf.function(
         lambda x: model(x, training=False), input_signature=[tf.TensorSpec([None, None, None, 3])]
@@ -116,9 +124,9 @@ def test_resnext_in_a_graph(pretrained):
 @pytest.mark.parametrize("frozen_stages", [0, 1, 4])
 def test_pretrained_stages_are_frozen(frozen_stages):
     trained = set(range(frozen_stages + 1, 5))
-    model = resnet.build_resnet(14, "caffe", pretrained=True, frozen_stages=frozen_stages)
+    model = build("caffe", weights=GIVEN, frozen_stages=frozen_stages)
     assert kinds(model.trainable_variables) == {(stage, "kernel") for stage in trained}
-    model = resnet.build_resnet(14, "caffe", pretrained=True, frozen_stages=frozen_stages, train_bn_affine=True)
+    model = build("caffe", weights=GIVEN, frozen_stages=frozen_stages, train_bn_affine=True)
     names = ("kernel", "gamma", "beta")
     assert kinds(model.trainable_variables) == {(stage, name) for stage in trained for name in names}
 
@@ -133,7 +141,7 @@ def test_from_random_values_everything_is_trained(random_caffe):
 
 def test_statistics_are_frozen_if_pretrained_and_follow_with_momentum_if_not(random_caffe):
     images = 3.0 + tf.random.stateless_normal([2, 64, 64, 3], seed=(1, 2))
-    pretrained = resnet.build_resnet(14, "caffe", pretrained=True, frozen_stages=0, train_bn_affine=True)
+    pretrained = build("caffe", weights=GIVEN, frozen_stages=0, train_bn_affine=True)
     pretrained(images, training=True)
     norm = pretrained.get_layer("conv1_bn")
     assert np.all(norm.moving_mean == 0) and np.all(norm.moving_variance == 1)
@@ -180,7 +188,7 @@ def test_replicas_share_their_statistics():
     images = tf.random.stateless_normal([2, 32, 32, 3], seed=(1, 2)) + tf.reshape([0.0, 5.0], [2, 1, 1, 1])
     strategy = tf.distribute.MirroredStrategy([device.name for device in devices[:2]])
     with strategy.scope():
-        model = resnet.build_resnet(14, "caffe", pretrained=False)
+        model = build("caffe")
     halves = strategy.experimental_distribute_values_from_function(
         lambda context: images[context.replica_id_in_sync_group :][:1]
     )
@@ -191,15 +199,15 @@ def test_replicas_share_their_statistics():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("values", "message"),
     [
-        ({"depth": 18}, "depth is 18, but must be one of: 14, 50, 101, 152"),
-        ({"form": "tensorflow"}, "form is 'tensorflow', but must be one of: caffe, pytorch"),
-        ({"frozen_stages": 5}, "frozen_stages is 5, but must be one of: 0, 1, 2, 3, 4"),
-        ({"groups": 0}, "groups is 0, but must be at least 1"),
-        ({"width_per_group": -4}, "width_per_group is -4, but must be at least 1"),
+        ({"depth": 18}, "depth cannot be 18; there are: 14, 50, 101, 152"),
+        ({"form": "cafe"}, "form cannot be 'cafe', did you mean 'caffe'.; there are: caffe, pytorch"),
+        ({"frozen_stages": 5}, "frozen_stages must be from 0 to 4, not 5"),
+        ({"groups": 0}, "groups must be at least 1, not 0"),
+        ({"width_per_group": -4}, "width_per_group must be at least 1, not -4"),
     ],
 )
-def test_unknown_values_are_named(arguments, message):
+def test_unknown_values_are_named(values, message):
     with pytest.raises(UserError, match=f"^task.model.backbone.resnet.{message}"):
-        resnet.build_resnet(**{"depth": 50, "form": "caffe", "pretrained": True, **arguments})
+        resnet.build_resnet(schema.ResNet(**values))

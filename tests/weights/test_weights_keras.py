@@ -27,7 +27,7 @@ def keras_resnet(weights_file):
 
 @pytest.fixture(scope="module")
 def our_resnet():
-    return resnet.build_resnet(50, "caffe", pretrained=True)
+    return resnet.build_resnet(R50)
 
 
 def read_image(shared_data) -> tf.Tensor:
@@ -88,7 +88,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch):
 
 def test_files_of_other_networks_are_refused(our_resnet, weights_file, tmp_path):
     config = schema.ResNet(depth=14)
-    smaller = resnet.build_resnet(14, "caffe", pretrained=True)
+    smaller = resnet.build_resnet(config)
     with pytest.raises(UserError, match=r"notop.h5 does not fit Keras Applications' ResNet-14: \d+ too many: conv2_bl"):
         keras.load(smaller, keras.read(weights_file, R50), config)
     empty = str(tmp_path / "empty.h5")

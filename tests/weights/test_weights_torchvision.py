@@ -15,9 +15,7 @@ def images(height: int, width: int) -> np.ndarray:
 
 
 def build(config: schema.ResNet):
-    return resnet.build_resnet(
-        config.depth, "pytorch", groups=config.groups, width_per_group=config.width_per_group, pretrained=True
-    )
+    return resnet.build_resnet(config.replace(form="pytorch"))
 
 
 def tensors(module, path="made.pth") -> files.Tensors:
