@@ -27,18 +27,19 @@ def _study() -> None:
         raise UserError("--model_dir is missing")
     import numpy as np
 
-    from fsaf_tf import objective, pyramid
+    from fsaf_tf import regions
     from fsaf_tf.data.source import open_source
     from fsaf_tf.detect import trained
     from fsaf_tf.figures import pictures
 
     detector = trained.load_detector(_MODEL_DIR.value)
-    task = detector.config
-    source = open_source(task.validation_data)
+    branch, all_levels = detector.config.anchor_free(), detector.config.model.geometry().levels
+    source = open_source(detector.config.validation_data)
     found = {key: [] for key in ("side", "class", "cells", "level", "loss")}
     for host, batch, outputs in pictures.as_trained(pictures.select(source, [], _COUNT.value), detector):
-        targets = {key: value[0].numpy() for key, value in objective.anchor_free_targets(batch, outputs, task).items()}
-        losses = objective.anchor_free_losses(batch, outputs, task)["instance_losses"][0].numpy()
+        instances = regions.Instances.of_batch(batch)
+        targets = {key: value[0].numpy() for key, value in branch.targets(outputs, instances).items()}
+        losses = branch.losses(outputs, instances)["instance_losses"][0].numpy()
         rows = np.flatnonzero(host["valid"][0])
         levels = targets["levels"][rows]
         sides = host["boxes"][0, rows, 2:] - host["boxes"][0, rows, :2]
@@ -46,10 +47,9 @@ def _study() -> None:
         found["class"].append(host["classes"][0, rows])
         found["cells"].append(np.sum(targets["instance"][targets["positive"]] == rows[:, None], axis=1))
         found["level"].append(levels)
-        found["loss"].append(losses[rows, levels - task.model.min_level])
+        found["loss"].append(losses[rows, levels - all_levels[0]])
     found = {key: np.concatenate(values) for key, values in found.items()}
 
-    all_levels = pyramid.levels(task.model.min_level, task.model.max_level)
     kinds = {"small": (0, 32), "medium": (32, 96), "large": (96, np.inf)}
     groups = {name: (low <= found["side"]) & (found["side"] < high) for name, (low, high) in kinds.items()}
     groups |= {name: found["class"] == index for index, name in enumerate(detector.class_names)}

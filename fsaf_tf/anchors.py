@@ -55,6 +55,35 @@ def anchors(height: pyramid.Size, width: pyramid.Size, level: int, shapes: Shape
     return tf.reshape(tf.concat([centres - half, centres + half], axis=-1), [-1, 4])
 
 
+class Matching(NamedTuple):
+    """Which anchors learn an instance: those of IoU `positive_iou` or more; those under `negative_iou` are background.
+
+    In between an anchor is ignored.
+    """
+
+    positive_iou: float
+    negative_iou: float
+
+
+class Anchors(NamedTuple):
+    """The anchors of all levels, and what they learn.
+
+    Attributes:
+        shapes: of every location.
+        location_offset: where a location stands, in cells.
+        matching: which of them learn an instance.
+    """
+
+    shapes: Shapes
+    location_offset: float
+    matching: Matching
+
+    def of_layout(self, layout: pyramid.Layout) -> tf.Tensor:
+        """The anchors `[P * A, 4]` yxyx in pixels, in the order of the layout's locations."""
+        by_level = zip(layout.levels, layout.sizes)
+        return tf.concat([anchors(*size, level, self.shapes, self.location_offset) for level, size in by_level], axis=0)
+
+
 def encode(boxes: tf.Tensor, anchors: tf.Tensor) -> tf.Tensor:
     """Deltas `[..., 4]` (dy, dx, dh, dw) that turn anchors `[..., 4]` into boxes `[..., 4]`; sides must be positive."""
     centre, side = _centre_and_side(boxes)
@@ -74,17 +103,14 @@ def _centre_and_side(boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
 
 
-def match(
-    anchors: tf.Tensor, boxes: tf.Tensor, valid: tf.Tensor, *, positive_iou: float, negative_iou: float
-) -> dict[str, tf.Tensor]:
+def match(anchors: tf.Tensor, boxes: tf.Tensor, valid: tf.Tensor, matching: Matching) -> dict[str, tf.Tensor]:
     """Matches each anchor with the instance it overlaps most; no anchor is forced on an instance.
 
     Args:
         anchors: `[M, 4]` yxyx in pixels.
         boxes: `[B, N, 4]` yxyx in pixels.
         valid: `[B, N]` bool; the rows that are not may hold anything.
-        positive_iou: positive from here on.
-        negative_iou: background under this; in between an anchor is ignored.
+        matching: the limits.
 
     Returns:
         `instance` `[B, M]` int32, the first of equal ones; `positive` and `background` `[B, M]` bool.
@@ -103,4 +129,4 @@ def match(
     instance, iou = (
         tf.reshape(tf.transpose(best, [1, 0, 2]), [tf.shape(boxes)[0], -1])[:, :count] for best in (instance, iou)
     )
-    return {"instance": instance, "positive": iou >= positive_iou, "background": iou < negative_iou}
+    return {"instance": instance, "positive": iou >= matching.positive_iou, "background": iou < matching.negative_iou}

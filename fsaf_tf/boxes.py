@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+LEAST_UNION = 1e-12  # square pixels: two empty boxes have IoU 0
+
 
 def area(boxes: tf.Tensor) -> tf.Tensor:
     """Areas of boxes `[..., 4]`: `[...]`, in square pixels; 0 where a side is negative."""
@@ -15,16 +17,13 @@ def clip(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(boxes, 0, tf.concat([size, size], axis=-1))
 
 
-def aligned_iou(first: tf.Tensor, second: tf.Tensor, epsilon: float = 1e-12) -> tf.Tensor:
-    """Intersection over union of boxes `[..., 4]` with boxes `[..., 4]`, broadcast: `[...]` in 0 to 1.
-
-    `epsilon` square pixels is the least union, so that two empty boxes give 0.
-    """
+def aligned_iou(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """Intersection over union of boxes `[..., 4]` with boxes `[..., 4]`, broadcast: `[...]` in 0 to 1."""
     top_left = tf.maximum(first[..., :2], second[..., :2])
     bottom_right = tf.minimum(first[..., 2:], second[..., 2:])
     intersection = area(tf.concat([top_left, bottom_right], axis=-1))
     union = area(first) + area(second) - intersection
-    return intersection / tf.maximum(union, epsilon)
+    return intersection / tf.maximum(union, LEAST_UNION)
 
 
 def pairwise_iou(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """Section 3.4: from outputs and instances to the losses."""
 
+import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -26,9 +27,12 @@ def anchor_free_losses(
     offset_scale: float = 4.0,
     alpha: float = 0.25,
     gamma: float = 2.0,
-    epsilon: float = 1e-6,
+    epsilon: float = losses.LEAST_IOU,
 ) -> dict[str, tf.Tensor]:
     """The losses of the anchor-free branch (sections 3.2 and 3.3), each instance on the level it selects.
+
+    This is the entry for other people's code: eager, in a graph, compiled by XLA. Its defaults are the paper's, as
+    those of the configuration are, and nothing below it has any.
 
     Args:
         logits: by level `{"3": [B, H, W, K], ...}`, before the sigmoid.
@@ -49,118 +53,112 @@ def anchor_free_losses(
         epsilon: the least IoU in the IoU loss.
 
     Returns:
-        class_loss: `[]`, the focal loss of an image over its positive locations, averaged over the images.
-        box_loss: `[]`, the IoU loss, averaged over an image's positive locations and then over the images.
-        levels: `[B, N]` int32, the selected level (the lowest for invalid rows).
-        instance_losses: `[B, N, L]`, what the instance would lose on each level (Eq. 1; 0 for invalid rows).
-        num_positives: `[B]` int32, the positive locations.
+        What `anchor_free` returns.
 
     Raises:
         ValueError: if `selection` is neither of the two, or a map does not have `ceil(size / 2^l)` cells a side.
     """
     layout = _layout(logits)
-    num_classes = logits[str(layout.levels[0])].shape[-1]
-    boxes, classes = _only_valid(boxes, classes, valid)
+    geometry = pyramid.Geometry(layout.levels, location_offset, offset_scale, effective, ignoring)
     if cell_ranges is None:
-        shares = {"location_offset": location_offset, "effective": effective, "ignoring": ignoring}
-        cell_ranges = regions.cell_ranges(boxes, valid, layout.image_size, levels=layout.levels, **shares)
+        cell_ranges = regions.cell_ranges(tf.cast(boxes, tf.float32), valid, layout.image_size, geometry)
+    instances = regions.Instances.of(boxes, classes, valid, cell_ranges)
+    elementwise = losses.Elementwise(losses.Focal(alpha, gamma), functools.partial(losses.iou, epsilon=epsilon))
+    return anchor_free(logits, offsets, instances, geometry, selection, elementwise)
+
+
+def anchor_free(
+    logits: Maps,
+    offsets: Maps,
+    instances: regions.Instances,
+    geometry: pyramid.Geometry,
+    selection: str,
+    elementwise: losses.Elementwise,
+) -> dict[str, tf.Tensor]:
+    """The losses of the anchor-free branch; see `anchor_free_losses`.
+
+    Args:
+        logits: see there.
+        offsets: see there.
+        instances: those to learn.
+        geometry: its shares are those of the instances' cell ranges.
+        selection: see there.
+        elementwise: the losses of classes and of boxes.
+
+    Returns:
+        class_loss: `[]`, the focal loss of an image over its positive locations, averaged over the images.
+        box_loss: `[]`, the box loss, averaged over an image's positive locations and then over the images.
+        levels: `[B, N]` int32, the selected level (the lowest for invalid rows).
+        instance_losses: `[B, N, L]`, what the instance would lose on each level: the sum of the next two.
+        instance_class_losses: `[B, N, L]`, its focal loss there (Eq. 1; 0 for invalid rows).
+        instance_box_losses: `[B, N, L]`, its box loss there (Eq. 1; 0 for invalid rows).
+        num_positives: `[B]` int32, the positive locations.
+    """
+    layout, focal = _layout(logits), elementwise.focal
+    num_classes = logits[str(layout.levels[0])].shape[-1]
     flat_logits = layout.join(logits, num_classes)  # [B, P, K]
     # Boxes are compared as their locations see them: near the origin float32 resolves a box of one pixel.
-    locations = layout.locations(location_offset)  # [P, 2]
-    levels_of_locations = layout.location_levels()[:, None]
-    predicted = regions.decode_offsets(layout.join(offsets, 4), 0.0, levels_of_locations, offset_scale)  # [B, P, 4]
-    as_negative = losses.focal(flat_logits, False, alpha=alpha, gamma=gamma)  # [B, P, K]
+    locations = layout.locations(geometry.location_offset)  # [P, 2]
+    levels_of_locations = layout.location_levels()[:, None]  # [P, 1]
+    predicted = regions.decode_offsets(layout.join(offsets, 4), 0.0, levels_of_locations, geometry.offset_scale)
+    as_negative = focal(flat_logits, False)  # [B, P, K]
 
-    instance_losses = level_selection.instance_losses(
-        flat_logits,
-        tf.reduce_sum(as_negative, axis=-1),
-        predicted,
-        locations,
-        boxes,
-        classes,
-        tf.where(valid[..., None, None], cell_ranges[..., regions.EFFECTIVE, :], 0),
-        layout,
-        alpha=alpha,
-        gamma=gamma,
-        epsilon=epsilon,
-    )
-    chosen = _select(selection, instance_losses, boxes, layout.levels)
-    target = targets.anchor_free_targets(boxes, classes, valid, cell_ranges, chosen, layout, num_classes)
+    said = level_selection.Predictions(flat_logits, tf.reduce_sum(as_negative, axis=-1), predicted, locations)
+    class_losses, box_losses = level_selection.instance_losses(said, instances, layout, elementwise)
+    chosen = _select(selection, class_losses, box_losses, instances.boxes, layout.levels)
+    target = targets.anchor_free_targets(instances, chosen, layout, num_classes)
     positive = target["positive"]
-    own_class, own_box = (_of_instance(values, target["instance"]) for values in (classes, boxes))
-    as_positive = losses.focal(_pick(flat_logits, own_class), True, alpha=alpha, gamma=gamma)  # [B, P]
-    box_losses = losses.iou(predicted, own_box - tf.tile(locations, [1, 2]), epsilon=epsilon)  # [B, P]
+    own_class, own_box = (_of_instance(values, target["instance"]) for values in (instances.classes, instances.boxes))
+    as_positive = focal(_pick(flat_logits, own_class), True)  # [B, P]
+    box_errors = elementwise.box(predicted, own_box - tf.tile(locations, [1, 2]))  # [B, P]
     return {
         "class_loss": _per_positive(_sum(as_negative, target["negative"]) + _sum(as_positive, positive), positive),
-        "box_loss": _per_positive(_sum(box_losses, positive), positive),
+        "box_loss": _per_positive(_sum(box_errors, positive), positive),
         "levels": chosen,
-        "instance_losses": instance_losses,
+        "instance_losses": class_losses + box_losses,
+        "instance_class_losses": class_losses,
+        "instance_box_losses": box_losses,
         "num_positives": _count(positive),
     }
 
 
-def anchor_based_losses(
+def anchor_based(
     logits: Maps,
     deltas: Maps,
-    boxes: tf.Tensor,
-    classes: tf.Tensor,
-    valid: tf.Tensor,
-    *,
-    scales: Sequence[float],
-    aspect_ratios: Sequence[float],
-    location_offset: float = 0.5,
-    positive_iou: float = 0.5,
-    negative_iou: float = 0.4,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
-    beta: float = 1 / 9,
+    instances: regions.Instances,
+    anchors: anchor_ops.Anchors,
+    elementwise: losses.Elementwise,
 ) -> dict[str, tf.Tensor]:
     """The losses of the anchor-based branch: RetinaNet's as in Detectron ([22]).
 
     Args:
         logits: by level `{"3": [B, H, W, A * K], ...}`, before the sigmoid, anchor by anchor.
         deltas: by level `{"3": [B, H, W, A * 4], ...}` (dy, dx, dh, dw), anchor by anchor.
-        boxes: `[B, N, 4]` yxyx in pixels of the padded image.
-        classes: `[B, N]` int, 0 .. K-1.
-        valid: `[B, N]` bool; the rows that are not may hold anything.
-        scales: of the anchors; see `anchors.anchors`.
-        aspect_ratios: of the anchors, height over width.
-        location_offset: where a location stands, in cells.
-        positive_iou: an anchor is positive from this IoU on.
-        negative_iou: an anchor is background under this IoU.
-        alpha: of the focal loss.
-        gamma: of the focal loss.
-        beta: of smooth L1.
+        instances: those to learn; their cell ranges are not looked at.
+        anchors: which there are, and what they learn.
+        elementwise: the losses of classes and of deltas.
 
     Returns:
         class_loss: `[]`, the focal loss of an image over its positive anchors, averaged over the images.
-        box_loss: `[]`, smooth L1 summed over the four deltas, likewise.
+        box_loss: `[]`, the box loss, likewise.
         num_positives: `[B]` int32, the positive anchors.
     """
-    layout = _layout(logits)
-    shapes = anchor_ops.Shapes(tuple(scales), tuple(aspect_ratios))
-    num_classes = logits[str(layout.levels[0])].shape[-1] // shapes.per_location
-    boxes, classes = _only_valid(boxes, classes, valid)
-    by_level = [
-        anchor_ops.anchors(*size, level, shapes, location_offset) for level, size in zip(layout.levels, layout.sizes)
-    ]
-    anchors = tf.concat(by_level, axis=0)  # [P * A, 4]
-    matches = anchor_ops.match(anchors, boxes, valid, positive_iou=positive_iou, negative_iou=negative_iou)
+    layout, focal = _layout(logits), elementwise.focal
+    num_classes = logits[str(layout.levels[0])].shape[-1] // anchors.shapes.per_location
+    places = anchors.of_layout(layout)  # [P * A, 4]
+    matches = anchor_ops.match(places, instances.boxes, instances.valid, anchors.matching)
     positive, ignored = matches["positive"], ~(matches["positive"] | matches["background"])
-    own_class, own_box = (_of_instance(values, matches["instance"]) for values in (classes, boxes))
+    own_class, own_box = (_of_instance(values, matches["instance"]) for values in (instances.classes, instances.boxes))
 
     flat_logits = layout.join(logits, num_classes)  # [B, P * A, K]
-    is_own = positive[..., None] & (own_class[..., None] == tf.range(num_classes))
-    as_negative = losses.focal(flat_logits, False, alpha=alpha, gamma=gamma)
-    as_positive = losses.focal(_pick(flat_logits, own_class), True, alpha=alpha, gamma=gamma)
-    own_box = tf.where(positive[..., None], own_box, anchors)  # without a box of no size, whose delta is infinite
-    error = layout.join(deltas, 4) - anchor_ops.encode(own_box, anchors)
-    box_losses = tf.reduce_sum(losses.smooth_l1(error, beta=beta), axis=-1)
+    is_own = positive[..., None] & (own_class[..., None] == tf.range(num_classes))  # [B, P * A, K]
+    as_negative, as_positive = focal(flat_logits, False), focal(_pick(flat_logits, own_class), True)
+    own_box = tf.where(positive[..., None], own_box, places)  # without a box of no size, whose delta is infinite
+    box_errors = elementwise.box(layout.join(deltas, 4), anchor_ops.encode(own_box, places))  # [B, P * A]
+    negative = ~(ignored[..., None] | is_own)  # [B, P * A, K]
     return {
-        "class_loss": _per_positive(
-            _sum(as_negative, ~(ignored[..., None] | is_own)) + _sum(as_positive, positive), positive
-        ),
-        "box_loss": _per_positive(_sum(box_losses, positive), positive),
+        "class_loss": _per_positive(_sum(as_negative, negative) + _sum(as_positive, positive), positive),
+        "box_loss": _per_positive(_sum(box_errors, positive), positive),
         "num_positives": _count(positive),
     }
 
@@ -175,14 +173,9 @@ def _layout(maps: Maps) -> pyramid.Layout:
     return layout
 
 
-def _only_valid(boxes, classes, valid):
-    """Boxes and classes with all that is not valid set to 0: NaN and -1 must not reach a sum or an index."""
-    return tf.where(valid[..., None], tf.cast(boxes, tf.float32), 0.0), tf.where(valid, tf.cast(classes, tf.int32), 0)
-
-
-def _select(selection: str, instance_losses: tf.Tensor, boxes: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:
+def _select(selection: str, class_losses, box_losses, boxes: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:
     if selection == "online":
-        return level_selection.select_online(instance_losses, levels)
+        return level_selection.select_online(class_losses, box_losses, levels)
     if selection == "heuristic":
         return level_selection.select_heuristic(boxes, levels)
     raise ValueError(f"selection must be online or heuristic, not {selection!r}.")

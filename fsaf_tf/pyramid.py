@@ -39,7 +39,7 @@ def map_size(size: Size, level: int) -> Size:
     return (size + stride - 1) // stride
 
 
-def locations(height: Size, width: Size, level: int, location_offset: float = 0.5) -> tf.Tensor:
+def locations(height: Size, width: Size, level: int, location_offset: float) -> tf.Tensor:
     """Where the cells of a `height` x `width` map stand, in pixels of the input.
 
     Cell (i, j) stands at `((i + location_offset) * 2^l, (j + location_offset) * 2^l)`.
@@ -87,7 +87,7 @@ class Layout:
         flat = [tf.reshape(tf.cast(m, tf.float32), [tf.shape(m)[0], -1, channels]) for m in by_level]
         return tf.concat(flat, axis=1)
 
-    def locations(self, location_offset: float = 0.5) -> tf.Tensor:
+    def locations(self, location_offset: float) -> tf.Tensor:
         """Where the locations stand: `[P, 2]` float32 (y, x) in pixels."""
         by_level = [locations(*size, level, location_offset) for level, size in zip(self.levels, self.sizes)]
         return tf.concat(by_level, axis=0)

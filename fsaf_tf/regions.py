@@ -1,6 +1,7 @@
 """Section 3.2: from boxes to cells of the pyramid, and from offsets back to boxes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -12,15 +13,42 @@ EFFECTIVE, IGNORING = 0, 1
 CHUNK = 16384
 
 
+class Instances(NamedTuple):
+    """The instances of B images, rows that are not valid all zeros: NaN and -1 must not reach a sum or an index.
+
+    Attributes:
+        boxes: `[B, N, 4]` float32 yxyx in pixels of the padded image.
+        classes: `[B, N]` int32, 0 .. K-1.
+        valid: `[B, N]` bool.
+        cell_ranges: `[B, N, L, 2, 4]` int32, see `cell_ranges`.
+    """
+
+    boxes: tf.Tensor
+    classes: tf.Tensor
+    valid: tf.Tensor
+    cell_ranges: tf.Tensor
+
+    @classmethod
+    def of(cls, boxes: tf.Tensor, classes: tf.Tensor, valid: tf.Tensor, cell_ranges: tf.Tensor) -> "Instances":
+        """The instances of padded tensors, whose rows that are not valid may hold anything."""
+        return cls(
+            tf.where(valid[..., None], tf.cast(boxes, tf.float32), 0.0),
+            tf.where(valid, tf.cast(classes, tf.int32), 0),
+            tf.convert_to_tensor(valid),
+            tf.where(valid[..., None, None, None], cell_ranges, 0),
+        )
+
+    @classmethod
+    def of_batch(cls, batch: dict[str, tf.Tensor]) -> "Instances":
+        """Those of a batch that has passed the device stage, which has them under these names."""
+        return cls.of(*(batch[name] for name in cls._fields))
+
+
 def cell_ranges(
     boxes: tf.Tensor,
     valid: tf.Tensor,
     image_size: tuple[pyramid.Size, pyramid.Size],
-    *,
-    levels: Sequence[int],
-    location_offset: float = 0.5,
-    effective: float = 0.2,
-    ignoring: float = 0.5,
+    geometry: pyramid.Geometry,
 ) -> tf.Tensor:
     """The cells of each instance's effective and ignoring box on each level (section 3.2).
 
@@ -32,18 +60,17 @@ def cell_ranges(
         boxes: `[B, N, 4]` yxyx in pixels of the padded image.
         valid: `[B, N]` bool; the rows that are not may hold anything.
         image_size: height and width of the padded image, ints or scalar tensors.
-        levels: L pyramid levels.
-        location_offset: where a location stands, in cells.
-        effective: epsilon_e.
-        ignoring: epsilon_i.
+        geometry: its L levels, where locations stand, epsilon_e and epsilon_i.
 
     Returns:
         `[B, N, L, 2, 4]` int32: for `EFFECTIVE` and `IGNORING` the half-open range row0, column0, row1, column1; for
         invalid rows the first cell.
     """
     boxes = tf.where(valid[..., None], boxes, 0.0)
-    regions = tf.stack([_shrink(boxes, share) for share in (effective, ignoring)], axis=-2)  # [B, N, 2, 4]
-    return tf.stack([_cells(regions, image_size, level, location_offset) for level in levels], axis=-3)
+    shares = (geometry.effective, geometry.ignoring)
+    regions = tf.stack([_shrink(boxes, share) for share in shares], axis=-2)  # [B, N, 2, 4]
+    by_level = [_cells(regions, image_size, level, geometry.location_offset) for level in geometry.levels]
+    return tf.stack(by_level, axis=-3)
 
 
 def _shrink(boxes: tf.Tensor, share: float) -> tf.Tensor:
@@ -67,7 +94,7 @@ def _cells(regions: tf.Tensor, image_size, level: int, location_offset: float) -
 
 
 def decode_offsets(
-    offsets: tf.Tensor, locations: tf.Tensor | float, level: tf.Tensor | int, offset_scale: float = 4.0
+    offsets: tf.Tensor, locations: tf.Tensor | float, level: tf.Tensor | int, offset_scale: float
 ) -> tf.Tensor:
     """Boxes from offsets: the inverse of section 3.2's projection (also section 3.2, inference).
 
@@ -86,6 +113,9 @@ def decode_offsets(
 
 def fold_cells(ranges: tf.Tensor, step: Callable, state: tf.Tensor) -> tf.Tensor:
     """Folds `step` over every cell of every range, so many cells at a time; without gradient.
+
+    What `step` takes from outside must have passed `tf.stop_gradient`: a tape that watches what goes into a loop has it
+    keep all its turns, and under a persistent tape XLA cannot compile that.
 
     Time grows with the cells that there are, not with the ranges times the map, and memory with neither; all shapes are
     static, only the number of turns is not.

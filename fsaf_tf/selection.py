@@ -1,6 +1,7 @@
 """Section 3.3: which pyramid level learns an instance."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -10,79 +11,78 @@ from fsaf_tf import losses, pyramid, regions
 CANONICAL_SIZE, CANONICAL_LEVEL = 224, 5
 
 
-def instance_losses(
-    logits: tf.Tensor,
-    background: tf.Tensor,
-    predicted: tf.Tensor,
-    locations: tf.Tensor,
-    boxes: tf.Tensor,
-    classes: tf.Tensor,
-    cells: tf.Tensor,
-    layout: pyramid.Layout,
-    *,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
-    epsilon: float = 1e-6,
-) -> tf.Tensor:
-    """The loss of every instance on every level (Eq. 1), without gradient.
+class Predictions(NamedTuple):
+    """What the P locations of all levels say.
 
-    The focal loss summed over the classes plus the IoU loss, averaged over all the instance's effective cells on the
-    level, also those that another instance will win.
+    Attributes:
+        logits: `[B, P, K]`.
+        background: `[B, P]` focal loss summed over the classes where every target is 0.
+        boxes: `[B, P, 4]` yxyx in pixels from their location: near the origin float32 resolves a box of one pixel.
+        locations: `[P, 2]` (y, x) in pixels.
+    """
+
+    logits: tf.Tensor
+    background: tf.Tensor
+    boxes: tf.Tensor
+    locations: tf.Tensor
+
+
+def instance_losses(
+    predictions: Predictions, instances: regions.Instances, layout: pyramid.Layout, elementwise: losses.Elementwise
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The two losses of every instance on every level (Eq. 1), without gradient.
+
+    The focal loss summed over the classes, and the IoU loss, each averaged over all the instance's effective cells on
+    the level, also those that another instance will win.
 
     Args:
-        logits: `[B, P, K]`, all levels.
-        background: `[B, P]` focal loss summed over the classes where every target is 0.
-        predicted: `[B, P, 4]` the boxes that the locations predict, yxyx in pixels from the location.
-        locations: `[P, 2]` (y, x) in pixels.
-        boxes: `[B, N, 4]` yxyx in pixels.
-        classes: `[B, N]` int32.
-        cells: `[B, N, L, 4]` int32 effective cell ranges, empty for an instance that does not count.
+        predictions: of the locations.
+        instances: theirs are the effective cells.
         layout: the levels' maps.
-        alpha: of the focal loss.
-        gamma: of the focal loss.
-        epsilon: of the IoU loss.
+        elementwise: the losses.
 
     Returns:
-        `[B, N, L]` float32; 0 for an instance that does not count.
+        Class and box loss `[B, N, L]` float32 each; 0 for an instance that is not valid.
     """
-    shape = tf.shape(cells)[:3]  # B, N, L
+    logits, background, predicted, locations = map(tf.stop_gradient, predictions)
+    effective = instances.cell_ranges[..., regions.EFFECTIVE, :]
+    shape = tf.shape(effective)[:3]  # B, N, L
     num_classes = tf.shape(logits)[-1]
-    ranges = tf.reshape(cells, [-1, 4])
-    flat_boxes, flat_classes = tf.reshape(boxes, [-1, 4]), tf.reshape(classes, [-1])
-    flat_logits = tf.reshape(logits, [-1])
-    flat_background, flat_predicted = tf.reshape(background, [-1]), tf.reshape(predicted, [-1, 4])
+    ranges = tf.reshape(effective, [-1, 4])
+    boxes, predicted = (tf.reshape(values, [-1, 4]) for values in (tf.stop_gradient(instances.boxes), predicted))
+    logits, background, classes = (tf.reshape(values, [-1]) for values in (logits, background, instances.classes))
 
     def add_losses(sums, owner, cell, inside):
         instance, level = owner // shape[2], owner % shape[2]
         place = tf.where(inside, layout.flat_index(instance // shape[1], level, cell), 0)
-        own = tf.gather(flat_logits, place * num_classes + tf.gather(flat_classes, instance))
-        as_positive = losses.focal(own, True, alpha=alpha, gamma=gamma)
-        as_negative = losses.focal(own, False, alpha=alpha, gamma=gamma)
-        class_loss = tf.gather(flat_background, place) - as_negative + as_positive
+        own = tf.gather(logits, place * num_classes + tf.gather(classes, instance))
+        as_positive, as_negative = elementwise.focal(own, True), elementwise.focal(own, False)
+        class_loss = tf.gather(background, place) - as_negative + as_positive
         here = tf.tile(tf.gather(locations, place % layout.num_locations), [1, 2])
-        box = tf.gather(flat_boxes, instance) - here
-        box_loss = losses.iou(tf.gather(flat_predicted, place), box, epsilon=epsilon)
-        loss = tf.where(inside, class_loss + box_loss, 0.0)
-        return sums + tf.math.unsorted_segment_sum(tf.cast(loss, tf.float64), owner, tf.shape(sums)[0])
+        box_loss = elementwise.box(tf.gather(predicted, place), tf.gather(boxes, instance) - here)
+        both = tf.where(inside[:, None], tf.stack([class_loss, box_loss], axis=-1), 0.0)  # [CHUNK, 2]
+        return sums + tf.math.unsorted_segment_sum(tf.cast(both, tf.float64), owner, tf.shape(sums)[0])
 
     # In float64 the mean of equal losses is that loss, whatever their number, so that a tie of two levels is one.
-    sums = regions.fold_cells(ranges, add_losses, tf.zeros([tf.reduce_prod(shape)], tf.float64))
+    sums = regions.fold_cells(ranges, add_losses, tf.zeros([tf.reduce_prod(shape), 2], tf.float64))
     sides = ranges[:, 2:] - ranges[:, :2]
     count = tf.cast(tf.maximum(sides[:, 0] * sides[:, 1], 1), tf.float64)
-    return tf.reshape(tf.cast(sums / count, tf.float32), shape)
+    means = tf.cast(sums / count[:, None], tf.float32)
+    return tf.reshape(means[:, 0], shape), tf.reshape(means[:, 1], shape)
 
 
-def select_online(instance_losses: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:
-    """The level with the least loss for each instance (Eq. 2), the lowest of equal ones.
+def select_online(class_losses: tf.Tensor, box_losses: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:
+    """The level with the least sum of both losses for each instance (Eq. 2), the lowest of equal ones.
 
     Args:
-        instance_losses: `[B, N, L]`.
+        class_losses: `[B, N, L]`, of Eq. 1.
+        box_losses: `[B, N, L]`, of Eq. 1.
         levels: the L levels, lowest first.
 
     Returns:
         `[B, N]` int32, of `levels`.
     """
-    return tf.gather(tf.constant(levels, tf.int32), tf.argmin(instance_losses, axis=-1))
+    return tf.gather(tf.constant(levels, tf.int32), tf.argmin(class_losses + box_losses, axis=-1))
 
 
 def select_heuristic(boxes: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:

@@ -7,13 +7,7 @@ from fsaf_tf import pyramid, regions
 
 
 def anchor_free_targets(
-    boxes: tf.Tensor,
-    classes: tf.Tensor,
-    valid: tf.Tensor,
-    cells: tf.Tensor,
-    level: tf.Tensor,
-    layout: pyramid.Layout,
-    num_classes: int,
+    instances: regions.Instances, level: tf.Tensor, layout: pyramid.Layout, num_classes: int
 ) -> dict[str, tf.Tensor]:
     """The class, ignore and offset maps of the anchor-free branch, for instances whose level is known.
 
@@ -22,10 +16,7 @@ def anchor_free_targets(
     next to it. Everything else is negative, in every class's map.
 
     Args:
-        boxes: `[B, N, 4]` yxyx in pixels.
-        classes: `[B, N]` int32.
-        valid: `[B, N]` bool.
-        cells: `[B, N, L, 2, 4]` int32 from `regions.cell_ranges`.
+        instances: of B images.
         level: `[B, N]` int32, one of the layout's levels.
         layout: the levels' maps.
         num_classes: K.
@@ -36,12 +27,12 @@ def anchor_free_targets(
         negative: `[B, P, K]` bool, target 0. What is neither positive nor negative is ignored.
     """
     on_level = level[..., None] == tf.constant(layout.levels)  # [B, N, L]
-    near_level = tf.abs(level[..., None] - tf.constant(layout.levels)) <= 1
-    effective = _only(cells[..., regions.EFFECTIVE, :], on_level & valid[..., None])
-    ignoring = _only(cells[..., regions.IGNORING, :], near_level & valid[..., None])
+    near_level = tf.abs(level[..., None] - tf.constant(layout.levels)) <= 1  # [B, N, L]
+    effective = _only(instances.cell_ranges[..., regions.EFFECTIVE, :], on_level)
+    ignoring = _only(instances.cell_ranges[..., regions.IGNORING, :], near_level)
     return {
-        **_assign(box_ops.area(boxes), effective, layout),
-        "negative": tf.logical_not(_covered(ignoring, classes, layout, num_classes)),
+        **_assign(box_ops.area(instances.boxes), effective, layout),
+        "negative": tf.logical_not(_covered(ignoring, instances.classes, layout, num_classes)),
     }
 
 

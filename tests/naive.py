@@ -74,19 +74,19 @@ def anchor_free_losses(
     classes,
     valid,
     *,
-    selection="online",
-    location_offset=0.5,
-    effective=0.2,
-    ignoring=0.5,
-    offset_scale=4.0,
-    alpha=0.25,
-    gamma=2.0,
-    epsilon=1e-6,
+    selection,
+    location_offset,
+    effective,
+    ignoring,
+    offset_scale,
+    alpha,
+    gamma,
+    epsilon,
 ):
     """One image: logits `{level: [H, W, K]}`, offsets `{level: [H, W, 4]}`, boxes `[N, 4]`, classes and valid `[N]`.
 
-    Returns class_loss, box_loss, levels, instance_losses, num_positives as the package does, and `logit_gradients`
-    `{level: [H, W, K]}`, the derivative of class_loss.
+    Returns class_loss, box_loss, levels, instance_losses and its two terms, num_positives as the package does, and
+    `logit_gradients` `{level: [H, W, K]}`, the derivative of class_loss.
     """
     levels = sorted(logits)
     instances = [n for n in range(len(boxes)) if valid[n]]
@@ -98,18 +98,19 @@ def anchor_free_losses(
         box = predicted_box(offsets[level][cell], cell, level, location_offset, offset_scale)
         return -math.log(max(iou(box, [float(side) for side in boxes[n]]), epsilon))
 
+    def class_loss(n, cell, level):
+        as_negative, k = background[level][cell], classes[n]
+        return math.fsum(as_negative) - as_negative[k] + focal(logits[level][cell][k], True, alpha, gamma)
+
     background = {level: _background(logits[level], alpha, gamma) for level in levels}
-    instance_losses = np.zeros([len(boxes), len(levels)], np.float32)  # a tie is one of float32 numbers
+    class_losses, box_losses = np.zeros([2, len(boxes), len(levels)], np.float32)  # a tie is one of float32 numbers
     chosen = np.full([len(boxes)], levels[0])
     for n in instances:
         for index, level in enumerate(levels):
-            cell_losses = []
-            for cell in region_of(n, effective, level):
-                class_loss = math.fsum(background[level][cell]) - background[level][cell][classes[n]]
-                class_loss += focal(logits[level][cell][classes[n]], True, alpha, gamma)
-                cell_losses.append(class_loss + box_loss(n, cell, level))
-            instance_losses[n, index] = math.fsum(cell_losses) / len(cell_losses)
-        online = levels[int(np.argmin(instance_losses[n]))]
+            cells = region_of(n, effective, level)
+            class_losses[n, index] = math.fsum(class_loss(n, cell, level) for cell in cells) / len(cells)
+            box_losses[n, index] = math.fsum(box_loss(n, cell, level) for cell in cells) / len(cells)
+        online = levels[int(np.argmin(class_losses[n] + box_losses[n]))]
         chosen[n] = online if selection == "online" else heuristic_level(boxes[n], levels)
 
     owner, ignored = {}, set()
@@ -137,7 +138,9 @@ def anchor_free_losses(
         "class_loss": total / normaliser,
         "box_loss": sum(box_loss(n, cell, level) for (level, cell), n in owner.items()) / normaliser,
         "levels": chosen,
-        "instance_losses": instance_losses,
+        "instance_losses": class_losses + box_losses,
+        "instance_class_losses": class_losses,
+        "instance_box_losses": box_losses,
         "num_positives": len(owner),
         "logit_gradients": gradients,
     }

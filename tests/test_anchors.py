@@ -1,33 +1,33 @@
 """Anchors, their deltas and their instances."""
 
 import numpy as np
+import paper
 import pytest
 import tensorflow as tf
 
 from fsaf_tf import anchors as anchor_ops
 
-SHAPES = anchor_ops.Shapes(scales=(1.0, 2 ** (1 / 3), 2 ** (2 / 3)), aspect_ratios=(0.5, 1.0, 2.0))
-SQUARE = anchor_ops.Shapes(scales=(1.0,), aspect_ratios=(1.0,))
+ONE = anchor_ops.Shapes((1.0,), (1.0,))
 
 
 def test_anchors_of_the_paper_by_hand():
     """Level 3: sides 32 px times scale about (4, 4); the fourth is ratio 1, scale 1; ratio 2 is tall."""
-    anchors = anchor_ops.anchors(2, 3, 3, SHAPES, 0.5).numpy()
-    assert SHAPES.per_location == 9 and anchors.shape == (2 * 3 * 9, 4)
+    anchors = anchor_ops.anchors(2, 3, 3, paper.SHAPES, 0.5).numpy()
+    assert anchors.shape == (2 * 3 * 9, 4)
     np.testing.assert_allclose(anchors[3], [-12, -12, 20, 20], rtol=1e-6)
     np.testing.assert_allclose(anchors[9 + 3], [-12, -4, 20, 28], rtol=1e-6)  # one column on
     sides = anchors[:9, 2:] - anchors[:9, :2]
-    np.testing.assert_allclose(sides[:, 0] / sides[:, 1], np.repeat(SHAPES.aspect_ratios, 3), rtol=1e-5)
-    np.testing.assert_allclose(sides.prod(axis=1), np.tile(np.square(SHAPES.scales) * 32**2, 3), rtol=1e-5)
+    np.testing.assert_allclose(sides[:, 0] / sides[:, 1], np.repeat(paper.SHAPES.aspect_ratios, 3), rtol=1e-5)
+    np.testing.assert_allclose(sides.prod(axis=1), np.tile(np.square(paper.SHAPES.scales) * 32**2, 3), rtol=1e-5)
 
 
 def test_sizes_go_from_32_to_512_px():
-    sides = [np.ptp(anchor_ops.anchors(1, 1, level, SQUARE, 0.5).numpy()) for level in range(3, 8)]
+    sides = [np.ptp(anchor_ops.anchors(1, 1, level, ONE, 0.5).numpy()) for level in range(3, 8)]
     np.testing.assert_allclose(sides, [32, 64, 128, 256, 512])
 
 
 def test_location_offset_moves_anchors():
-    at = [anchor_ops.anchors(1, 1, 3, SQUARE, offset).numpy() for offset in (0.5, 0)]
+    at = [anchor_ops.anchors(1, 1, 3, ONE, location_offset).numpy() for location_offset in (0.5, 0)]
     np.testing.assert_allclose(at[0] - at[1], 4)
 
 
@@ -49,8 +49,7 @@ def _match(anchors, boxes, valid=None):
         tf.constant(anchors, tf.float32),
         tf.constant([boxes], tf.float32),
         tf.constant([valid]),
-        positive_iou=0.5,
-        negative_iou=0.4,
+        paper.MATCHING,
     )
     return {name: values.numpy()[0].tolist() for name, values in matches.items()}
 
@@ -75,7 +74,7 @@ def test_the_most_overlapping_instance_and_the_first_of_equal_ones():
 
 def test_no_instances_at_all():
     none = tf.zeros([1, 0, 4]), tf.zeros([1, 0], tf.bool)
-    matches = anchor_ops.match(tf.constant([[0.0, 0, 10, 10]]), *none, positive_iou=0.5, negative_iou=0.4)
+    matches = anchor_ops.match(tf.constant([[0.0, 0, 10, 10]]), *none, paper.MATCHING)
     assert matches["background"].numpy().tolist() == [[True]] and matches["instance"].numpy().tolist() == [[0]]
 
 

@@ -1,11 +1,15 @@
 """The criterion: fast equals naive, eagerly, in a graph and compiled; and what it must not do."""
 
+import functools
+
 import naive
 import numpy as np
+import paper
 import pytest
 import tensorflow as tf
 
-from fsaf_tf import criterion
+from fsaf_tf import anchors as anchor_ops
+from fsaf_tf import criterion, losses, pyramid, regions
 
 LEVELS = range(3, 8)
 
@@ -54,14 +58,41 @@ def _case(rng, kind, *, height, width, batch, instances, classes):
     return logits, offsets, boxes, own, valid
 
 
-def _fast(logits, offsets, boxes, classes, valid, selection):
+PAPER = dict(
+    selection="online",
+    location_offset=0.5,
+    effective=0.2,
+    ignoring=0.5,
+    offset_scale=4.0,
+    alpha=0.25,
+    gamma=2.0,
+    epsilon=1e-6,
+)
+
+
+def _settings(number):
+    """The paper's values, and in every other case others for all of them."""
+    heuristic = number // len(KINDS) % 3 == 2
+    others = dict(
+        location_offset=0.0,
+        effective=0.3,
+        ignoring=0.7,
+        offset_scale=2.0,
+        alpha=0.6,
+        gamma=1.5,
+        epsilon=1e-3,
+    )
+    return {**PAPER, **(others if number % 2 else {}), "selection": "heuristic" if heuristic else "online"}
+
+
+def _fast(logits, offsets, boxes, classes, valid, settings):
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        result = criterion.anchor_free_losses(logits, offsets, boxes, classes, valid, selection=selection)
+        result = criterion.anchor_free_losses(logits, offsets, boxes, classes, valid, **settings)
     return {**result, "logit_gradients": tape.gradient(result["class_loss"], logits)}
 
 
-def _assert_equals_naive(fast, case, selection):
+def _assert_equals_naive(fast, case, settings):
     logits, offsets, boxes, classes, valid = case
     images = [
         naive.anchor_free_losses(
@@ -70,7 +101,7 @@ def _assert_equals_naive(fast, case, selection):
             boxes[image],
             classes[image],
             valid[image],
-            selection=selection,
+            **settings,
         )
         for image in range(len(boxes))
     ]
@@ -80,6 +111,8 @@ def _assert_equals_naive(fast, case, selection):
 
     np.testing.assert_array_equal(fast["levels"], stacked("levels"))
     np.testing.assert_array_equal(fast["num_positives"], stacked("num_positives"))
+    for name in ("instance_class_losses", "instance_box_losses"):  # the two terms of Eq. 1
+        np.testing.assert_allclose(fast[name], stacked(name), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(fast["instance_losses"], stacked("instance_losses"), rtol=1e-4)
     np.testing.assert_allclose(fast["class_loss"], stacked("class_loss").mean(), rtol=1e-4)
     np.testing.assert_allclose(fast["box_loss"], stacked("box_loss").mean(), rtol=1e-4)
@@ -93,8 +126,8 @@ def _assert_equals_naive(fast, case, selection):
 @pytest.mark.parametrize(
     "cases, size",
     [
-        (150, dict(height=64, width=96, batch=2, instances=8, classes=3)),
-        (54, dict(height=256, width=160, batch=1, instances=40, classes=4)),
+        (90, dict(height=64, width=96, batch=2, instances=8, classes=3)),
+        (36, dict(height=256, width=160, batch=1, instances=40, classes=4)),
         (9, dict(height=800, width=1344, batch=1, instances=500, classes=2)),
     ],
     ids=["small", "medium", "800x1344, N 500"],
@@ -104,10 +137,37 @@ def test_fast_equals_naive(cases, size):
     ways = {"eager": _fast, "graph": tf.function(_fast), "compiled": tf.function(_fast, jit_compile=True)}
     for number in range(cases):
         case = _case(rng, KINDS[number % len(KINDS)], **size)
-        selection = "heuristic" if number // len(KINDS) % 3 == 2 else "online"
+        settings = _settings(number)
         tensors = tf.nest.map_structure(tf.constant, case)
         for way in ways.values():
-            _assert_equals_naive(way(*tensors, selection), case, selection)
+            _assert_equals_naive(way(*tensors, settings), case, settings)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "compiled"])
+def test_gradients_of_a_persistent_tape(jit_compile):
+    """Each loss by itself, more than once, as whoever weighs gradients of tasks wants it; the loop is in no tape."""
+    rng = np.random.default_rng(5)
+    logits, offsets, *instances = _case(rng, "any", height=64, width=64, batch=2, instances=6, classes=3)
+
+    def gradients(logits, offsets):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch((logits, offsets))
+            result = criterion.anchor_free_losses(logits, offsets, *instances)
+        return [tape.gradient(result["class_loss"], logits), tape.gradient(result["box_loss"], offsets)] * 2
+
+    def one_by_one(logits, offsets):
+        found = []
+        for name, watched in (("class_loss", logits), ("box_loss", offsets)):
+            with tf.GradientTape() as tape:
+                tape.watch(watched)
+                result = criterion.anchor_free_losses(logits, offsets, *instances)
+            found.append(tape.gradient(result[name], watched))
+        return found * 2
+
+    tensors = tf.nest.map_structure(tf.constant, (logits, offsets))
+    ours, expected = tf.function(gradients, jit_compile=jit_compile)(*tensors), one_by_one(*tensors)
+    tf.nest.map_structure(lambda *pair: np.testing.assert_allclose(*pair, rtol=1e-4, atol=1e-8), ours, expected)
+    tf.nest.map_structure(lambda *pair: np.testing.assert_array_equal(*pair), gradients(*tensors)[:2], expected[:2])
 
 
 def _single(boxes, classes, *, size=64, num_classes=2):
@@ -164,56 +224,70 @@ def test_wrong_selection_and_wrong_map_are_errors():
 
 def test_two_branches_read_bfloat16():
     logits, offsets, *instances = _single([[8, 8, 56, 56]], [1])
-    halved = tf.nest.map_structure(lambda x: tf.cast(x, tf.bfloat16), (logits, offsets))
-    result = criterion.anchor_free_losses(*halved, *instances)
-    np.testing.assert_allclose(
-        result["class_loss"], criterion.anchor_free_losses(logits, offsets, *instances)["class_loss"], rtol=1e-2
-    )
+    deltas = {level: tf.fill([*maps.shape[:3], 36], 0.1) for level, maps in offsets.items()}
+    anchor_logits = {level: tf.tile(maps, [1, 1, 1, 9]) for level, maps in logits.items()}
+    for losses_of, outputs in (
+        (criterion.anchor_free_losses, (logits, offsets)),
+        (_anchor_based, (anchor_logits, deltas)),
+    ):
+        halved = tf.nest.map_structure(lambda x: tf.cast(x, tf.bfloat16), outputs)
+        of_halved, of_whole = losses_of(*halved, *instances), losses_of(*outputs, *instances)
+        for name in ("class_loss", "box_loss"):
+            np.testing.assert_allclose(of_halved[name], of_whole[name], rtol=2e-2)
 
 
-ANCHORS = dict(scales=[1.0, 2 ** (1 / 3), 2 ** (2 / 3)], aspect_ratios=[0.5, 1.0, 2.0])
+ANCHORS = anchor_ops.Anchors(paper.SHAPES, 0.5, paper.MATCHING)
+OTHER_ANCHORS = anchor_ops.Anchors(anchor_ops.Shapes((0.7, 1.4), (1.0, 3.0)), 0.0, anchor_ops.Matching(0.45, 0.3))
 
 
-def _naive_anchor_based(logits, deltas, boxes, classes, anchors):
+def _anchor_based(logits, deltas, boxes, classes, valid, anchors=ANCHORS, focal=paper.FOCAL, beta=1 / 9):
+    elementwise = losses.Elementwise(focal, functools.partial(losses.smooth_l1, beta=beta))
+    no_cells = tf.zeros([*boxes.shape[:2], 5, 2, 4], tf.int32)  # which this branch does not look at
+    instances = regions.Instances.of(boxes, classes, valid, no_cells)
+    return criterion.anchor_based(logits, deltas, instances, anchors, elementwise)
+
+
+def _naive_anchor_based(logits, deltas, boxes, classes, anchors, matching, focal, beta):
     """One image, `[M, K]` logits, `[M, 4]` deltas, in a loop over anchors."""
     class_loss = box_loss = positives = 0
     for anchor, anchor_logits, anchor_deltas in zip(anchors, logits, deltas):
         overlaps = [naive.iou(anchor, box) for box in boxes]
         best = int(np.argmax(overlaps)) if len(boxes) else None
         overlap = overlaps[best] if len(boxes) else 0
-        if 0.4 <= overlap < 0.5:
+        if matching.negative_iou <= overlap < matching.positive_iou:
             continue
         for k, logit in enumerate(anchor_logits):
-            class_loss += naive.focal(logit, overlap >= 0.5 and classes[best] == k, 0.25, 2.0)
-        if overlap >= 0.5:
+            class_loss += naive.focal(logit, overlap >= matching.positive_iou and classes[best] == k, *focal)
+        if overlap >= matching.positive_iou:
             positives += 1
             side, box_side = anchor[2:] - anchor[:2], boxes[best][2:] - boxes[best][:2]
             shift = (boxes[best][:2] + boxes[best][2:] - anchor[:2] - anchor[2:]) / 2 / side
             error = np.abs(anchor_deltas - np.concatenate([shift, np.log(box_side / side)]))
-            box_loss += np.sum(np.where(error < 1 / 9, error**2 * 4.5, error - 1 / 18))
+            box_loss += np.sum(np.where(error < beta, error**2 / (2 * beta), error - beta / 2))
     return class_loss / max(1, positives), box_loss / max(1, positives), positives
 
 
 @pytest.mark.parametrize("instances", [0, 1, 12])
-def test_anchor_based_equals_naive(instances):
-    from fsaf_tf import anchors as anchor_ops
-
+@pytest.mark.parametrize(
+    "anchors, focal, beta",
+    [(ANCHORS, paper.FOCAL, 1 / 9), (OTHER_ANCHORS, losses.Focal(0.6, 1.5), 0.5)],
+    ids=["the paper", "others"],
+)
+def test_anchor_based_equals_naive(instances, anchors, focal, beta):
     rng = np.random.default_rng(3)
-    maps = _maps(64, 96)
-    shapes = anchor_ops.Shapes(**ANCHORS)
-    anchors = np.concatenate([anchor_ops.anchors(*size, int(k), shapes, 0.5) for k, size in maps.items()])
-    logits, deltas, boxes, classes, valid = _case(
-        rng, "any", height=64, width=96, batch=1, instances=max(instances, 1), classes=3
-    )
-    logits = {k: rng.normal(size=(1, *size, 27)).astype(np.float32) for k, size in maps.items()}
-    deltas = {k: rng.normal(size=(1, *size, 36)).astype(np.float32) for k, size in maps.items()}
+    maps, per_location = _maps(64, 96), anchors.shapes.per_location
+    layout = pyramid.Layout(tuple(LEVELS), tuple(maps.values()))
+    *_, boxes, classes, valid = _case(rng, "any", height=64, width=96, batch=1, instances=max(instances, 1), classes=3)
+    logits = {k: rng.normal(size=(1, *size, 3 * per_location)).astype(np.float32) for k, size in maps.items()}
+    deltas = {k: rng.normal(size=(1, *size, 4 * per_location)).astype(np.float32) for k, size in maps.items()}
     valid[:] = instances > 0
     boxes[:] = _boxes(rng, "any", max(instances, 1), 64, 96) * [0.5, 0.5, 1, 1] if instances else np.nan
     flat = [np.concatenate([m.reshape(-1, c) for m in maps.values()]) for maps, c in ((logits, 3), (deltas, 4))]
     classes[:] = rng.integers(0, 3, classes.shape)
-    for way in (criterion.anchor_based_losses, tf.function(criterion.anchor_based_losses, jit_compile=True)):
-        result = way(logits, deltas, tf.constant(boxes), tf.constant(classes), tf.constant(valid), **ANCHORS)
-        expected = _naive_anchor_based(*flat, boxes[0] if instances else [], classes[0], anchors)
+    truth = boxes[0] if instances else [], classes[0], anchors.of_layout(layout).numpy()
+    expected = _naive_anchor_based(*flat, *truth, anchors.matching, focal, beta)
+    for way in (_anchor_based, tf.function(_anchor_based, jit_compile=True)):
+        result = way(logits, deltas, tf.constant(boxes), tf.constant(classes), tf.constant(valid), anchors, focal, beta)
         np.testing.assert_allclose(result["class_loss"], expected[0], rtol=1e-4)
         np.testing.assert_allclose(result["box_loss"], expected[1], rtol=1e-4)
         assert result["num_positives"][0] == expected[2]
@@ -224,8 +298,6 @@ def test_anchor_based_takes_500_instances_at_full_size():
     logits = {k: tf.zeros([1, *size, 9]) for k, size in maps.items()}
     deltas = {k: tf.zeros([1, *size, 36]) for k, size in maps.items()}
     boxes = np.stack([_boxes(np.random.default_rng(4), "any", 500, 800, 1344)])
-    result = tf.function(criterion.anchor_based_losses)(
-        logits, deltas, boxes, tf.zeros([1, 500], tf.int32), tf.ones([1, 500], tf.bool), **ANCHORS
-    )
+    result = tf.function(_anchor_based)(logits, deltas, boxes, tf.zeros([1, 500], tf.int32), tf.ones([1, 500], tf.bool))
     assert np.isfinite(result["class_loss"]) and np.isfinite(result["box_loss"])
     assert result["num_positives"][0] > 100

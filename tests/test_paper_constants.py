@@ -1,11 +1,25 @@
 """The defaults are the paper's, written out here a second time; each experiment differs only in what its row says."""
 
+import inspect
 import pathlib
 
+import paper
 import pytest
 from official.core import exp_factory
 
-from fsaf_tf.config import catalog, experiment
+from fsaf_tf import (
+    anchors,
+    boxes,
+    branches,
+    criterion,
+    losses,
+    objective,
+    pyramid,
+    regions,
+    selection,
+    targets,
+)
+from fsaf_tf.config import catalog, experiment, schema
 
 COCO = {
     "task.train_data.tfds_name": "coco/2017",
@@ -130,6 +144,45 @@ def defaults() -> dict:
 @pytest.mark.parametrize("key", PAPER)
 def test_default(defaults, key):
     assert defaults[key] == PAPER[key]
+
+
+def test_the_values_of_the_core_are_those_of_the_configuration():
+    task = schema.Task()
+    task.model.anchor_based.enabled = True
+    free, based = task.branches()
+    assert (free.geometry, free.elementwise.focal, free.selection) == (paper.GEOMETRY, paper.FOCAL, "online")
+    assert based.anchors.shapes.scales == pytest.approx(paper.SHAPES.scales)
+    assert based.anchors.shapes.aspect_ratios == paper.SHAPES.aspect_ratios
+    assert based.anchors[1:] == (0.5, paper.MATCHING)
+    assert based.elementwise.focal == paper.FOCAL
+    for box, same in ((free.elementwise.box, paper.IOU), (based.elementwise.box, paper.SMOOTH_L1)):
+        assert (box.func, box.keywords) == (same.func, same.keywords)
+
+
+def test_the_entry_for_other_code_has_the_defaults_of_the_configuration():
+    """Written out there, since it does without the configuration; nothing else in the core has any."""
+    free, focal = schema.AnchorFree(), schema.Losses()
+    expected = {
+        "selection": free.selection,
+        "cell_ranges": None,
+        "location_offset": schema.Model().location_offset,
+        "effective": free.effective,
+        "ignoring": free.ignoring,
+        "offset_scale": free.offset_scale,
+        "alpha": focal.focal_alpha,
+        "gamma": focal.focal_gamma,
+        "epsilon": losses.LEAST_IOU,
+    }
+    assert defaults_of(criterion.anchor_free_losses) == expected
+    for module in (boxes, pyramid, regions, losses, anchors, selection, targets, criterion, branches, objective):
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ == module.__name__ and name != "anchor_free_losses":
+                assert not defaults_of(function), f"{module.__name__}.{name}"
+
+
+def defaults_of(function) -> dict:
+    parameters = inspect.signature(function).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

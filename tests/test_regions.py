@@ -1,6 +1,9 @@
 """Boxes, levels, locations and the cells of regions."""
 
+import dataclasses
+
 import numpy as np
+import paper
 import pytest
 import tensorflow as tf
 
@@ -9,8 +12,8 @@ from fsaf_tf import pyramid, regions
 
 
 def _ranges(box, size=(64, 64), levels=(3, 4), **values):
-    boxes = tf.constant([[box]], tf.float32)
-    return regions.cell_ranges(boxes, tf.ones([1, 1], tf.bool), size, levels=levels, **values).numpy()[0, 0]
+    boxes, geometry = tf.constant([[box]], tf.float32), dataclasses.replace(paper.GEOMETRY, levels=levels, **values)
+    return regions.cell_ranges(boxes, tf.ones([1, 1], tf.bool), size, geometry).numpy()[0, 0]
 
 
 def test_a_box_of_64_px_by_hand():
@@ -50,7 +53,7 @@ def test_effective_lies_within_ignoring_on_any_box():
     rng = np.random.default_rng(0)
     corner = rng.uniform(-40, 200, (1, 500, 2))
     boxes = np.concatenate([corner, corner + np.exp(rng.uniform(-2, 6, (1, 500, 2)))], axis=-1).astype(np.float32)
-    ranges = regions.cell_ranges(boxes, np.ones([1, 500], bool), (160, 224), levels=range(3, 8)).numpy()
+    ranges = regions.cell_ranges(boxes, np.ones([1, 500], bool), (160, 224), paper.GEOMETRY).numpy()
     effective, ignoring = ranges[..., 0, :], ranges[..., 1, :]
     assert np.all(effective[..., :2] >= ignoring[..., :2]) and np.all(effective[..., 2:] <= ignoring[..., 2:])
     assert np.all(effective[..., :2] < effective[..., 2:])
@@ -58,8 +61,10 @@ def test_effective_lies_within_ignoring_on_any_box():
 
 def test_invalid_rows_may_hold_anything():
     boxes = tf.constant([[[np.nan] * 4, [-1, -1, -1, -1], [np.inf] * 4, [0, 0, 1e30, 1e30]]], tf.float32)
-    ranges = regions.cell_ranges(boxes, tf.zeros([1, 4], tf.bool), (64, 64), levels=(3, 7))
-    np.testing.assert_array_equal(ranges, np.tile([0, 0, 1, 1], (1, 4, 2, 2, 1)))
+    ranges = regions.cell_ranges(boxes, tf.zeros([1, 4], tf.bool), (64, 64), paper.GEOMETRY)
+    np.testing.assert_array_equal(ranges, np.tile([0, 0, 1, 1], (1, 4, 5, 2, 1)))
+    instances = regions.Instances.of(boxes, tf.fill([1, 4], -1), tf.zeros([1, 4], tf.bool), ranges)
+    assert all(not np.any(values) for values in instances)
 
 
 def test_fold_visits_every_cell_once_over_several_chunks():
@@ -82,7 +87,7 @@ def test_fold_visits_every_cell_once_over_several_chunks():
 def test_decoding_inverts_the_projection():
     """d = side / (S * 2^l): a location at (20, 12) of level 3, a box 12 up, 4 left, 20 down, 36 right."""
     offsets = tf.constant([[12, 4, 20, 36]], tf.float32) / (4 * 8)
-    boxes = regions.decode_offsets(offsets, tf.constant([[20.0, 12.0]]), 3)
+    boxes = regions.decode_offsets(offsets, tf.constant([[20.0, 12.0]]), 3, 4.0)
     np.testing.assert_array_equal(boxes, [[8, 8, 40, 48]])
 
 
@@ -90,7 +95,7 @@ def test_map_sizes_and_locations_of_the_paper():
     """800 x 1344: 100 x 168 cells on P3 to 7 x 11 on P7."""
     sizes = [(pyramid.map_size(800, level), pyramid.map_size(1344, level)) for level in pyramid.levels(3, 7)]
     assert sizes == [(100, 168), (50, 84), (25, 42), (13, 21), (7, 11)]
-    np.testing.assert_array_equal(pyramid.locations(1, 2, 3), [[4, 4], [4, 12]])
+    np.testing.assert_array_equal(pyramid.locations(1, 2, 3, 0.5), [[4, 4], [4, 12]])
     np.testing.assert_array_equal(pyramid.locations(1, 2, 3, 0.0), [[0, 0], [0, 8]])
 
 

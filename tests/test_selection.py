@@ -1,7 +1,10 @@
 """Which level an instance selects, and what the locations then learn."""
 
+import dataclasses
+
 import naive
 import numpy as np
+import paper
 import pytest
 import tensorflow as tf
 
@@ -11,8 +14,9 @@ LEVELS = [3, 4, 5, 6, 7]
 
 
 def test_online_takes_the_least_loss_and_the_lowest_of_equal_ones():
-    losses = tf.constant([[[3, 2, 1, 2, 3], [2, 1, 1, 1, 2], [0, 0, 0, 0, 0]]], tf.float32)
-    assert selection.select_online(losses, LEVELS).numpy().tolist() == [[5, 4, 3]]
+    class_losses = tf.constant([[[3, 2, 0, 2, 3], [1, 1, 0, 1, 2], [0, 0, 0, 0, 0]]], tf.float32)
+    box_losses = tf.constant([[[0, 0, 1, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 0, 0]]], tf.float32)
+    assert selection.select_online(class_losses, box_losses, LEVELS).numpy().tolist() == [[5, 4, 3]]
 
 
 @pytest.mark.parametrize(
@@ -41,10 +45,10 @@ def _targets(boxes, classes, levels, size=64, num_classes=3):
     boxes = tf.constant([boxes], tf.float32)
     valid = tf.ones(boxes.shape[:2], tf.bool)
     layout = pyramid.Layout((3, 4, 5), tuple((pyramid.map_size(size, level),) * 2 for level in (3, 4, 5)))
-    ranges = regions.cell_ranges(boxes, valid, (size, size), levels=layout.levels)
-    result = targets.anchor_free_targets(
-        boxes, tf.constant([classes]), valid, ranges, tf.constant([levels]), layout, num_classes
-    )
+    geometry = dataclasses.replace(paper.GEOMETRY, levels=layout.levels)
+    ranges = regions.cell_ranges(boxes, valid, (size, size), geometry)
+    instances = regions.Instances.of(boxes, tf.constant([classes]), valid, ranges)
+    result = targets.anchor_free_targets(instances, tf.constant([levels]), layout, num_classes)
     starts = np.cumsum([0] + [height * width for height, width in layout.sizes])
 
     def by_level(name):

@@ -28,8 +28,8 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from fsaf_tf import boxes as box_ops  # noqa: E402
-from fsaf_tf import criterion, losses, pyramid, regions, storage  # noqa: E402
-from fsaf_tf import selection as level_selection  # noqa: E402
+from fsaf_tf import criterion, pyramid, regions, storage  # noqa: E402
+from fsaf_tf.config import schema  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
 
 _FLAGS = flags.FlagValues()
@@ -51,28 +51,31 @@ _IMAGES = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string("output", "", "A JSON file for the figures.", flag_values=_FLAGS)
 
 BATCH, CLASSES, HEIGHT, WIDTH = 2, 80, 800, 1344
-LEVELS = pyramid.levels(3, 7)
+BRANCH = schema.Task().anchor_free()
+LEVELS = BRANCH.geometry.levels
 
 
 def dense_losses(logits, offsets, boxes, classes, valid):
     """The anchor-free losses with `[B, N, P]` tensors: what is compared against, kept here alone."""
     layout = pyramid.Layout.of_maps(logits)
     num_classes = logits["3"].shape[-1]
-    flat_logits, locations = layout.join(logits, num_classes), layout.locations()
-    predicted = regions.decode_offsets(layout.join(offsets, 4), locations, layout.location_levels()[:, None])
-    ranges = regions.cell_ranges(boxes, valid, layout.image_size, levels=layout.levels)
+    geometry, (focal, box_loss) = BRANCH.geometry, BRANCH.elementwise
+    flat_logits, locations = layout.join(logits, num_classes), layout.locations(geometry.location_offset)
+    location_levels = layout.location_levels()[:, None]  # [P, 1]
+    predicted = regions.decode_offsets(layout.join(offsets, 4), locations, location_levels, geometry.offset_scale)
+    ranges = regions.cell_ranges(boxes, valid, layout.image_size, geometry)
     inside = [_inside(ranges[..., region, :], layout) & valid[..., None] for region in (0, 1)]  # [B, N, P] each
 
-    as_negative, as_positive = (losses.focal(flat_logits, target) for target in (False, True))
+    as_negative, as_positive = (focal(flat_logits, target) for target in (False, True))
     own = tf.one_hot(classes, num_classes)  # [B, N, K]
     change = tf.einsum("bpk,bnk->bnp", as_positive - as_negative, own)
-    box_losses = losses.iou(predicted[:, None], boxes[:, :, None])  # [B, N, P]
+    box_losses = box_loss(predicted[:, None], boxes[:, :, None])  # [B, N, P]
     cell_losses = tf.stop_gradient(tf.reduce_sum(as_negative, axis=-1)[:, None] + change + box_losses)
-    on_level = layout.location_levels()[:, None] == tf.constant(layout.levels)  # [P, L]
+    on_level = location_levels == tf.constant(layout.levels)  # [P, L]
     effective = tf.cast(inside[0], tf.float32)
     sums = tf.einsum("bnp,pl->bnl", effective * cell_losses, tf.cast(on_level, tf.float32))
     counts = tf.einsum("bnp,pl->bnl", effective, tf.cast(on_level, tf.float32))
-    chosen = level_selection.select_online(sums / tf.maximum(counts, 1), layout.levels)
+    chosen = tf.gather(tf.constant(layout.levels), tf.argmin(sums / tf.maximum(counts, 1), axis=-1))
 
     distance = tf.abs(chosen[..., None] - layout.location_levels())  # [B, N, P]
     area = tf.where(inside[0] & (distance == 0), box_ops.area(boxes)[..., None], np.inf)
@@ -82,7 +85,7 @@ def dense_losses(logits, offsets, boxes, classes, valid):
     is_own = tf.gather(own, owner, batch_dims=1) * tf.cast(positive[..., None], tf.float32)
     class_losses = tf.where(negative, as_negative, 0) + is_own * as_positive
     count = tf.maximum(tf.reduce_sum(tf.cast(positive, tf.float32), axis=1), 1)
-    own_losses = losses.iou(predicted, tf.gather(boxes, owner, batch_dims=1))
+    own_losses = box_loss(predicted, tf.gather(boxes, owner, batch_dims=1))
     return {
         "class_loss": tf.reduce_mean(tf.reduce_sum(class_losses, axis=[1, 2]) / count),
         "box_loss": tf.reduce_mean(tf.reduce_sum(tf.where(positive, own_losses, 0), axis=1) / count),

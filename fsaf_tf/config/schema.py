@@ -4,6 +4,7 @@ One experiment, `fsaf`, is registered with the Garden's factory. A file in `expe
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Collection
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from official.core import config_definitions, exp_factory
 from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones
 
-from fsaf_tf import anchors
+from fsaf_tf import anchors, branches, losses
 from fsaf_tf.pyramid import BACKBONE_TOP, Geometry, levels
 
 # Of a ResNet, depth to blocks a stage. 14 is for tests: one block a stage.
@@ -338,6 +339,35 @@ class Task(config_definitions.TaskConfig):
     test_augmentation: TestAugmentation = dataclasses.field(default_factory=TestAugmentation)
     train_data: TrainData = dataclasses.field(default_factory=TrainData)
     validation_data: Data = dataclasses.field(default_factory=Data)
+
+    def anchor_free(self) -> "branches.AnchorFree":
+        """The anchor-free branch, whether it is enabled or not."""
+        branch, iou = self.model.anchor_free, functools.partial(losses.iou, epsilon=losses.LEAST_IOU)
+        return branches.AnchorFree(
+            geometry=self.model.geometry(),
+            selection=branch.selection,
+            elementwise=losses.Elementwise(self._focal(), iou),
+            loss_weight=branch.loss_weight,
+        )
+
+    def anchor_based(self) -> "branches.AnchorBased":
+        """The anchor-based branch, whether it is enabled or not."""
+        branch = self.model.anchor_based
+        matching = anchors.Matching(branch.positive_iou, branch.negative_iou)
+        return branches.AnchorBased(
+            anchors=anchors.Anchors(branch.shapes(), self.model.location_offset, matching),
+            elementwise=losses.Elementwise(
+                self._focal(), functools.partial(losses.smooth_l1, beta=branch.box_loss_beta)
+            ),
+        )
+
+    def branches(self) -> "tuple[branches.Branch, ...]":
+        """Those that are enabled."""
+        every = ((self.model.anchor_free, self.anchor_free()), (self.model.anchor_based, self.anchor_based()))
+        return tuple(branch for config, branch in every if config.enabled)
+
+    def _focal(self) -> "losses.Focal":
+        return losses.Focal(self.losses.focal_alpha, self.losses.focal_gamma)
 
 
 def _optimizer() -> optimization.OptimizationConfig:

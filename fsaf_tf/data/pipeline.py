@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from fsaf_tf import regions
+from fsaf_tf import pyramid, regions
 from fsaf_tf.config import schema
 from fsaf_tf.data import augment, images
 from fsaf_tf.data.examples import Order, Source
@@ -136,35 +136,21 @@ def device_stage(
     batch: dict[str, tf.Tensor],
     *,
     normalization,
-    levels: Sequence[int],
-    location_offset: float,
-    effective: float,
-    ignoring: float,
+    geometry: pyramid.Geometry,
 ) -> dict[str, tf.Tensor]:
     """What may run on the training device: normalise, zero the padding, boxes to cells (section 3.2).
 
     Args:
         batch: a host batch; B may be 0.
         normalization: of the backbone.
-        levels: L pyramid levels.
-        location_offset: where a location stands, in cells.
-        effective: epsilon_e.
-        ignoring: epsilon_i.
+        geometry: of the detector.
 
     Returns:
         The batch with `images` `[B, H, W, 3]` float32 in the place of `image`, and `cell_ranges` `[B, N, L, 2, 4]`
         int32 of `regions.cell_ranges`. `views` stay as they are.
     """
     height, width = tf.unstack(tf.shape(batch["image"])[1:3])
-    ranges = regions.cell_ranges(
-        batch["boxes"],
-        batch["valid"],
-        (height, width),
-        levels=levels,
-        location_offset=location_offset,
-        effective=effective,
-        ignoring=ignoring,
-    )
+    ranges = regions.cell_ranges(batch["boxes"], batch["valid"], (height, width), geometry)
     normalized = augment.normalize(batch["image"], batch["image_size"], normalization)
     kept = {key: value for key, value in batch.items() if key != "image"}
     return {**kept, "images": normalized, "cell_ranges": ranges}

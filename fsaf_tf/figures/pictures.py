@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from fsaf_tf import pyramid
 from fsaf_tf.data import coco, coco_json, examples, images, pipeline
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
 from fsaf_tf.detect import predict_files
@@ -165,10 +164,7 @@ def as_trained(source: Source, detector: Detector) -> Iterator[tuple[dict, dict,
             batch = pipeline.device_stage(
                 host,
                 normalization=modeling.normalization(task.model.backbone),
-                levels=pyramid.levels(task.model.min_level, task.model.max_level),
-                location_offset=task.model.location_offset,
-                effective=task.model.anchor_free.effective,
-                ignoring=task.model.anchor_free.ignoring,
+                geometry=task.model.geometry(),
             )
             yield {key: value.numpy() for key, value in host.items()}, batch, detector.model(batch["images"])
     except tf.errors.InvalidArgumentError as error:

@@ -3,8 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf import objective, pyramid, targets
-from fsaf_tf.config import schema
+from fsaf_tf import pyramid, regions, targets
 from fsaf_tf.data.examples import Source
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.figures import pictures
@@ -27,30 +26,30 @@ def draw(detector: Detector, name: str, source: Source):
     Yields:
         A picture's id and its figure `[H, W, 3]` uint8.
     """
-    task = detector.config
-    levels = pyramid.levels(task.model.min_level, task.model.max_level)
+    branch = detector.config.anchor_free()
     for host, batch, outputs in pictures.as_trained(source, detector):
-        after = {key: value[0].numpy() for key, value in objective.anchor_free_targets(batch, outputs, task).items()}
+        targets_of_batch = branch.targets(outputs, regions.Instances.of_batch(batch))
+        after = {key: value[0].numpy() for key, value in targets_of_batch.items()}
         instances = {key: host[key][0] for key in ("boxes", "classes", "valid")} | {"levels": after.pop("levels")}
         figure = draw_maps(
             host["image"][0],
             instances,
             on_every_level(batch, outputs),
             after,
-            offsets(instances["boxes"], after["instance"], outputs, task.model),
-            levels,
+            offsets(instances["boxes"], after["instance"], outputs, branch.geometry),
+            branch.geometry.levels,
             detector.class_names,
-            location_offset=task.model.location_offset,
+            location_offset=branch.geometry.location_offset,
             title="What each cell of the pyramid learns",
             lines=[
                 f"Image {host['image_id'][0]}, {name}, at the network's input size. One row a pyramid level, one small"
                 " square a cell of its map.",
                 "Before selection every object has an effective and an ignored area on every level."
-                f" {_HOW[task.model.anchor_free.selection]}; only there its effective area is positive. Its ignored"
+                f" {_HOW[branch.selection]}; only there its effective area is positive. Its ignored"
                 " area also counts on the levels next to it.",
                 "Where effective areas overlap the smaller object has the cell. The distances from a cell to the four"
                 " sides of its object are what the box offsets learn, in units of"
-                f" {task.model.anchor_free.offset_scale:g} cells of their level.",
+                f" {branch.geometry.offset_scale:g} cells of their level.",
             ],
         )
         yield int(host["image_id"][0]), figure
@@ -64,20 +63,19 @@ def on_every_level(batch: dict, outputs: dict) -> dict[str, np.ndarray]:
     location_levels, found = layout.location_levels().numpy(), {}
     for level in layout.levels:
         chosen = tf.fill(tf.shape(batch["classes"]), level)
-        instances = [batch[name] for name in ("boxes", "classes", "valid", "cell_ranges")]
-        of_level = targets.anchor_free_targets(*instances, chosen, layout, num_classes)
+        of_level = targets.anchor_free_targets(regions.Instances.of_batch(batch), chosen, layout, num_classes)
         for key, value in of_level.items():
             found.setdefault(key, []).append(value[0].numpy()[location_levels == level])
     return {key: np.concatenate(values) for key, values in found.items()}
 
 
-def offsets(boxes: np.ndarray, instance: np.ndarray, outputs: dict, model: schema.Model) -> np.ndarray:
+def offsets(boxes: np.ndarray, instance: np.ndarray, outputs: dict, geometry: pyramid.Geometry) -> np.ndarray:
     """What the locations learn if `instance` `[P]` of `boxes` `[N, 4]` is theirs: `[P, 4]` top, left, bottom, right.
 
     In units of `offset_scale * 2^l` pixels, section 3.2.
     """
     layout = pyramid.Layout.of_maps(outputs["anchor_free_offsets"])
-    y, x = layout.locations(model.location_offset).numpy().T
+    y, x = layout.locations(geometry.location_offset).numpy().T
     y1, x1, y2, x2 = boxes[instance].T
-    unit = model.anchor_free.offset_scale * 2.0 ** layout.location_levels().numpy()
+    unit = geometry.offset_scale * 2.0 ** layout.location_levels().numpy()
     return np.stack([y - y1, x - x1, y2 - y, x2 - x], axis=-1) / unit[:, None]

@@ -8,7 +8,7 @@ import tf_keras
 from official.core import base_task, task_factory
 from official.modeling import optimization, performance
 
-from fsaf_tf import objective, pyramid, visualize
+from fsaf_tf import branches, objective, regions, visualize
 from fsaf_tf.config import schema
 from fsaf_tf.data import augment, pipeline
 from fsaf_tf.data.examples import Source
@@ -40,7 +40,7 @@ class FSAFTask(base_task.Task):
         super().__init__(params, logging_dir=logging_dir, name=name)
         self._download = download
         self._ground_truth = functools.cache(lambda: self.source.ground_truth())  # TFDS and TFRecord read all images
-        self._levels = pyramid.levels(params.model.min_level, params.model.max_level)
+        self._branches = params.branches()
         self._terms_and_gradients = self._plain_terms_and_gradients
         if runtime is not None and runtime.enable_xla:
             self._terms_and_gradients = tf.function(self._plain_terms_and_gradients, jit_compile=True)
@@ -123,10 +123,7 @@ class FSAFTask(base_task.Task):
         return pipeline.device_stage(
             batch,
             normalization=detector.normalization(model.backbone),
-            levels=self._levels,
-            location_offset=model.location_offset,
-            effective=model.anchor_free.effective,
-            ignoring=model.anchor_free.ignoring,
+            geometry=model.geometry(),
         )
 
     # The model and its optimizer.
@@ -162,7 +159,7 @@ class FSAFTask(base_task.Task):
 
     def build_metrics(self, training: bool = True) -> list[tf_keras.metrics.Metric]:
         """Means of the terms of the loss and of what tells whether the selection is healthy; see `objective.terms`."""
-        names = [*objective.names(self.task_config.model), "gradient_norm"] if training else []
+        names = [*objective.names(self._branches), "gradient_norm"] if training else []
         return [tf_keras.metrics.Mean(name) for name in names]
 
     def train_step(self, inputs, model: tf_keras.Model, optimizer, metrics=None) -> dict[str, tf.Tensor]:
@@ -191,9 +188,8 @@ class FSAFTask(base_task.Task):
             gradients = [tf.identity(gradient) for gradient in gradients]
         optimizer.apply_gradients(zip(gradients, model.trainable_variables))
         for metric in metrics or []:
-            weight = terms["instances"] if objective.is_share_of_instances(metric.name) else 1.0
-            metric.update_state(terms[metric.name], sample_weight=weight)
-        return {self.loss: terms["total_loss"]}
+            metric.update_state(terms[metric.name].value, sample_weight=terms[metric.name].weight)
+        return {self.loss: terms["total_loss"].value}
 
     def _plain_terms_and_gradients(self, batch, model: tf_keras.Model, optimizer):
         """The terms of the objective with `gradient_norm`, and the gradients ready for the optimizer."""
@@ -201,14 +197,17 @@ class FSAFTask(base_task.Task):
         scaled = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape:
             outputs = model(batch["images"], training=True)
-            terms = objective.terms(batch, outputs, model.trainable_variables, self.task_config)
-            loss = terms["total_loss"] / replicas  # the optimizer sums the replicas' gradients
+            terms = objective.terms(
+                batch, outputs, model.trainable_variables, self._branches, self.task_config.losses.weight_decay
+            )
+            loss = terms["total_loss"].value / replicas  # the optimizer sums the replicas' gradients
             loss = optimizer.get_scaled_loss(loss) if scaled else loss
         gradients = tape.gradient(loss, model.trainable_variables)
         if scaled:
             gradients = optimizer.get_unscaled_gradients(gradients)
         # Of the replica's own images: the others' gradients are known only to the optimizer.
-        return {**terms, "gradient_norm": tf.linalg.global_norm(gradients) * replicas}, gradients
+        norm = tf.linalg.global_norm(gradients) * replicas
+        return {**terms, "gradient_norm": branches.Term(norm)}, gradients
 
     # Evaluation.
 
@@ -285,10 +284,15 @@ class FSAFTask(base_task.Task):
         found = postprocess.detect(outputs, batch["image_size"], **postprocess.arguments(self.task_config.model))
         pictures = {"detections": visualize.detection_pictures(images, found, self.class_names)}
         if self.task_config.model.anchor_free.enabled:
-            target = objective.anchor_free_targets(batch, outputs, self.task_config)
+            target = self.task_config.anchor_free().targets(outputs, regions.Instances.of_batch(batch))
             instances = {name: batch[name] for name in ("boxes", "classes", "valid")} | {"levels": target.pop("levels")}
             pictures["targets"] = visualize.target_pictures(
-                images, instances, target, self._levels, self.class_names, self.task_config.model.location_offset
+                images,
+                instances,
+                target,
+                self.task_config.model.geometry().levels,
+                self.class_names,
+                self.task_config.model.location_offset,
             )
         return pictures
 
@@ -302,8 +306,8 @@ def _is_of_the_heads(variable: tf.Variable) -> bool:
     return variable.name.startswith("heads/")
 
 
-def _assert_finite(terms: dict[str, tf.Tensor], image_ids: tf.Tensor) -> tf.Operation:
-    finite = tf.math.is_finite(tf.stack(list(terms.values())))
+def _assert_finite(terms: dict[str, branches.Term], image_ids: tf.Tensor) -> tf.Operation:
+    finite = tf.math.is_finite(tf.stack([term.value for term in terms.values()]))
     wrong = tf.boolean_mask(tf.constant(list(terms)), ~finite)
     message = [f"{NON_FINITE}:", wrong, "images", image_ids]
     return tf.debugging.Assert(tf.reduce_all(finite), message, summarize=64)

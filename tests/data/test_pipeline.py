@@ -4,6 +4,7 @@ import itertools
 import json
 
 import numpy as np
+import paper
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -18,13 +19,7 @@ INPUT_SIZE.override({"shorter_side": 64, "longer_side": 96})
 MAX_INSTANCES = 6
 # Height and width of the stored images; those of odd ids are portrait.
 SIZES = {image_id: (90, 60) if image_id % 2 else (30, 40) for image_id in range(1, 12)}
-STAGE = {
-    "normalization": normalization.CAFFE,
-    "levels": [3, 4, 5, 6, 7],
-    "location_offset": 0.5,
-    "effective": 0.2,
-    "ignoring": 0.5,
-}
+STAGE = {"normalization": normalization.CAFFE, "geometry": paper.GEOMETRY}
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +230,7 @@ def test_device_stage(validation):
         expected = batch["image"][i, :rows, :columns, ::-1] - np.array([103.939, 116.779, 123.68])
         np.testing.assert_allclose(images[i, :rows, :columns], expected, rtol=1e-5)
         assert not images[i, rows:].any() and not images[i, :, columns:].any()
-    ranges = regions.cell_ranges(batch["boxes"], batch["valid"], (height, width), levels=STAGE["levels"])
+    ranges = regions.cell_ranges(batch["boxes"], batch["valid"], (height, width), paper.GEOMETRY)
     assert np.array_equal(staged["cell_ranges"], ranges) and ranges.shape[1:] == (MAX_INSTANCES, 5, 2, 4)
 
 

@@ -69,8 +69,9 @@ def seen(place, detector):
 def test_the_two_losses_of_an_object_are_those_of_the_loops(seen):
     host, batch, outputs, detector = seen
     logits, offsets = (outputs[f"anchor_free_{name}"] for name in ("logits", "offsets"))
+    result = detector.config.anchor_free().losses(outputs, regions.Instances.of_batch(batch))
     for row in range(2):
-        class_loss, box_loss, chosen = selection.losses(batch, outputs, row, detector)
+        class_loss, box_loss = (result[f"instance_{kind}_losses"][0, row].numpy() for kind in ("class", "box"))
         box, expected = host["boxes"][0, row], []
         for level in sorted(logits):
             shape = logits[level].shape[1:3]
@@ -85,7 +86,7 @@ def test_the_two_losses_of_an_object_are_those_of_the_loops(seen):
                 of_class.append(sum(naive.focal(x, k == host["classes"][0, row], 0.25, 2) for k, x in enumerate(own)))
             expected.append((np.mean(of_class), np.mean(of_cells)))
         np.testing.assert_allclose(np.stack([class_loss, box_loss], axis=-1), expected, rtol=2e-4, atol=1e-4)
-        assert chosen == 3 + np.argmin(class_loss + box_loss)
+        assert result["levels"][0, row] == 3 + np.argmin(class_loss + box_loss)
 
 
 def test_before_selection_every_object_is_on_every_level(seen):
@@ -106,9 +107,9 @@ def test_drawn_distances_are_those_that_give_the_box_back(seen):
     host, batch, outputs, detector = seen
     found = targets.on_every_level(batch, outputs)
     layout = pyramid.Layout.of_maps(outputs["anchor_free_logits"])
-    distances = targets.offsets(host["boxes"][0], found["instance"], outputs, detector.config.model)
+    distances = targets.offsets(host["boxes"][0], found["instance"], outputs, detector.config.model.geometry())
     level = layout.location_levels()[:, None]
-    decoded = regions.decode_offsets(tf.constant(distances, tf.float32), layout.locations(0.5), level).numpy()
+    decoded = regions.decode_offsets(tf.constant(distances, tf.float32), layout.locations(0.5), level, 4.0).numpy()
     own = host["boxes"][0][found["instance"]]
     np.testing.assert_allclose(decoded[found["positive"]], own[found["positive"]], atol=1e-3)
 

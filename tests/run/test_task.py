@@ -151,7 +151,9 @@ def test_total_loss_is_the_weighted_sum_of_its_terms():
     """L = L_ab + 0.5 (L_cls + L_reg), and l2(1e-4 / 2) on trainable kernels once (section 3.4)."""
     task = FSAFTask(_params(**BOTH))
     model, batch = _model(task), task._device_stage(_batch(2))
-    terms = objective.terms(batch, model(batch["images"]), model.trainable_variables, task.task_config)
+    branches = task.task_config.branches()
+    terms = objective.terms(batch, model(batch["images"]), model.trainable_variables, branches, weight_decay=1e-4)
+    terms = {name: term.value for name, term in terms.items()}
     kernels = [v for v in model.trainable_variables if v.name.endswith("kernel:0")]
     decay = 1e-4 / 2 * sum(np.sum(kernel.numpy().astype(np.float64) ** 2) for kernel in kernels)
     np.testing.assert_allclose(terms["weight_decay"], decay, rtol=1e-5)

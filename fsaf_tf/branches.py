@@ -1,0 +1,111 @@
+"""The two branches of Fig. 4 as values: what their outputs are called, what they learn, and what is worth watching."""
+
+import dataclasses
+from typing import ClassVar, NamedTuple
+
+import tensorflow as tf
+
+from fsaf_tf import anchors, criterion, losses, pyramid, regions, targets
+
+Outputs = dict[str, dict[str, tf.Tensor]]
+
+
+class Term(NamedTuple):
+    """A scalar of one batch, and what the batch weighs in the mean over several."""
+
+    value: tf.Tensor
+    weight: tf.Tensor | float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class AnchorFree:
+    """The anchor-free branch (sections 3.1 to 3.3).
+
+    Attributes:
+        geometry: of boxes, cells and offsets.
+        selection: how an instance gets its level; see `criterion.anchor_free_losses`.
+        elementwise: its losses.
+        loss_weight: lambda, of both (section 3.4).
+    """
+
+    name: ClassVar[str] = "anchor_free"
+    logits: ClassVar[str] = "anchor_free_logits"  # these two are keys of the detector's outputs
+    boxes: ClassVar[str] = "anchor_free_offsets"
+
+    geometry: pyramid.Geometry
+    selection: str
+    elementwise: losses.Elementwise
+    loss_weight: float
+
+    def losses(self, outputs: Outputs, instances: regions.Instances) -> dict[str, tf.Tensor]:
+        """What `criterion.anchor_free` returns."""
+        return criterion.anchor_free(
+            outputs[self.logits], outputs[self.boxes], instances, self.geometry, self.selection, self.elementwise
+        )
+
+    def targets(self, outputs: Outputs, instances: regions.Instances) -> dict[str, tf.Tensor]:
+        """What each location would learn: `targets.anchor_free_targets`, and the selected `levels` `[B, N]`."""
+        chosen, logits = self.losses(outputs, instances)["levels"], outputs[self.logits]
+        layout = pyramid.Layout.of_maps(logits)
+        num_classes = logits[str(layout.levels[0])].shape[-1]
+        return targets.anchor_free_targets(instances, chosen, layout, num_classes) | {"levels": chosen}
+
+    def watched(self) -> list[str]:
+        """The names in `watch`."""
+        return ["dead_offsets", *(f"level_{level}" for level in self.geometry.levels)]
+
+    def watch(self, outputs: Outputs, instances: regions.Instances, result: dict[str, tf.Tensor]) -> dict[str, Term]:
+        """Whether the selection uses all levels and the ReLU still lets gradients through.
+
+        Args:
+            outputs: the detector's.
+            instances: the batch's.
+            result: of `losses`.
+
+        Returns:
+            `dead_offsets`, the share of offsets that the ReLU cuts to zero; and for each level `level_3` .. the share
+            of the instances that selects it, so that a batch weighs as many as it has.
+        """
+        valid = tf.cast(instances.valid, tf.float32)
+        count = tf.reduce_sum(valid)
+        offsets = tf.concat([tf.reshape(maps, [-1]) for maps in outputs[self.boxes].values()], axis=0)
+        shares = {"dead_offsets": Term(tf.reduce_mean(tf.cast(offsets <= 0, tf.float32)))}
+        for level in self.geometry.levels:
+            selected = tf.reduce_sum(tf.cast(result["levels"] == level, tf.float32) * valid)
+            shares[f"level_{level}"] = Term(tf.math.divide_no_nan(selected, count), weight=count)
+        return shares
+
+
+@dataclasses.dataclass(frozen=True)
+class AnchorBased:
+    """RetinaNet's own branch ([22]), see `criterion.anchor_based`.
+
+    Attributes:
+        anchors: which there are, and what they learn.
+        elementwise: its losses.
+    """
+
+    name: ClassVar[str] = "anchor_based"
+    logits: ClassVar[str] = "anchor_based_logits"
+    boxes: ClassVar[str] = "anchor_based_deltas"
+    loss_weight: ClassVar[float] = 1.0  # section 3.4: L = L_ab + ...
+
+    anchors: anchors.Anchors
+    elementwise: losses.Elementwise
+
+    def losses(self, outputs: Outputs, instances: regions.Instances) -> dict[str, tf.Tensor]:
+        """What `criterion.anchor_based` returns."""
+        return criterion.anchor_based(
+            outputs[self.logits], outputs[self.boxes], instances, self.anchors, self.elementwise
+        )
+
+    def watched(self) -> list[str]:
+        """Nothing beside what every branch has."""
+        return []
+
+    def watch(self, outputs: Outputs, instances: regions.Instances, result: dict[str, tf.Tensor]) -> dict[str, Term]:
+        """See `watched`."""
+        return {}
+
+
+Branch = AnchorFree | AnchorBased
