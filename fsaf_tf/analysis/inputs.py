@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf import storage
-from fsaf_tf.config import checks, experiment, schema
+from fsaf_tf.config import experiment, schema
 from fsaf_tf.data import coco, coco_json, examples, images
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
@@ -49,7 +49,7 @@ def open_run_data(model_dir: str, *, download: bool = False) -> examples.Source:
     """Opens what `run_data` names."""
     has_params = os.path.exists(f"{model_dir}/params.yaml")
     config = experiment.read_params(model_dir).task.validation_data if has_params else schema.Data()
-    config.override({**dict.fromkeys(checks.SOURCES, ""), **run_data(model_dir), "max_instances": MOST_BOXES})
+    config.override({**dict.fromkeys(schema.SOURCES, ""), **run_data(model_dir), "max_instances": MOST_BOXES})
     return open_source(config, download=download)
 
 
