@@ -4,19 +4,10 @@ import collections
 from collections.abc import Sequence
 
 from fsaf_tf.analysis import errors, measures, page
+from fsaf_tf.evaluate import average_precision
 
 CLASSES_SHOWN = 20  # in a confusion matrix
 CURVES_SHOWN = 10  # classes in one chart
-FIGURES = {
-    "AP": "AP",
-    "AP50": "AP50",
-    "AP75": "AP75",
-    "APs": "small",
-    "APm": "medium",
-    "APl": "large",
-    "AP_thin": "thin",
-    "AR100": "AR100",
-}
 MEANINGS = {
     errors.CLASS: "on an object (IoU 0.5 or more), but of another class",
     errors.LOCALISATION: "the right class, but the box fits badly (IoU 0.1 to 0.5)",
@@ -62,9 +53,9 @@ def worst(runs: dict[str, dict], count: int) -> list[int]:
 
 
 def _summary(runs: dict[str, dict]) -> str:
-    rows = []
+    rows, shown = [], [figure for row in ("AP", "AR") for figure in average_precision.of_row(row) if figure.in_report]
     for index, (name, analysis) in enumerate(runs.items()):
-        figures = [page.figure_of(analysis["metrics"][key]) for key in FIGURES]
+        figures = [page.figure_of(analysis["metrics"][figure.name]) for figure in shown]
         rows.append(
             [page.key(page.COLOURS[index], name), *figures, str(analysis["detections"]), str(analysis["images"])]
         )
@@ -73,9 +64,8 @@ def _summary(runs: dict[str, dict]) -> str:
         " 96 x 96, thin more than 8 times as long as wide. AR100 is the share of the objects found by 100 detections an"
         " image. - is a figure without objects."
     )
-    return (
-        f"<h2>Average precision</h2><p>{text}</p>{page.table(['', *FIGURES.values(), 'detections', 'on images'], rows)}"
-    )
+    headings = ["", *(figure.in_report for figure in shown), "detections", "on images"]
+    return f"<h2>Average precision</h2><p>{text}</p>{page.table(headings, rows)}"
 
 
 def _precision_recall(runs: dict[str, dict]) -> str:

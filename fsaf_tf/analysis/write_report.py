@@ -6,7 +6,7 @@ from fsaf_tf import storage
 from fsaf_tf.analysis import inputs, measures, page, report
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
-from fsaf_tf.evaluate import coco_results
+from fsaf_tf.evaluate import average_precision, coco_results
 from fsaf_tf.terminal.progress import Progress
 
 
@@ -79,7 +79,8 @@ def _said(analysis: dict) -> str:
     """The figures of a detector, and the kind of error to look at first."""
     metrics, kinds = analysis["metrics"], analysis["errors"]["kinds"]
     worst = max(kinds, key=lambda kind: _cost(kinds[kind]))
-    figures = ", ".join(f"{name} {page.figure_of(metrics[name])}" for name in ("AP", "AP50", "AP_thin"))
+    shown = [figure.name for figure in average_precision.FIGURES if figure.in_line]
+    figures = ", ".join(f"{name} {page.figure_of(metrics[name])}" for name in shown)
     found = f"{analysis['detections']} detections on {analysis['images']} images"
     if _cost(kinds[worst]) <= 0:
         return f"{found}; {figures}; no errors that cost AP50"

@@ -4,12 +4,11 @@ import contextlib
 import io
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from pycocotools import coco, cocoeval
 
-# In the order of pycocotools' summary.
-FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 NOTHING, LEFT_OUT = -1, -2  # of `match`
 _AT_HALF = {"iouThrs": np.array([0.5]), "areaRng": [[0, 1e10]], "areaRngLbl": ["all"]}  # IoU 0.5, boxes of every area
 THIN = 8  # a thin box is more than so many times as long as wide
@@ -46,11 +45,7 @@ def detections_to_coco(
 
 
 def coco_metrics(ground_truth: dict, results: Sequence[dict]) -> dict:
-    """COCO's 12 figures, AP by class, and the AP of thin boxes.
-
-    `AP_thin` is to thin boxes what APs is to small ones: ground truth that is not longer than 8 times its width is
-    ignored by COCO's own rule for areas out of range. It neither counts as missed nor is a detection of it wrong, and a
-    detection that matches nothing counts as wrong only if it is thin itself. Boxes of any area are in it.
+    """All `FIGURES`, and AP by class.
 
     Args:
         ground_truth: COCO annotations: `images`, `annotations` (`image_id`, `category_id`, `bbox`, and where they are
@@ -58,7 +53,7 @@ def coco_metrics(ground_truth: dict, results: Sequence[dict]) -> dict:
         results: COCO results, of these images and categories.
 
     Returns:
-        `FIGURES` and `AP_thin` as floats in 0 to 1, and `AP_by_class`, `{name: AP}`. A figure without any ground truth,
+        `FIGURES` by their names, floats in 0 to 1, and `AP_by_class`, `{name: AP}`. A figure without any ground truth,
         which pycocotools gives as -1, is NaN: no value to average or to compare. In JSON it is null.
 
     Raises:
@@ -82,8 +77,8 @@ def coco_curves(ground_truth: dict, results: Sequence[dict]) -> tuple[dict, np.n
     evaluation = _evaluate(ground_truth, results)
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.summarize()
-    metrics = {name: _figure(value) for name, value in zip(FIGURES, evaluation.stats)}
-    metrics["AP_thin"] = _ap_thin(ground_truth, results)
+    outcome = Outcome(ground_truth, results, evaluation.stats)
+    metrics = {figure.name: figure.of(outcome) for figure in FIGURES}
     names = {category["id"]: category["name"] for category in ground_truth["categories"]}
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # [IoU, recall, K], every area, 100 an image
     metrics["AP_by_class"] = {
@@ -182,53 +177,84 @@ def _index(ground_truth: dict, annotations: list[dict]) -> coco.COCO:
     return indexed
 
 
-def _ap_thin(ground_truth: dict, results: Sequence[dict]) -> float:
-    def is_thin(box):
-        return float(max(box[2:]) > THIN * min(box[2:]))
-
-    return binned_ap(ground_truth, results, is_thin, [True])[0]
-
-
 def _mean(precision: np.ndarray) -> float:
     """The mean over what there is ground truth for: the rest is -1."""
     known = precision[precision > -1]
     return float(known.mean()) if known.size else math.nan
 
 
-def _figure(value: float) -> float:
-    return math.nan if value < 0 else float(value)
+# The figures.
 
 
-def format_table(metrics: dict) -> str:
-    """The figures for the terminal, and the classes by falling AP; `-` is one without boxes (NaN, or None of JSON)."""
-    lines = [
-        _row("", ["IoU .5:.95", "IoU .5", "IoU .75", "small", "medium", "large", "thin"]),
-        _row("AP", [_cell(metrics[name]) for name in (*FIGURES[:6], "AP_thin")]),
-        "",
-        _row("", ["1 an image", "10", "100", "small", "medium", "large"]),
-        _row("AR", [_cell(metrics[name]) for name in FIGURES[6:]]),
-    ]
-    return "\n".join(lines + ["", *_class_rows(metrics["AP_by_class"])])
+class Outcome(NamedTuple):
+    """What figures are made from: ground truth and results as `coco_metrics` takes them, pycocotools' 12 figures."""
+
+    ground_truth: dict
+    results: Sequence[dict]
+    summary: np.ndarray
 
 
-def _row(title: str, cells: Sequence[str]) -> str:
-    return f"  {title:<10}" + "".join(f"{cell:>{12 if index == 0 else 9}}" for index, cell in enumerate(cells))
+class Figure(NamedTuple):
+    """A figure of an evaluation. One more is a row of `FIGURES`, and its function.
+
+    Attributes:
+        name: in `metrics.json`; what `trainer.best_checkpoint_eval_metric` may be.
+        of: makes it, in 0 to 1; NaN without ground truth.
+        row: where it is in the table on the terminal, AP or AR.
+        column: its heading there.
+        in_report: its heading in a report; empty: not there.
+        in_line: whether it is in the line that a report leaves on the terminal.
+    """
+
+    name: str
+    of: Callable[[Outcome], float]
+    row: str
+    column: str
+    in_report: str = ""
+    in_line: bool = False
 
 
-def _cell(value: float | None) -> str:
-    return "-" if _is_unknown(value) else f"{value:.3f}"
+def _of_coco(index: int) -> Callable[[Outcome], float]:
+    """One of pycocotools' summary, where -1 is no ground truth."""
+    return lambda outcome: math.nan if outcome.summary[index] < 0 else float(outcome.summary[index])
 
 
-def _is_unknown(value: float | None) -> bool:
-    return value is None or math.isnan(value)
+def _ap_thin(outcome: Outcome) -> float:
+    """AP of thin boxes, which is to them what APs is to small ones.
+
+    Ground truth that is not longer than 8 times its width is ignored by COCO's own rule for areas out of range. It
+    neither counts as missed nor is a detection of it wrong, and a detection that matches nothing counts as wrong only
+    if it is thin itself. Boxes of any area are in it.
+    """
+
+    def is_thin(box):
+        return float(max(box[2:]) > THIN * min(box[2:]))
+
+    return binned_ap(outcome.ground_truth, outcome.results, is_thin, [True])[0]
 
 
-def _class_rows(by_class: dict[str, float], width: int = 78) -> list[str]:
-    """`AP  name` in as many columns as fit, read downwards."""
-    ranked = sorted(by_class.items(), key=lambda item: -1.0 if _is_unknown(item[1]) else item[1], reverse=True)
-    cells = [f"{_cell(value):>5} {name}" for name, value in ranked]
-    widest = max(map(len, cells), default=0) + 3
-    columns = max(1, width // widest)
-    rows = math.ceil(len(cells) / columns)
-    table = ["".join(f"{cell:<{widest}}" for cell in cells[row::rows]).rstrip() for row in range(rows)]
-    return ["  AP by class", *("    " + line for line in table)]
+FIGURES = (
+    Figure("AP", _of_coco(0), "AP", "IoU .5:.95", in_report="AP", in_line=True),
+    Figure("AP50", _of_coco(1), "AP", "IoU .5", in_report="AP50", in_line=True),
+    Figure("AP75", _of_coco(2), "AP", "IoU .75", in_report="AP75"),
+    Figure("APs", _of_coco(3), "AP", "small", in_report="small"),
+    Figure("APm", _of_coco(4), "AP", "medium", in_report="medium"),
+    Figure("APl", _of_coco(5), "AP", "large", in_report="large"),
+    Figure("AR1", _of_coco(6), "AR", "1 an image"),
+    Figure("AR10", _of_coco(7), "AR", "10"),
+    Figure("AR100", _of_coco(8), "AR", "100", in_report="AR100"),
+    Figure("ARs", _of_coco(9), "AR", "small"),
+    Figure("ARm", _of_coco(10), "AR", "medium"),
+    Figure("ARl", _of_coco(11), "AR", "large"),
+    Figure("AP_thin", _ap_thin, "AP", "thin", in_report="thin", in_line=True),
+)
+
+
+def names() -> list[str]:
+    """The names of all figures."""
+    return [figure.name for figure in FIGURES]
+
+
+def of_row(row: str) -> list[Figure]:
+    """The figures of AP or of AR."""
+    return [figure for figure in FIGURES if figure.row == row]

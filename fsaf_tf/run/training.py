@@ -12,7 +12,7 @@ from fsaf_tf import storage
 from fsaf_tf.config import checks, experiment
 from fsaf_tf.data import images
 from fsaf_tf.errors import UserError
-from fsaf_tf.evaluate import average_precision
+from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.modeling import freezing, views
 from fsaf_tf.run import checkpoints, devices, early_stop, records, runner
 from fsaf_tf.run import task as tasks
@@ -61,7 +61,7 @@ def _check(params: config_definitions.ExperimentConfig, mode: str) -> None:
     if mode not in MODES:
         raise UserError(f"--mode is {mode!r}; it must be one of {', '.join(MODES)}")
     checks.check(params, mode)
-    known = (*average_precision.FIGURES, "AP_thin")
+    known = average_precision.names()
     if params.trainer.best_checkpoint_eval_metric not in known:
         raise UserError(
             f"trainer.best_checkpoint_eval_metric is {params.trainer.best_checkpoint_eval_metric!r}; it must be one of"
@@ -205,7 +205,7 @@ def _report(metrics: dict, model_dir: str, progress: Progress) -> dict:
     progress.close()
     if "AP" in metrics:
         progress.say(f"Evaluation of {metrics['checkpoint']}, {metrics['images']} images:")
-        progress.say(average_precision.format_table(metrics))
+        progress.say(metrics_table.format_table(metrics))
     progress.say(f"Everything is in {model_dir}; curves and pictures: tensorboard --logdir={model_dir}")
     return metrics
 

@@ -11,7 +11,7 @@ from fsaf_tf.data.examples import Source, named_errors
 from fsaf_tf.data.source import open_source
 from fsaf_tf.detect.predict_files import to_coco
 from fsaf_tf.errors import UserError
-from fsaf_tf.evaluate import average_precision
+from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.run import records
 from fsaf_tf.serving import exported_models
 from fsaf_tf.terminal.progress import Progress, Rate, evaluation_line
@@ -54,7 +54,7 @@ def evaluate(
     storage.write_results(f"{output}/detections.json", results)
     storage.write_json(f"{output}/metrics.json", metrics)
     progress.say(f"Evaluation of {path}, {source.num_images} images:")
-    progress.say(average_precision.format_table(metrics))
+    progress.say(metrics_table.format_table(metrics))
     progress.say(f"The figures are in {output}/metrics.json, the detections in {output}/detections.json")
     return metrics
 

@@ -213,6 +213,17 @@ def test_report_of_two_detectors(data, monkeypatch, capsys):
     assert list(kept["runs"]) == ["right", "wrong"] and kept["data"]["objects"] == 2
 
 
+def test_figures_of_a_report_are_those_of_the_table(data, monkeypatch, capsys):
+    one = average_precision.Figure("AP_one", lambda outcome: 0.123, "AP", "one", in_report="of one", in_line=True)
+    monkeypatch.setattr(average_precision, "FIGURES", (*average_precision.FIGURES, one))
+    flags = [f"--detections={data}/right/detections.json", f"--annotations={data}/val.json"]
+    assert in_process.call(analyze, monkeypatch, *flags, f"--output={data}/report.html") == 0
+    assert re.search(r"AP 1.000, AP50 1.000, AP_thin \S+, AP_one 0.123;", capsys.readouterr().out)
+    text = re.sub("<[^>]*>", " ", (data / "report.html").read_text())
+    assert re.search(r"AP\s+AP50\s+AP75\s+small\s+medium\s+large\s+thin\s+of one\s+AR100\s+detections", text)
+    assert json.loads((data / "report.json").read_text())["runs"]["right"]["metrics"]["AP_one"] == 0.123
+
+
 def test_names_of_any_letters_and_a_detector_without_errors(data, monkeypatch, capsys):
     """Matplotlib takes $ for mathematics, and leaves names with a leading _ out of legends."""
     content = (data / "val.json").read_text().replace('"bar"', '"_b $^$"')

@@ -1,0 +1,44 @@
+"""The figures of an evaluation for the terminal."""
+
+import math
+from collections.abc import Sequence
+
+from fsaf_tf.evaluate import average_precision
+
+
+def format_table(metrics: dict) -> str:
+    """The figures in two rows, and the classes by falling AP; `-` is one without boxes (NaN, or None of JSON).
+
+    Args:
+        metrics: of `average_precision.coco_metrics`, or of a `metrics.json`.
+    """
+    return "\n".join([*_figure_rows("AP", metrics), *_figure_rows("AR", metrics), *_class_rows(metrics["AP_by_class"])])
+
+
+def _figure_rows(row: str, metrics: dict) -> list[str]:
+    figures = average_precision.of_row(row)
+    headings, values = [figure.column for figure in figures], [_cell(metrics.get(figure.name)) for figure in figures]
+    return [_row("", headings), _row(row, values), ""]
+
+
+def _row(title: str, cells: Sequence[str]) -> str:
+    return f"  {title:<10}" + "".join(f"{cell:>{12 if index == 0 else 9}}" for index, cell in enumerate(cells))
+
+
+def _cell(value: float | None) -> str:
+    return "-" if _is_unknown(value) else f"{value:.3f}"
+
+
+def _is_unknown(value: float | None) -> bool:
+    return value is None or math.isnan(value)
+
+
+def _class_rows(by_class: dict[str, float], width: int = 78) -> list[str]:
+    """`AP  name` in as many columns as fit, read downwards."""
+    ranked = sorted(by_class.items(), key=lambda item: -1.0 if _is_unknown(item[1]) else item[1], reverse=True)
+    cells = [f"{_cell(value):>5} {name}" for name, value in ranked]
+    widest = max(map(len, cells), default=0) + 3
+    columns = max(1, width // widest)
+    rows = math.ceil(len(cells) / columns)
+    table = ["".join(f"{cell:<{widest}}" for cell in cells[row::rows]).rstrip() for row in range(rows)]
+    return ["  AP by class", *("    " + line for line in table)]
