@@ -22,6 +22,7 @@ cli.quiet()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from fsaf_tf.classes import Classes  # noqa: E402
 from fsaf_tf.detect import predict_files, trained  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
 from fsaf_tf.serving import saved_model, warmup  # noqa: E402
@@ -48,7 +49,7 @@ def main():
         expected = {file: detector(predict_files.read_image(file)) for file in files}
         figures = {"model": _MODEL_DIR.value, "images": len(files)}
         for name in ("serving_default", "image_tensor", "tf_example"):
-            found = answers(serve[name], name, files, detector.category_ids)
+            found = answers(serve[name], name, files, detector.classes)
             figures[name] = compare(expected, found)
         figures["seconds"] = timed(detector, serve["image_tensor"], files[0])
     figures["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -68,7 +69,7 @@ def session_signatures(folder: str) -> dict:
     return {name: function(signature) for name, signature in meta.signature_def.items() if signature.inputs}
 
 
-def answers(signature, name: str, files: list[str], category_ids: list[int]) -> dict[str, dict]:
+def answers(signature, name: str, files: list[str], classes: Classes) -> dict[str, dict]:
     """Detections of each file in the form of `trained.Detector`; encoded pictures in batches of mixed sizes."""
     size = 1 if name == "image_tensor" else _BATCH.value
     results = {}
@@ -81,7 +82,7 @@ def answers(signature, name: str, files: list[str], category_ids: list[int]) -> 
             results[file] = {
                 "boxes": one["detection_boxes"],
                 "scores": one["detection_scores"],
-                "classes": np.array([category_ids.index(each) for each in one["detection_classes"]], int),
+                "classes": np.array([classes.index_of(each) for each in one["detection_classes"]], int),
                 "levels": one["detection_levels"],
                 "branch": one["detection_branch"],
             }

@@ -52,7 +52,7 @@ def _study() -> None:
 
     kinds = {"small": (0, 32), "medium": (32, 96), "large": (96, np.inf)}
     groups = {name: (low <= found["side"]) & (found["side"] < high) for name, (low, high) in kinds.items()}
-    groups |= {name: found["class"] == index for index, name in enumerate(detector.class_names)}
+    groups |= {name: found["class"] == index for index, name in enumerate(detector.classes.names)}
     head = ["", "objects", "cells an object", "share of cells", *(f"P{level}" for level in all_levels), "loss"]
     print(f"| {' | '.join(head)} |", "|---" * len(head) + "|", sep="\n")
     for name, kept in groups.items():

@@ -68,7 +68,7 @@ def figures(detect, source) -> dict:
     for image_id, image in pictures(source):
         found = {key: value[None] for key, value in detect(image).items() if key in ("boxes", "classes", "scores")}
         found["num_detections"] = [len(found["scores"][0])]
-        results += average_precision.detections_to_coco(found, [image_id], source.category_ids)
+        results += average_precision.detections_to_coco(found, [image_id], source.classes.ids)
     metrics = average_precision.coco_metrics(source.ground_truth(), results)
     return {name: metrics[name] for name in ("AP", "AP50", "AP75")}
 

@@ -137,11 +137,11 @@ def _merge(detector, image_id: int, original_size, frame, by_view: dict, wanted:
 
     found = [{key: value[None] for key, value in by_view[view].items()} for view in wanted]
     limits = postprocess.suppression(detector.config.model)
-    detections = postprocess.suppress(found, frame, len(detector.class_names), **limits)
+    detections = postprocess.suppress(found, frame, len(detector.classes), **limits)
     scale = tf.cast(frame, tf.float32) / tf.cast(original_size[None], tf.float32)
     boxes = postprocess.to_original(detections["boxes"], scale, original_size[None])
     found = {key: value.numpy() for key, value in {**detections, "boxes": boxes}.items()}
-    return average_precision.detections_to_coco(found, [image_id], detector.category_ids)
+    return average_precision.detections_to_coco(found, [image_id], detector.classes.ids)
 
 
 if __name__ == "__main__":

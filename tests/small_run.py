@@ -1,14 +1,14 @@
 """A run's folder with a tiny detector of random weights, for the tests of what loads one."""
 
-import json
-
 import tensorflow as tf
 from official.core import exp_factory
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.config import experiment
 from fsaf_tf.modeling import detector
 
 NAMES, IDS = ["cat", "dog", "bird"], [17, 18, 16]
+CLASSES = Classes(tuple(NAMES), tuple(IDS))
 SMALL = {
     "task": {
         "model": {
@@ -34,7 +34,7 @@ def write_run(folder, model, step=7, checkpoint="ckpt-7"):
     """A run's folder as the tools leave it, with the variables of `model`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(experiment.to_yaml(small_params()))
-    (folder / "labels.json").write_text(json.dumps({"names": NAMES, "category_ids": IDS}))
+    CLASSES.write(f"{folder}/labels.json")
     optimizer = tf.Variable(0.0)  # something that is in the checkpoint and not needed
     saved = tf.train.Checkpoint(model=model, optimizer=optimizer, global_step=tf.Variable(step, dtype=tf.int64))
     directory, name = (folder / checkpoint).parent, (folder / checkpoint).name

@@ -20,7 +20,7 @@ import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf.data import coco_json, images
-from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, annotation, categories
+from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, annotation
 from fsaf_tf.errors import UserError
 
 # So many images have their headers read before the run (some seconds); of more, each when its turn comes.
@@ -48,8 +48,7 @@ def open_coco(annotation_file: str, image_dir: str, *, max_instances: int) -> So
 
     return Source(
         name=annotation_file,
-        class_names=table.class_names,
-        category_ids=table.category_ids,
+        classes=table.classes,
         num_images=len(table.image_ids),
         examples=examples,
         ground_truth=lambda: ground_truth(table),
@@ -134,7 +133,7 @@ def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order
     sizes, splits = tf.constant(table.sizes), tf.constant(table.splits)
     columns = {
         "boxes": tf.constant(boxes, tf.float32),
-        "classes": tf.constant(table.classes),
+        "classes": tf.constant(table.class_indices),
         "crowd": tf.constant(table.crowd),
         "area": tf.constant(table.area, tf.float32),
     }
@@ -172,11 +171,11 @@ def check_size(example: dict) -> dict:
 def ground_truth(table: coco_json.Annotations) -> dict:
     """The file's own boxes, not clipped, so that figures are those of COCO's tools on the file."""
     numbers = np.repeat(table.image_ids, np.diff(table.splits)).tolist()
-    category_ids = np.array(table.category_ids)[table.classes].tolist()
+    category_ids = np.array(table.classes.ids)[table.class_indices].tolist()
     columns = (numbers, category_ids, table.boxes_xywh.tolist(), table.area.tolist(), table.crowd.tolist())
     rows = zip(table.image_ids.tolist(), table.file_names, table.sizes.tolist())
     return {
         "images": [{"id": i, "file_name": name, "height": size[0], "width": size[1]} for i, name, size in rows],
         "annotations": [annotation(i + 1, *row) for i, row in enumerate(zip(*columns))],
-        "categories": categories(table.class_names, table.category_ids),
+        "categories": table.classes.categories(),
     }

@@ -5,10 +5,12 @@ A mistake is one line with counts and the first case of its kind; what counts as
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.errors import UserError
 
 LISTS = ("images", "annotations", "categories")
@@ -25,11 +27,10 @@ class Annotations:
         sizes: `[I, 2]` int32, declared height and width.
         splits: `[I + 1]` int64: image i has the annotations `splits[i]` to `splits[i + 1]`.
         boxes_xywh: `[n, 4]` float64, as in the file.
-        classes: `[n]` int32, 0 to K - 1.
+        class_indices: `[n]` int32, 0 to K - 1.
         crowd: `[n]` bool.
         area: `[n]` float64.
-        class_names: K names, in the order of the category ids.
-        category_ids: K ids, ascending.
+        classes: K of them, in the order of their ids.
         repeated: annotations left out, because they repeat another one word for word.
     """
 
@@ -39,11 +40,10 @@ class Annotations:
     sizes: np.ndarray
     splits: np.ndarray
     boxes_xywh: np.ndarray
-    classes: np.ndarray
+    class_indices: np.ndarray
     crowd: np.ndarray
     area: np.ndarray
-    class_names: tuple[str, ...]
-    category_ids: tuple[int, ...]
+    classes: Classes
     repeated: int
 
 
@@ -75,9 +75,9 @@ def read(file: str) -> Annotations:
         UserError: it is missing, empty or no COCO JSON, or something in it is wrong.
     """
     content = _load(file)
-    classes = _categories(file, content["categories"])
+    classes = categories(file, content)
     images = _images(file, content["images"])
-    kept, repeated = _annotations(file, content["annotations"], images, classes)
+    kept, repeated = _annotations(file, content["annotations"], images, set(classes.ids))
 
     index_of = {image_id: index for index, image_id in enumerate(images)}
     image_index = np.array([index_of[item["image_id"]] for item in kept], np.int64)
@@ -91,11 +91,10 @@ def read(file: str) -> Annotations:
         sizes=np.array([(image["height"], image["width"]) for image in images.values()], np.int32),
         splits=np.concatenate([[0], np.cumsum(np.bincount(image_index, minlength=len(images)))]),
         boxes_xywh=boxes,
-        classes=np.array([classes[item["category_id"]][0] for item in kept], np.int32),
+        class_indices=np.array([classes.index_of(item["category_id"]) for item in kept], np.int32),
         crowd=np.array([bool(item.get("iscrowd", 0)) for item in kept]),
         area=np.array(area, np.float64),
-        class_names=tuple(name for _, name in classes.values()),
-        category_ids=tuple(classes),
+        classes=classes,
         repeated=repeated,
     )
 
@@ -113,13 +112,17 @@ def _load(file: str) -> dict[str, list[dict]]:
         content = json.loads(text, object_hook=_without_masks)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: not JSON: {error}") from None
-    for key in LISTS:
-        items = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(items, list) or not items:
-            raise UserError(f"{file}: not COCO JSON with boxes: it needs `{key}`, a list that is not empty")
-        if not all(isinstance(item, dict) for item in items):
-            raise UserError(f"{file}: not COCO JSON: an entry of `{key}` is no object")
-    return content
+    return {key: _entries(file, content, key) for key in LISTS}
+
+
+def _entries(file: str, content: Any, key: str) -> list[dict]:
+    """One of the three lists of COCO JSON."""
+    items = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(items, list) or not items:
+        raise UserError(f"{file}: not COCO JSON with boxes: it needs `{key}`, a list that is not empty")
+    if not all(isinstance(item, dict) for item in items):
+        raise UserError(f"{file}: not COCO JSON: an entry of `{key}` is no object")
+    return items
 
 
 def _without_masks(item: dict) -> dict:
@@ -127,8 +130,17 @@ def _without_masks(item: dict) -> dict:
     return item
 
 
-def _categories(file: str, items: list[dict]) -> dict[int, tuple[int, str]]:
-    """`{category id: (class index, name)}` by ascending id."""
+def categories(file: str, content: Any) -> Classes:
+    """The classes of COCO JSON, in the order of their ids.
+
+    Args:
+        file: its path, for messages.
+        content: what is in it; more than `categories` need not be there.
+
+    Raises:
+        UserError: they are not there, or something in them is wrong.
+    """
+    items = _entries(file, content, "categories")
     findings = Findings(file, "categories", len(items))
     names: dict[int, str] = {}
     for item in items:
@@ -142,7 +154,7 @@ def _categories(file: str, items: list[dict]) -> dict[int, tuple[int, str]]:
         else:
             names[number] = name
     findings.raise_any()
-    return {number: (index, names[number]) for index, number in enumerate(sorted(names))}
+    return Classes.by_id(names.items())
 
 
 def _images(file: str, items: list[dict]) -> dict[int, dict]:
@@ -163,14 +175,14 @@ def _images(file: str, items: list[dict]) -> dict[int, dict]:
     return images
 
 
-def _annotations(file: str, items: list[dict], images: dict, classes: dict) -> tuple[list[dict], int]:
+def _annotations(file: str, items: list[dict], images: dict, category_ids: set[int]) -> tuple[list[dict], int]:
     """The annotations without repetitions, and how many those were."""
     findings = Findings(file, "annotations", len(items))
     by_id: dict[int, dict] = {}
     kept, repeated = [], 0
     for position, item in enumerate(items):
         number = item.get("id", f"at place {position}")
-        mistake = _mistake(item, images, classes)
+        mistake = _mistake(item, images, category_ids)
         first = by_id.get(number) if type(number) is int else None
         if mistake:
             findings.add(mistake[0], f"annotation {number}, {mistake[1]}")
@@ -186,12 +198,12 @@ def _annotations(file: str, items: list[dict], images: dict, classes: dict) -> t
     return kept, repeated
 
 
-def _mistake(item: dict, images: dict, classes: dict) -> tuple[str, str] | None:
+def _mistake(item: dict, images: dict, category_ids: set[int]) -> tuple[str, str] | None:
     """What is wrong with an annotation and the value that shows it, or None."""
     image_id, category_id, box = item.get("image_id"), item.get("category_id"), item.get("bbox")
     if type(image_id) is not int or image_id not in images:
         return "unknown image", f"image_id {image_id!r}"
-    if type(category_id) is not int or category_id not in classes:
+    if type(category_id) is not int or category_id not in category_ids:
         return "unknown category", f"image {image_id}: category_id {category_id!r}"
     if not isinstance(box, list) or len(box) != 4 or not all(is_number(value) for value in box):
         return "bbox is not four finite numbers", f"image {image_id}: {box}"

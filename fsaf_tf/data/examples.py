@@ -1,11 +1,12 @@
 """What every kind of data set is turned into: examples that are not decoded yet, and ground truth in COCO form."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
 from fsaf_tf.errors import UserError
 
@@ -35,8 +36,7 @@ class Source:
 
     Attributes:
         name: for messages.
-        class_names: the K names in the order of the class index.
-        category_ids: the annotations' id of each class index.
+        classes: K of them, their ids those of the annotations.
         num_images: images, those without objects among them.
         examples: `examples()`, or with an `Order`, gives a data set of
             `image_bytes` (the encoded file), `file_name`, `image_id` int64, `size` `[2]` int32 (height, width),
@@ -47,8 +47,7 @@ class Source:
     """
 
     name: str
-    class_names: tuple[str, ...]
-    category_ids: tuple[int, ...]
+    classes: Classes
     num_images: int
     examples: Callable[..., tf.data.Dataset]
     ground_truth: Callable[[], dict]
@@ -79,7 +78,7 @@ def clip_boxes(example: dict) -> dict:
         return {**example, "boxes": tf.identity(clipped)}
 
 
-def collect_ground_truth(examples: tf.data.Dataset, class_names: Sequence[str], category_ids: Sequence[int]) -> dict:
+def collect_ground_truth(examples: tf.data.Dataset, classes: Classes) -> dict:
     """COCO's dict from the examples themselves, for data that has no annotation file.
 
     Raises:
@@ -97,11 +96,11 @@ def collect_ground_truth(examples: tf.data.Dataset, class_names: Sequence[str], 
         boxes = np.concatenate([corners[:, 1::-1], (corners[:, 2:] - corners[:, :2])[:, ::-1]], axis=1)  # xywh
         rows = zip(boxes.tolist(), example["classes"], example["area"].tolist(), example["crowd"].tolist())
         for box, label, area, crowd in rows:
-            annotations.append(annotation(len(annotations) + 1, image_id, category_ids[label], box, area, crowd))
+            annotations.append(annotation(len(annotations) + 1, image_id, classes.ids[label], box, area, crowd))
     return {
         "images": list(found.values()),
         "annotations": annotations,
-        "categories": categories(class_names, category_ids),
+        "categories": classes.categories(),
     }
 
 
@@ -115,11 +114,6 @@ def annotation(number: int, image_id: int, category_id: int, box_xywh: list[floa
         "area": area,
         "iscrowd": int(crowd),
     }
-
-
-def categories(class_names: Sequence[str], category_ids: Sequence[int]) -> list[dict]:
-    """COCO's categories."""
-    return [{"id": category_id, "name": name} for name, category_id in zip(class_names, category_ids)]
 
 
 def named_errors(dataset: tf.data.Dataset):

@@ -12,6 +12,7 @@ import os
 
 import tensorflow as tf
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
@@ -42,27 +43,25 @@ def open_records(input_path: str, label_map: str) -> Source:
     files = sorted(tf.io.gfile.glob(input_path))
     if not files:
         raise UserError(f"input_path {input_path}: no file matches")
-    names = _label_map(label_map or os.path.join(os.path.dirname(files[0]), DEFAULT_LABEL_MAP))
+    classes = _label_map(label_map or os.path.join(os.path.dirname(files[0]), DEFAULT_LABEL_MAP))
     num_images = sum(count_records(file) for file in files)
     if not num_images:
         raise UserError(f"input_path {input_path}: the files hold no records")
-    class_names, category_ids = tuple(names.values()), tuple(names)
 
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        return _read(files, category_ids, order)
+        return _read(files, classes.ids, order)
 
     return Source(
         name=input_path,
-        class_names=class_names,
-        category_ids=category_ids,
+        classes=classes,
         num_images=num_images,
         examples=examples,
-        ground_truth=lambda: collect_ground_truth(examples(), class_names, category_ids),
+        ground_truth=lambda: collect_ground_truth(examples(), classes),
     )
 
 
-def _label_map(file: str) -> dict[int, str]:
-    """`{category id: name}` by ascending id."""
+def _label_map(file: str) -> Classes:
+    """The classes of a label map, in the order of their ids."""
     wanted = 'write the names of the category ids, {"1": "person", ...}, there or set label_map to such a file'
     if not tf.io.gfile.exists(file):
         raise UserError(f"{file}: there is no such label map; {wanted}")
@@ -76,7 +75,7 @@ def _label_map(file: str) -> dict[int, str]:
         raise UserError(f"{file}: not a label map; {wanted}")
     if not len(set(names.values())) == len(names) == len(pairs):
         raise UserError(f"{file}: an id or a name stands twice in the label map")
-    return dict(sorted(names.items()))
+    return Classes.by_id(names.items())
 
 
 def count_records(file: str) -> int:

@@ -7,6 +7,7 @@ Wanted are `image`, and `objects` with `bbox` and a `label` that has names. Obje
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco_classes, images, shapes
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
@@ -35,16 +36,16 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool) -> Source
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         return _read(builder, split, order)
 
-    class_names = tuple(labels.names)
+    names = tuple(labels.names)
     # TFDS keeps the index of COCO's categories alone.
-    category_ids = tuple(coco_classes.NAMES) if builder.name == "coco" else tuple(range(1, len(class_names) + 1))
+    ids = tuple(coco_classes.NAMES) if builder.name == "coco" else tuple(range(1, len(names) + 1))
+    classes = Classes(names, ids)
     return Source(
         name=f"TFDS {name} {split}",
-        class_names=class_names,
-        category_ids=category_ids,
+        classes=classes,
         num_images=num_images,
         examples=examples,
-        ground_truth=lambda: collect_ground_truth(examples(), class_names, category_ids),
+        ground_truth=lambda: collect_ground_truth(examples(), classes),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf import storage
+from fsaf_tf.classes import LABELS, Classes
 from fsaf_tf.config import experiment, schema
 from fsaf_tf.data import augment
 from fsaf_tf.errors import UserError
@@ -21,15 +21,16 @@ class Detector:
     Attributes:
         model: the Keras model: normalised float32 images `[B, H, W, 3]` in the channel order of its backbone, as
             `preprocess` makes them, to the outputs by level that `modeling.detector.build_detector` describes.
-        class_names: the name of each class index.
-        category_ids: its id in the annotations that it was trained on.
+        classes: names and category ids of the K classes, those of the annotations that it was trained on.
+        class_names: a list of these names.
+        category_ids: a list of these ids.
         config: the experiment's `task`; its `test_augmentation` is done for each picture if it is enabled.
     """
 
-    def __init__(self, model: tf_keras.Model, config: schema.Task, class_names: list[str], category_ids: list[int]):
+    def __init__(self, model: tf_keras.Model, config: schema.Task, classes: Classes):
         self.model = model
-        self.class_names = class_names
-        self.category_ids = category_ids
+        self.classes = classes
+        self.class_names, self.category_ids = list(classes.names), list(classes.ids)
         self.config = config
         self._normalization = detector.normalization(config.model.backbone)
         self._arguments = postprocess.arguments(config.model)
@@ -182,29 +183,15 @@ def restore_detector(config: schema.Task, labels_dir: str, prefix: str) -> Detec
     Raises:
         UserError: `labels.json` is not there or does not fit, or the checkpoint is of another model.
     """
-    names, category_ids = read_labels(f"{labels_dir}/labels.json", config.model.num_classes)
+    classes, wanted = Classes.read(f"{labels_dir}/{LABELS}"), config.model.num_classes
+    if wanted not in (0, len(classes)):
+        raise UserError(f"{labels_dir}/{LABELS} has {len(classes)} classes, but task.model.num_classes is {wanted}")
     problem = checkpoints.problem(prefix)
     if problem:
         raise UserError(f"{prefix} cannot be read ({problem}); give another checkpoint")
-    model = detector.build_detector(config.model, len(names))
+    model = detector.build_detector(config.model, len(classes))
     checkpoints.restore(tf.train.Checkpoint(model=model), prefix)
-    return Detector(model, config, names, category_ids)
-
-
-def read_labels(path: str, num_classes: int = 0) -> tuple[list[str], list[int]]:
-    """The names and category ids in a `labels.json`; a UserError if there are not `num_classes`, unless that is 0."""
-    labels = storage.read_json(path)
-    if not isinstance(labels, dict) or not {"names", "category_ids"} <= set(labels):
-        raise UserError(
-            f'{path} is missing or damaged; it holds {{"names": [...], "category_ids": [...]}}, one a class'
-        )
-    names, category_ids = labels["names"], labels["category_ids"]
-    if len(names) != len(category_ids) or num_classes not in (0, len(names)):
-        raise UserError(
-            f"{path} has {len(names)} names and {len(category_ids)} category_ids;"
-            f" the experiment has {num_classes or len(names)} classes"
-        )
-    return names, category_ids
+    return Detector(model, config, classes)
 
 
 def check_image(image) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fsaf_tf import boxes as box_ops
+from fsaf_tf.classes import Classes
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
@@ -33,18 +34,18 @@ def of_detector(name: str, detector: Callable) -> Side:
     return Side(name, lambda picture: detector(picture["image"]))
 
 
-def of_results(name: str, results: Sequence[dict], categories: dict[int, str]) -> Side:
+def of_results(name: str, results: Sequence[dict], classes: Classes) -> Side:
     """COCO's results as a side; those with file names go by these, else by image ids.
 
     Args:
         name: what to call it.
         results: from `coco_results.read`.
-        categories: the name of each category id.
+        classes: those of their category ids.
 
     Raises:
         UserError: a result's category has no name. `detect` raises one where names fit two pictures, or boxes none.
     """
-    unknown = {row["category_id"] for row in results} - set(categories)
+    unknown = {row["category_id"] for row in results} - set(classes.ids)
     if unknown:
         raise UserError(f"{name}: category {min(unknown)} has no name in the annotations")
     has_names = coco_results.have_names(results)
@@ -62,7 +63,7 @@ def of_results(name: str, results: Sequence[dict], categories: dict[int, str]) -
         return {
             "boxes": np.stack([y, x, y + height, x + width], axis=-1),
             "scores": np.array([row["score"] for row in rows], np.float32),
-            "names": [categories[row["category_id"]] for row in rows],
+            "names": [classes.names[classes.index_of(row["category_id"])] for row in rows],
         }
 
     return Side(name, detect, len(results))
@@ -112,7 +113,7 @@ def draw(sides: Sequence[Side], source: Source, *, has_truth: bool, score_thresh
         detections = [side.detect(picture) for side in sides]
         given += [len(each["scores"]) for each in detections]
         detections = [_shown(each, score_threshold) for each in detections]
-        truth, crowds = (_objects(picture, source.class_names, crowd=crowd) for crowd in (False, True))
+        truth, crowds = (_objects(picture, source.classes.names, crowd=crowd) for crowd in (False, True))
         judged = _against_truth(detections, truth, crowds) if has_truth else _against_each_other(detections)
         marks = [each.marks(other) for each, other in zip(judged, judged[::-1])]
         factor = PANEL_SIDE / max(picture["image"].shape[:2])

@@ -65,7 +65,7 @@ def draw(
         found = {key: np.asarray(values)[kept] for key, values in found.items()}
         scaled = _at_input(found["boxes"], picture["image"].shape[:2], detector.config.input_size)
         ruled = rules(scaled, picture["image"].shape[:2], detector.config)
-        counted = _is_object(found, picture, source.class_names) if has_truth else np.ones(len(kept), bool)
+        counted = _is_object(found, picture, source.classes.names) if has_truth else np.ones(len(kept), bool)
         objects.sizes += np.sqrt(boxes.area(scaled).numpy())[counted].tolist()
         objects.found += found["levels"][counted].tolist()
         for each, values in ruled.items():

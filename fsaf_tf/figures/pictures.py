@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco, coco_json, examples, images, pipeline
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
 from fsaf_tf.detect import predict_files
@@ -32,13 +33,12 @@ _SIGNATURE = {
 }
 
 
-def of_files(pattern: str, class_names: Sequence[str], category_ids: Sequence[int]) -> Source:
+def of_files(pattern: str, classes: Classes) -> Source:
     """Pictures without annotations, turned upright as for prediction.
 
     Args:
         pattern: see `predict_files.find_images`; a file that cannot be read is an error when its turn comes.
-        class_names: of what is to look for.
-        category_ids: of the same.
+        classes: of what is to look for.
     """
     names = predict_files.shared_names(predict_files.find_images(pattern))
 
@@ -54,7 +54,7 @@ def of_files(pattern: str, class_names: Sequence[str], category_ids: Sequence[in
             columns = {"boxes": np.zeros([0, 4]), "classes": nothing, "crowd": nothing, "area": nothing}
             yield _row(encoded.getvalue(), name, number, image.shape[:2], columns)
 
-    return _source(pattern, class_names, category_ids, len(names), rows)
+    return _source(pattern, classes, len(names), rows)
 
 
 def of_annotated_files(pattern: str, annotation_file: str) -> Source:
@@ -82,12 +82,12 @@ def of_annotated_files(pattern: str, annotation_file: str) -> Source:
     def rows():
         for file, index in found:
             part = slice(table.splits[index], table.splits[index + 1])
-            columns = {"boxes": boxes, "classes": table.classes, "crowd": table.crowd, "area": table.area}
+            columns = {"boxes": boxes, "classes": table.class_indices, "crowd": table.crowd, "area": table.area}
             columns = {key: column[part] for key, column in columns.items()}
             data = pathlib.Path(file).read_bytes()
             yield _row(data, table.file_names[index], table.image_ids[index], table.sizes[index], columns)
 
-    return _source(annotation_file, table.class_names, table.category_ids, len(found), rows, report)
+    return _source(annotation_file, table.classes, len(found), rows, report)
 
 
 def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:
@@ -95,7 +95,7 @@ def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:
     return {key: np.asarray(value, _SIGNATURE[key].dtype.as_numpy_dtype) for key, value in row.items()}
 
 
-def _source(name: str, class_names, category_ids, count: int, rows, report: Sequence[str] = ()) -> Source:
+def _source(name: str, classes: Classes, count: int, rows, report: Sequence[str] = ()) -> Source:
     def read(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         del order  # figures take pictures as they come
         found = images.add_sizes(tf.data.Dataset.from_generator(rows, output_signature=_SIGNATURE))
@@ -103,11 +103,10 @@ def _source(name: str, class_names, category_ids, count: int, rows, report: Sequ
 
     return Source(
         name=name,
-        class_names=tuple(class_names),
-        category_ids=tuple(category_ids),
+        classes=classes,
         num_images=count,
         examples=read,
-        ground_truth=lambda: examples.collect_ground_truth(read(), class_names, category_ids),
+        ground_truth=lambda: examples.collect_ground_truth(read(), classes),
         report=tuple(report),
     )
 

@@ -41,12 +41,12 @@ def draw(detector: Detector, name: str, source: Source, instance: int = 0):
         objects = []
         for row in wanted:
             class_loss, box_loss = (result[f"instance_{kind}_losses"][0, row].numpy() for kind in ("class", "box"))
-            kind = detector.class_names[host["classes"][0, row]]
+            kind = detector.classes.names[host["classes"][0, row]]
             height, width = np.diff(host["boxes"][0, row].reshape(2, 2), axis=0)[0]
             title = f"{row + 1}: {kind}, {width:.0f} x {height:.0f} px"
             chosen = int(result["levels"][0, row])
             objects.append(charts.Losses(title, class_loss, box_loss, chosen, int(by_size[row])))
-        captions = [f"{row + 1} {detector.class_names[host['classes'][0, row]]}" for row in wanted]
+        captions = [f"{row + 1} {detector.classes.names[host['classes'][0, row]]}" for row in wanted]
         height, width = host["image_size"][0]
         image = host["image"][0, :height, :width]
         marks = detections.marks(host["boxes"][0, wanted], captions, host["classes"][0, wanted])

@@ -38,7 +38,7 @@ def draw(detector: Detector, name: str, source: Source):
             after,
             offsets(instances["boxes"], after["instance"], outputs, branch.geometry),
             branch.geometry.levels,
-            detector.class_names,
+            detector.classes.names,
             location_offset=branch.geometry.location_offset,
             title="What each cell of the pyramid learns",
             lines=[

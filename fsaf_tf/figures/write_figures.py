@@ -9,6 +9,7 @@ from PIL import Image
 
 from fsaf_tf import pyramid, storage
 from fsaf_tf.analysis import inputs
+from fsaf_tf.classes import LABELS, Classes, in_place_of
 from fsaf_tf.config import experiment
 from fsaf_tf.data.examples import Source
 from fsaf_tf.detect import predict_files, trained
@@ -23,6 +24,8 @@ from fsaf_tf.serving import exported_models, load
 from fsaf_tf.terminal.progress import Progress, Rate, prediction_line
 from fsaf_tf.visualize import curves
 
+NO_CLASSES = Classes((), ())
+
 
 class Choice:
     """Which pictures: files with or without annotations, or else the data that a run was evaluated on, all or some."""
@@ -36,13 +39,12 @@ class Choice:
         """The pictures have boxes."""
         return bool(self.annotations) or not self.images
 
-    def open(self, run: str | None, class_names: Sequence[str] = (), category_ids: Sequence[int] = ()) -> Source:
+    def open(self, run: str | None, classes: Classes = NO_CLASSES) -> Source:
         """Opens the pictures.
 
         Args:
             run: the folder of the run whose data are taken where no files were named: those of its last evaluation.
-            class_names: those of pictures without annotations.
-            category_ids: theirs.
+            classes: those of pictures without annotations.
 
         Raises:
             UserError: there are none.
@@ -50,7 +52,7 @@ class Choice:
         if self.annotations:
             source = pictures.of_annotated_files(self.images, self.annotations)
         elif self.images:
-            source = pictures.of_files(self.images, class_names, category_ids)
+            source = pictures.of_files(self.images, classes)
         elif run:
             source = inputs.open_run_data(run)
         else:
@@ -105,13 +107,12 @@ def compare(models: Sequence[str], names: Sequence[str], output: str, choice: Ch
     evaluated = [run for run, rows in zip(runs, results) if run and rows is not None]
     if not choice.images:
         inputs.check_same_data(evaluated)
-    labels = (known.class_names, known.category_ids) if known else _labels(runs)
-    source = choice.open(next((run for run in [*evaluated, *runs] if run), None), *labels)
-    categories = dict(zip(source.category_ids, source.class_names))
+    classes = known.classes if known else _recorded_classes(runs)
+    source = choice.open(next((run for run in [*evaluated, *runs] if run), None), classes)
     sides = []
     for model, name, detector, rows in zip(models, names, detectors, results):
         if rows is None:
-            if not set(detector.class_names) & set(source.class_names):
+            if not set(detector.classes.names) & set(source.classes.names):
                 raise UserError(_other_classes(source, detector))
             sides.append(comparing.of_detector(name, detector))
             continue
@@ -120,7 +121,7 @@ def compare(models: Sequence[str], names: Sequence[str], output: str, choice: Ch
                 f"{model} knows pictures by the ids of its data, --images by their names: give --annotations, or the"
                 " detections.json of tools/predict.py"
             )
-        sides.append(comparing.of_results(name, rows, categories))
+        sides.append(comparing.of_results(name, rows, source.classes))
     line = Progress()
     drawn = comparing.draw(
         sides, source, has_truth=choice.has_truth, score_threshold=score_threshold, say=lambda text: line.say(text)
@@ -153,7 +154,7 @@ def levels(
         UserError: see `targets`.
     """
     detector = _of_a_run(model)
-    source = choice.open(experiment.folder_of(model), detector.class_names, detector.category_ids)
+    source = choice.open(experiment.folder_of(model), detector.classes)
     if choice.has_truth:
         _with_its_classes(source, detector)
     objects, line, rate, clock = level_figure.Objects(), Progress(), Rate(), [time.monotonic()]
@@ -216,20 +217,21 @@ def _of_a_run(model: str, *, needs_anchor_free: bool = False) -> trained.Detecto
 
 def _with_its_classes(source: Source, detector: trained.Detector) -> Source:
     """The source, whose classes must be the detector's."""
-    if list(source.class_names) != list(detector.class_names):
+    if source.classes.names != detector.classes.names:
         raise UserError(_other_classes(source, detector))
     return source
 
 
 def _other_classes(source: Source, detector) -> str:
-    theirs, ours = (", ".join(each.class_names[:8]) for each in (source, detector))
-    return f"{source.name} has the classes {theirs}, the model {ours}; give annotations with the same"
+    """Names alone: a figure shows no category ids."""
+    difference = in_place_of(source.classes.names, detector.classes.names)
+    return f"{source.name} has other classes than the model: {difference}; give annotations with the same"
 
 
-def _labels(runs: Sequence[str | None]) -> tuple[list[str], list[int]]:
+def _recorded_classes(runs: Sequence[str | None]) -> Classes:
     """The classes that a run with a `detections.json` has; none if there is no run."""
     run = next((run for run in runs if run), None)
-    return trained.read_labels(f"{run}/labels.json") if run else ([], [])
+    return Classes.read(f"{run}/{LABELS}") if run else NO_CLASSES
 
 
 def _write_each(figures: Iterable[tuple], source: Source, output: str, name: str, line: Progress | None = None) -> None:

@@ -138,8 +138,7 @@ class Controller(orbit.Controller):
                 init_weights.restore_weights(
                     self.evaluator.model,
                     self._params.task.init_checkpoint,
-                    self._task.class_names,
-                    self._task.category_ids,
+                    self._task.classes,
                     say=self._progress.say,
                     to_train=self.trainer is not None,
                 )

@@ -9,12 +9,13 @@ import tf_keras
 from official.core import config_definitions
 
 from fsaf_tf import storage
+from fsaf_tf.classes import LABELS, Classes, in_place_of
 from fsaf_tf.config import experiment, plain_values, schema, strict
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
-from fsaf_tf.run import checkpoints, records
+from fsaf_tf.run import checkpoints
 from fsaf_tf.weights import files, keras, mmdet, torchvision
-from fsaf_tf.weights.published_classes import Classes, find_classes
+from fsaf_tf.weights.published_classes import Published, find_classes
 
 
 def run(source: str, weights: list[str], name: str, output: str, labels: str = "") -> list[str]:
@@ -34,13 +35,13 @@ def run(source: str, weights: list[str], name: str, output: str, labels: str = "
         UserError: a file cannot be read or does not fit, classes are not known, or `output` cannot be written.
     """
     params, changed = _resolve(name, source)
-    model, classes, loaded = SOURCES[source].build(params.task, weights, labels)
-    _write(output, params, model, classes)
+    model, published, loaded = SOURCES[source].build(params.task, weights, labels)
+    _write(output, params, model, published.classes)
     return [
         f"{name}, with what these weights need:",
         *(f"  {line}" for line in changed),
         *loaded,
-        f"Classes: {len(classes.names)}, {classes.origin}",
+        f"Classes: {len(published.classes)}, {published.origin}",
         f"Written: {output}",
     ]
 
@@ -65,41 +66,42 @@ def _resolve(name: str, source: str) -> tuple[config_definitions.ExperimentConfi
 def _backbone_alone(module) -> Callable:
     """Of a source of backbones: the rest of the detector has the paper's initial values."""
 
-    def build(task: schema.Task, weights: list[str], labels: str) -> tuple[tf_keras.Model, Classes, list[str]]:
+    def build(task: schema.Task, weights: list[str], labels: str) -> tuple[tf_keras.Model, Published, list[str]]:
         if len(weights) > 1:
             raise UserError("--weights is wanted once: the two files of a joint model are mmdet's")
         resnet = task.model.backbone.resnet
         tensors = module.read(weights[0], resnet)
-        classes = find_classes(weights[0], None, task.model.num_classes or None, labels)
-        model = detector.build_detector(task.model, len(classes.names))
+        published = find_classes(weights[0], None, task.model.num_classes or None, labels)
+        model = detector.build_detector(task.model, len(published.classes))
         module.load(model.get_layer("backbone"), tensors, resnet)
         loaded = f"Loaded from {weights[0]}: backbone, {torchvision.described(resnet)}"
-        return model, classes, [loaded, f"New, with random values: {task.model.pyramid}, heads"]
+        return model, published, [loaded, f"New, with random values: {task.model.pyramid}, heads"]
 
     return build
 
 
-def _mmdet_detector(task: schema.Task, weights: list[str], labels: str) -> tuple[tf_keras.Model, Classes, list[str]]:
+def _mmdet_detector(task: schema.Task, weights: list[str], labels: str) -> tuple[tf_keras.Model, Published, list[str]]:
     if task.model.pyramid != "fpn":
         raise UserError(f"task.model.pyramid is {task.model.pyramid}, but mmdetection's detectors have the FPN")
     found = [mmdet.checkpoint(files.read(path)) for path in weights]
     found = _for_branches(task.model, found)
-    classes = [find_classes(each.tensors.path, each.class_names, each.num_classes, labels) for each in found]
-    if len({(*each.names, *each.order) for each in classes}) > 1:
-        raise UserError(f"{' and '.join(weights)} are of other classes")
+    published = [find_classes(each.tensors.path, each.class_names, each.num_classes, labels) for each in found]
+    difference = in_place_of(published[0].names_in_file, published[-1].names_in_file)
+    if difference:
+        raise UserError(f"{' and '.join(weights)} are of other classes: {difference}")
     if task.model.num_classes not in (0, found[0].num_classes):
         raise UserError(
             f"task.model.num_classes is {task.model.num_classes}, but {weights[0]} has {found[0].num_classes} classes"
         )
     model = detector.build_detector(task.model, found[0].num_classes)
-    mmdet.load(model, found, task.model, classes[0].order)
+    mmdet.load(model, found, task.model, published[0].order)
     lines = [f"Loaded from {found[0].tensors.path}: the whole detector of mmdetection's {found[0].kind}"]
     if len(found) > 1:
         lines += [
             f"Loaded from {found[1].tensors.path}: {mmdet.CLASSES} and {mmdet.BOXES} alone, for the anchor-based branch"
             "; they were trained with other subnets and need fine-tuning before they are of use"
         ]
-    return model, classes[0], lines
+    return model, published[0], lines
 
 
 def _for_branches(model: schema.Model, found: list[mmdet.Checkpoint]) -> list[mmdet.Checkpoint]:
@@ -118,7 +120,7 @@ def _for_branches(model: schema.Model, found: list[mmdet.Checkpoint]) -> list[mm
 
 class _Source(NamedTuple):
     settings: dict[str, Any]
-    build: Callable[[schema.Task, list[str], str], tuple[tf_keras.Model, Classes, list[str]]]
+    build: Callable[[schema.Task, list[str], str], tuple[tf_keras.Model, Published, list[str]]]
 
 
 SOURCES = {
@@ -137,7 +139,7 @@ def _write(output: str, params, model: tf_keras.Model, classes: Classes) -> None
     try:
         tf.io.gfile.makedirs(part)
         storage.write_text(f"{part}/params.yaml", experiment.to_yaml(params))
-        records.write_labels(part, classes.names, classes.ids)
+        classes.write(f"{part}/{LABELS}")
         tf.train.Checkpoint(model=model, global_step=tf.Variable(0, dtype=tf.int64)).write(f"{part}/ckpt-0")
         checkpoints.write_record(part)
         if tf.io.gfile.isdir(output):

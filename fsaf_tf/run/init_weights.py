@@ -1,12 +1,12 @@
 """The weights of another run or of an import as the start of this one (`task.init_checkpoint`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf import storage
-from fsaf_tf.config import experiment, plain_values
+from fsaf_tf.classes import Classes, recorded_classes
+from fsaf_tf.config import experiment
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import checkpoints
 
@@ -16,8 +16,7 @@ _BRANCHES = ("anchor-free", "anchor-based")
 def restore_weights(
     model: tf_keras.Model,
     path: str,
-    names: Sequence[str],
-    category_ids: Sequence[int],
+    classes: Classes,
     *,
     say: Callable[[str], None],
     to_train: bool = True,
@@ -30,8 +29,7 @@ def restore_weights(
     Args:
         model: a fresh detector.
         path: prefix of a checkpoint, or a folder; see `checkpoints.find`.
-        names: of the data's classes, in the order of the class index.
-        category_ids: their ids.
+        classes: the data's.
         say: prints where the weights come from, and a line for each thing that is new or left out.
         to_train: what is new will be trained; if not, there may be nothing new.
 
@@ -44,7 +42,7 @@ def restore_weights(
     if reason:
         raise UserError(f"task.init_checkpoint {path} cannot be read: {reason}")
     found = checkpoints.compare(tf.train.Checkpoint(model=model), prefix)
-    new = _new(model, found, _other_classes(path, names, category_ids))
+    new = _new(model, found, _other_classes(path, classes))
     new_names = set().union(*new.values())
     checkpoints.complain(_without(found, new_names), prefix)
     _check_new(model, new, path, to_train)
@@ -97,18 +95,12 @@ def _check_new(model: tf_keras.Model, new: dict[str, set[str]], path: str, to_tr
             raise UserError(f"task.freeze would keep {min(names - trained)} at random values: of {path}, {line}")
 
 
-def _other_classes(path: str, names: Sequence[str], category_ids: Sequence[int]) -> str | None:
+def _other_classes(path: str, classes: Classes) -> str | None:
     """How the classes of a checkpoint differ from the data's; None if they are the same or nothing tells."""
     folder = experiment.folder_of(path)
-    labels = storage.read_json(f"{folder}/labels.json") if folder else None
-    if not isinstance(labels, dict):
-        return None
-    for key, now in (("names", list(names)), ("category_ids", list(category_ids))):
-        recorded = labels.get(key, now)
-        if recorded != now:
-            there, here = plain_values.shown(recorded), plain_values.shown(now)
-            return f"its classes have the {len(recorded)} {key} {there}, the data's are {len(now)} {here}"
-    return None
+    theirs = recorded_classes(folder) if folder else None
+    difference = theirs and theirs.difference(classes)
+    return f"it has other classes than the data, {difference}" if difference else None
 
 
 def _is_class_output(name: str) -> bool:

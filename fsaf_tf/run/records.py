@@ -14,6 +14,7 @@ import tensorflow as tf
 from official.core import config_definitions
 
 from fsaf_tf import storage
+from fsaf_tf.classes import LABELS, Classes, recorded_classes
 from fsaf_tf.config import plain_values, schema
 from fsaf_tf.errors import UserError
 
@@ -76,22 +77,15 @@ def check_params(model_dir: str, params: config_definitions.ExperimentConfig, *,
     return [f"{key}: {plain_values.shown(recorded[key])} before, {plain_values.shown(now[key])} now" for key in changed]
 
 
-def check_labels(model_dir: str, names: list[str], category_ids: list[int]) -> None:
-    """Raises a UserError if `model_dir/labels.json` records other classes than the data have."""
-    recorded = storage.read_json(f"{model_dir}/labels.json") or {}
-    now = {"names": list(names), "category_ids": list(category_ids)}
-    for key in now:
-        if key in recorded and recorded[key] != now[key]:
-            there, here = (f"{len(values)} {key} {plain_values.shown(values)}" for values in (recorded[key], now[key]))
-            raise UserError(
-                f"{model_dir}/labels.json records {there}, the data now have {here}; take data of the same classes, or"
-                " another --model_dir"
-            )
-
-
-def write_labels(model_dir: str, names: list[str], category_ids: list[int]) -> None:
-    """Writes `labels.json`: name and category id of class k at place k."""
-    storage.write_json(f"{model_dir}/labels.json", {"names": list(names), "category_ids": list(category_ids)})
+def check_classes(model_dir: str, classes: Classes) -> None:
+    """Raises a UserError if `model_dir/labels.json` records other classes than the data's, or is damaged."""
+    before = recorded_classes(model_dir)
+    difference = before and before.difference(classes)
+    if difference:
+        raise UserError(
+            f"{model_dir}/{LABELS} records other classes than the data now have: {difference}; take data of the same"
+            " classes, or another --model_dir"
+        )
 
 
 def record_start(model_dir: str, *, step: int, devices: list[str]) -> None:

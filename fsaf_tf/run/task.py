@@ -9,6 +9,7 @@ from official.core import base_task, task_factory
 from official.modeling import optimization, performance
 
 from fsaf_tf import branches, objective, regions, visualize
+from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
 from fsaf_tf.data import augment, pipeline
 from fsaf_tf.data.examples import Source
@@ -57,28 +58,23 @@ class FSAFTask(base_task.Task):
         """The validation data; its classes must be the training data's where that was opened before."""
         source = open_source(self.task_config.validation_data, download=self._download)
         trained = self.__dict__.get("train_source")
-        categories = [list(zip(s.category_ids, s.class_names)) for s in (source, trained or source)]
-        if categories[0] != categories[1]:
+        difference = source.classes.difference((trained or source).classes)
+        if difference:
             raise UserError(
-                f"{source.name} has the categories {categories[0]}, but the training data {trained.name} has "
-                f"{categories[1]}; give both the same."
+                f"{source.name} has other classes than the training data {trained.name}: {difference}; give both the"
+                " same."
             )
         return source
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """The K names of the classes, in the order of the class index."""
-        return self._known_source.class_names
-
-    @property
-    def category_ids(self) -> tuple[int, ...]:
-        """The annotations' id of each class."""
-        return self._known_source.category_ids
+    def classes(self) -> Classes:
+        """The K classes of the data."""
+        return self._known_source.classes
 
     @property
     def num_classes(self) -> int:
         """K: the configured number, which must be the data's, or the data's where none is configured."""
-        configured, found = self.task_config.model.num_classes, len(self.class_names)
+        configured, found = self.task_config.model.num_classes, len(self.classes)
         if configured not in (0, found):
             raise UserError(
                 f"task.model.num_classes is {configured}, but {self._known_source.name} has {found} classes."
@@ -262,7 +258,7 @@ class FSAFTask(base_task.Task):
         for index in range(len(step_logs["image_id"])):
             detections = {name: by_replica[index].numpy() for name, by_replica in step_logs.items()}
             image_ids = detections.pop("image_id")
-            results += average_precision.detections_to_coco(detections, image_ids, self.category_ids)
+            results += average_precision.detections_to_coco(detections, image_ids, self.classes.ids)
         return results
 
     def reduce_aggregated_logs(self, aggregated_logs, global_step=None) -> dict:
@@ -282,7 +278,7 @@ class FSAFTask(base_task.Task):
         outputs = detector.infer(model, batch["images"])
         images = self._summary_batch["image"].numpy()
         found = postprocess.detect(outputs, batch["image_size"], **postprocess.arguments(self.task_config.model))
-        pictures = {"detections": visualize.detection_pictures(images, found, self.class_names)}
+        pictures = {"detections": visualize.detection_pictures(images, found, self.classes.names)}
         if self.task_config.model.anchor_free.enabled:
             target = self.task_config.anchor_free().targets(outputs, regions.Instances.of_batch(batch))
             instances = {name: batch[name] for name in ("boxes", "classes", "valid")} | {"levels": target.pop("levels")}
@@ -291,7 +287,7 @@ class FSAFTask(base_task.Task):
                 instances,
                 target,
                 self.task_config.model.geometry().levels,
-                self.class_names,
+                self.classes.names,
                 self.task_config.model.location_offset,
             )
         return pictures

@@ -9,6 +9,7 @@ import tf_keras
 from official.core import config_definitions
 
 from fsaf_tf import storage
+from fsaf_tf.classes import LABELS
 from fsaf_tf.config import checks, experiment
 from fsaf_tf.data import images
 from fsaf_tf.errors import UserError
@@ -116,7 +117,7 @@ def _run(
     _open_data(task, mode, progress)
     if "eval" in mode and params.task.test_augmentation.enabled:
         progress.say(views.describe(params.task.test_augmentation, params.task.input_size))
-    records.check_labels(model_dir, task.class_names, task.category_ids)
+    records.check_classes(model_dir, task.classes)
     loops = runner.Runner(
         strategy=strategy,
         task=task,
@@ -186,7 +187,7 @@ def _open_data(task: tasks.FSAFTask, mode: str, progress: Progress) -> None:
     used = [task.train_source] if "train" in mode else []
     used += [task.source] if "eval" in mode else []
     for source in used:
-        lines = [f"{source.name}: {source.num_images} images, {len(source.class_names)} classes", *source.report]
+        lines = [f"{source.name}: {source.num_images} images, {len(source.classes)} classes", *source.report]
         progress.say("\n  ".join(lines))
 
 
@@ -196,7 +197,7 @@ def _write_records(model_dir: str, params, is_training: bool, task, step: int, s
     path = f"{model_dir}/params.yaml"
     if is_training or not tf.io.gfile.exists(path):
         storage.write_text(path, experiment.to_yaml(params))
-    records.write_labels(model_dir, task.class_names, task.category_ids)
+    task.classes.write(f"{model_dir}/{LABELS}")
     records.record_start(model_dir, step=step, devices=devices.names(strategy))
 
 

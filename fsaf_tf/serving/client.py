@@ -23,8 +23,9 @@ import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf import visualize
+from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
-from fsaf_tf.detect import predict_files, trained
+from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import exported_models
 
@@ -187,7 +188,8 @@ def run(
     Raises:
         UserError: the server does not answer from the start, or does not know the model; see `predict_files.write` too.
     """
-    names, category_ids = trained.read_labels(labels) if labels else (None, range(2**31))  # an id is its own index
+    classes = Classes.read(labels) if labels else None
+    category_ids = classes.ids if classes else range(2**31)  # an id is its own index
     has_answered, is_lost = threading.Event(), threading.Event()
 
     def detect(file: str) -> tuple[np.ndarray, dict] | UserError:
@@ -201,7 +203,7 @@ def run(
             return Lost("not sent: the server was lost before")
         try:
             outputs = client.predict(data)
-            found = _detections(outputs, names, category_ids)
+            found = _detections(outputs, classes)
         except Refused as error:
             return error
         except UserError as error:
@@ -251,21 +253,14 @@ def _of_one(outputs: dict) -> dict[str, np.ndarray]:
     return {key: np.asarray(value[0]) for key, value in outputs.items()}
 
 
-def _detections(outputs: dict[str, np.ndarray], names: list[str] | None, category_ids) -> dict:
+def _detections(outputs: dict[str, np.ndarray], classes: Classes | None) -> dict:
     """Outputs in the form of `trained.Detector`."""
     if not {"num_detections", *(f"detection_{key}" for key in exported_models.DETECTIONS)} <= set(outputs):
         raise UserError(f"the server's model is no detector of tools/export.py: it answers with {sorted(outputs)}")
-    if names is not None:
-        index = {category_id: number for number, category_id in enumerate(category_ids)}
-        count = int(outputs["num_detections"])
-        unknown = sorted(set(outputs["detection_classes"][:count].tolist()) - set(index))
-        if unknown:
-            raise UserError(f"--labels is of another model: it has no category {unknown[0]}, which the server gives")
-        return exported_models.from_outputs(outputs, index, names)
-    ids = {int(each) for each in outputs["detection_classes"]}
-    return exported_models.from_outputs(
-        outputs, {each: each for each in ids}, {each: f"category {each}" for each in ids}
-    )
+    try:
+        return exported_models.from_outputs(outputs, classes)
+    except UserError as error:
+        raise UserError(f"--labels is of another model than the server's: {error}") from None
 
 
 def _said(details: str) -> str:

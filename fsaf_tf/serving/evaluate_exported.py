@@ -6,6 +6,7 @@ import time
 from official.core import config_definitions
 
 from fsaf_tf import storage
+from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
 from fsaf_tf.data.examples import Source, named_errors
 from fsaf_tf.data.source import open_source
@@ -43,9 +44,9 @@ def evaluate(
         raise UserError(f"{output} is the folder of a run, whose figures these are not; give another --model_dir")
     detector, progress = exported_models.load(path), Progress()
     source = open_source(params.task.validation_data, download=download)
-    _check_classes(detector, source, path)
+    _check_classes(detector.classes, source, path)
     storage.make_folder(output)
-    progress.say(f"{source.name}: {source.num_images} images, {len(source.class_names)} classes")
+    progress.say(f"{source.name}: {source.num_images} images, {len(source.classes)} classes")
     start = time.monotonic()
     results = _detect(detector, source, progress)
     metrics = storage.plain(average_precision.coco_metrics(source.ground_truth(), results))
@@ -62,21 +63,18 @@ def evaluate(
 def _detect(detector, source: Source, progress: Progress) -> list[dict]:
     results, rate, clock = [], Rate(), time.monotonic()
     for number, example in enumerate(named_errors(images.decode_examples(source.examples())), start=1):
-        results += to_coco(detector(example["image"]), example["image_id"], detector.category_ids)
+        results += to_coco(detector(example["image"]), example["image_id"], detector.classes.ids)
         per_second, clock = rate.add(1, time.monotonic() - clock), time.monotonic()
         progress.update(evaluation_line(number, source.num_images, per_second))
     progress.close()
     return results
 
 
-def _check_classes(detector, source: Source, path: str) -> None:
-    """The category id of a detection must mean the same in the data."""
-    theirs = sorted(zip(source.category_ids, source.class_names))
-    ours = sorted(zip(detector.category_ids, detector.class_names))
-    if ours != theirs:
-        raise UserError(f"{path} has the classes {_short(ours)}, but {source.name} has {_short(theirs)}")
-
-
-def _short(classes: list[tuple[int, str]], limit: int = 5) -> str:
-    shown = ", ".join(f"{category_id} {name}" for category_id, name in classes[:limit])
-    return f"{shown} and {len(classes) - limit} more" if len(classes) > limit else shown
+def _check_classes(classes: Classes, source: Source, path: str) -> None:
+    """The category id of a detection must mean the same in the data; the class index may be another."""
+    theirs, ours = (Classes.by_id(zip(side.ids, side.names)) for side in (source.classes, classes))
+    difference = theirs.difference(ours)
+    if difference:
+        raise UserError(
+            f"{source.name} has other classes than {path}: {difference}; a category id must mean the same in both"
+        )

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import postprocess
@@ -20,35 +21,33 @@ class SavedModel:
     """A version that `saved_model.export` wrote.
 
     Attributes:
-        class_names: the name of each class index.
-        category_ids: its id in the annotations that it was trained on.
+        classes, class_names, category_ids: see `trained.Detector`.
     """
 
     def __init__(self, path: str):
         """Loads the folder of a version; a UserError if it is no such thing."""
         if not os.path.isfile(f"{path}/{LABELS}"):
             raise UserError(f"{path} has no {LABELS}: only SavedModels of tools/export.py can be run")
-        self.class_names, self.category_ids = trained.read_labels(f"{path}/{LABELS}")
+        self.classes = Classes.read(f"{path}/{LABELS}")
+        self.class_names, self.category_ids = list(self.classes.names), list(self.classes.ids)
         try:
             self._loaded = tf.saved_model.load(path)  # kept: the signature does not hold its variables
             self._detect = self._loaded.signatures[SIGNATURE]
         except Exception as error:  # what TensorFlow raises of a damaged one is of many kinds
             raise UserError(f"{path} cannot be loaded: {_first_line(error)}") from error
-        self._index = {category_id: index for index, category_id in enumerate(self.category_ids)}
 
     def __call__(self, image: np.ndarray) -> dict:
         """Detects what is in a picture; see `trained.Detector.__call__`, which returns the same."""
         trained.check_image(image)
         found = self._detect(inputs=tf.constant(image[None]))
-        return from_outputs({key: value[0].numpy() for key, value in found.items()}, self._index, self.class_names)
+        return from_outputs({key: value[0].numpy() for key, value in found.items()}, self.classes)
 
 
 class TFLite:
     """A file that `tflite.export` wrote.
 
     Attributes:
-        class_names: the name of each class index.
-        category_ids: its id in the annotations that it was trained on.
+        classes, class_names, category_ids: see `trained.Detector`.
         size: height and width that pictures are stretched to.
     """
 
@@ -71,7 +70,8 @@ class TFLite:
             raise UserError(f"{path} cannot be loaded as a TFLite file: {_first_line(error)}") from error
         if settings is None:
             raise UserError(f"{path} has no settings of fsaf_tf: only files of tools/export.py can be run")
-        self.class_names, self.category_ids = settings["class_names"], settings["category_ids"]
+        self.classes = Classes(tuple(settings["class_names"]), tuple(settings["category_ids"]))
+        self.class_names, self.category_ids = list(self.classes.names), list(self.classes.ids)
         self.size = settings["height"], settings["width"]
         self._settings = settings
 
@@ -118,18 +118,22 @@ class TFLite:
         return dict(result, names=[self.class_names[index] for index in result["classes"]])
 
 
-def from_outputs(outputs: dict[str, np.ndarray], index: dict[int, int], class_names: list[str]) -> dict:
+def from_outputs(outputs: dict[str, np.ndarray], classes: Classes | None) -> dict:
     """One picture's outputs of a SavedModel in the form of `trained.Detector`.
 
     Args:
         outputs: `detection_boxes` `[D, 4]` and the others, without the dimension of the batch.
-        index: the class index of each category id.
-        class_names: the name of each class index.
+        classes: the model's; None if they are not known, and a category id then is its own index.
+
+    Raises:
+        UserError: an output has a category id of no class.
     """
     count = int(outputs["num_detections"])
     found = {key: outputs[f"detection_{key}"][:count] for key in DETECTIONS}
-    found["classes"] = np.array([index[category_id] for category_id in found["classes"].tolist()], np.int32)
-    return dict(found, names=[class_names[each] for each in found["classes"]])
+    category_ids = [int(each) for each in found["classes"]]
+    indices = category_ids if classes is None else [classes.index_of(each) for each in category_ids]
+    names = [f"category {index}" if classes is None else classes.names[index] for index in indices]
+    return dict(found, classes=np.array(indices, np.int32), names=names)
 
 
 def find(path: str | os.PathLike) -> str | None:

@@ -75,7 +75,7 @@ def decoder(detector: trained.Detector, size: tuple[int, int], raw: bool) -> tf.
     maps = {level: [pyramid.map_size(side, level) for side in size] for level in levels}
 
     def run(**outputs):
-        logits = [tf.reshape(outputs[f"logits_{level}"], [1, -1, len(detector.class_names)]) for level in levels]
+        logits = [tf.reshape(outputs[f"logits_{level}"], [1, -1, len(detector.classes)]) for level in levels]
         boxes = []
         for level in levels:
             locations = pyramid.locations(*maps[level], level, model.location_offset)
@@ -89,7 +89,7 @@ def decoder(detector: trained.Detector, size: tuple[int, int], raw: bool) -> tf.
 
     specs = {}
     for level in levels:
-        specs[f"logits_{level}"] = tf.TensorSpec([1, *maps[level], len(detector.class_names)], tf.float32)
+        specs[f"logits_{level}"] = tf.TensorSpec([1, *maps[level], len(detector.classes)], tf.float32)
         specs[f"offsets_{level}"] = tf.TensorSpec([1, *maps[level], 4], tf.float32)
     return converter.module(run, specs)
 

@@ -12,18 +12,18 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from fsaf_tf import storage
+from fsaf_tf.classes import LABELS
 from fsaf_tf.data import augment, images
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.modeling import postprocess
-from fsaf_tf.run import records
 from fsaf_tf.serving import decode, frozen, warmup
 from fsaf_tf.terminal import native_log
 
 # Pictures that the network sees together, and pictures that are decoded at a time: memory does not grow with a request.
 TOGETHER, DECODED = 4, 2
-LABELS, LABELS_JSON = "labels.txt", "labels.json"
+NAMES = "labels.txt"
 
 _ENCODED = tf.TensorSpec([None], tf.string, name="inputs")
 _IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="inputs")
@@ -108,7 +108,7 @@ def _detect(detector: trained.Detector) -> Callable:
     network = frozen.freeze(detector.model)
     normalization = detectors.normalization(detector.config.model.backbone)
     arguments = postprocess.arguments(detector.config.model)
-    category_ids = tf.constant(detector.category_ids, tf.int32)
+    category_ids = tf.constant(detector.classes.ids, tf.int32)
     canvas, pair = tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)
 
     def of_group(load, places):
@@ -166,9 +166,9 @@ def _write(detector: trained.Detector, folder: str) -> None:
     """The SavedModel and its labels."""
     with tempfile.TemporaryDirectory() as assets:
         module = tf.Module()
-        storage.write_text(f"{assets}/{LABELS}", "".join(f"{each}\n" for each in detector.class_names))
-        records.write_labels(assets, detector.class_names, detector.category_ids)
-        module.labels = [tf.saved_model.Asset(f"{assets}/{file}") for file in (LABELS, LABELS_JSON)]
+        storage.write_text(f"{assets}/{NAMES}", "".join(f"{each}\n" for each in detector.classes.names))
+        detector.classes.write(f"{assets}/{LABELS}")
+        module.labels = [tf.saved_model.Asset(f"{assets}/{file}") for file in (NAMES, LABELS)]
         tf.saved_model.save(module, folder, signatures=signatures(detector))
 
 

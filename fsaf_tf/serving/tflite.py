@@ -73,7 +73,7 @@ def export(
     packed = metadata.pack(
         flatbuffer.write(model),
         name="fsaf_tf",
-        description=f"FSAF, {len(detector.class_names)} classes, {size[0]} x {size[1]} px, {quantize}",
+        description=f"FSAF, {len(detector.classes)} classes, {size[0]} x {size[1]} px, {quantize}",
         settings=_settings(detector, size, quantize, raw),
     )
     kind = {"none": "float32"}.get(quantize, quantize)
@@ -158,7 +158,7 @@ def _options(detector: trained.Detector) -> dict[str, int | float | bool]:
         "use_regular_nms": True,
         "nms_score_threshold": settings.score_threshold,
         "nms_iou_threshold": settings.nms_iou,
-        "num_classes": mobile.SPARE_CLASSES + len(detector.class_names),
+        "num_classes": mobile.SPARE_CLASSES + len(detector.classes),
         **{f"{axis}_scale": 1.0 for axis in "yxhw"},
     }
 
@@ -172,8 +172,8 @@ def _settings(detector: trained.Detector, size: tuple[int, int], quantize: str, 
         "quantize": quantize,
         "height": size[0],
         "width": size[1],
-        "class_names": list(detector.class_names),
-        "category_ids": list(detector.category_ids),
+        "class_names": list(detector.classes.names),
+        "category_ids": list(detector.classes.ids),
         "maps": {str(level): [pyramid.map_size(side, level) for side in size] for level in levels},
         "postprocess": model.postprocess.as_dict(),
     }

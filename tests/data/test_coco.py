@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco
 from fsaf_tf.data.examples import Order
 from fsaf_tf.errors import UserError
@@ -50,7 +51,7 @@ def open_changed(folder, change=None, max_instances=100):
 
 def test_what_is_read(folder):
     source = open_changed(folder)
-    assert source.class_names == ("dog", "cat", "owl") and source.category_ids == (3, 7, 90)
+    assert source.classes == Classes(("dog", "cat", "owl"), (3, 7, 90))
     assert source.num_images == 3
     examples = list(source.examples().as_numpy_iterator())
     assert [example["image_id"] for example in examples] == [5, 2, 9]
@@ -244,8 +245,8 @@ def test_real_coco(shared_data):
     file = root / "annotations/instances_train2017.json"
     source = coco.open_coco(str(file), str(root / "train2017"), max_instances=100)
     content = json.loads(file.read_text())
-    assert source.num_images == 343 and len(source.class_names) == 80
-    assert source.category_ids[:12] == (*range(1, 12), 13) and source.category_ids[-1] == 90
+    assert source.num_images == 343 and len(source.classes) == 80
+    assert source.classes.ids[:12] == (*range(1, 12), 13) and source.classes.ids[-1] == 90
     truth = source.ground_truth()
     expected = sorted((a["image_id"], a["category_id"], *a["bbox"], a["iscrowd"]) for a in content["annotations"])
     found = sorted((a["image_id"], a["category_id"], *a["bbox"], a["iscrowd"]) for a in truth["annotations"])

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from official.vision.dataloaders import tf_example_decoder
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.data import images, records
 from fsaf_tf.data.examples import Order
 from fsaf_tf.errors import UserError
@@ -60,7 +61,7 @@ def test_what_is_read(tmp_path):
     path = write(tmp_path, [record(**EXTRA), record([], [], "5")], [record(labels=[90, 3], source_id="08")])
     source = records.open_records(path, "")
     assert source.num_images == 3
-    assert source.class_names == ("dog", "cat", "owl") and source.category_ids == (3, 7, 90)
+    assert source.classes == Classes(("dog", "cat", "owl"), (3, 7, 90))
     first, empty, last = source.examples().as_numpy_iterator()
     np.testing.assert_allclose(first["boxes"], [[2, 8, 10, 16], [0, 0, 20, 40]], rtol=1e-6)
     assert first["image_id"] == 17 and first["size"].tolist() == [20, 40]
@@ -171,7 +172,7 @@ def test_label_map_by_key_and_missing(tmp_path):
     (tmp_path / "label_map.json").rename(tmp_path / "names.json")
     with pytest.raises(UserError, match="label_map.json: there is no such label map; write"):
         records.open_records(path, "")
-    assert records.open_records(path, str(tmp_path / "names.json")).class_names == ("dog", "cat", "owl")
+    assert records.open_records(path, str(tmp_path / "names.json")).classes.names == ("dog", "cat", "owl")
 
 
 def test_no_files_and_cut_files(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
 from fsaf_tf.data import drawing, shapes, source
 from fsaf_tf.errors import UserError
@@ -105,7 +106,7 @@ def test_builder_stores_what_is_drawn(tmp_path, monkeypatch):
     config = schema.Data(tfds_name="shapes", tfds_split="validation", tfds_data_dir=str(tmp_path))
     opened = source.open_source(config)
     assert opened.num_images == 4
-    assert opened.class_names == drawing.CLASS_NAMES and opened.category_ids == (1, 2, 3, 4, 5, 6, 7)
+    assert opened.classes == Classes(drawing.CLASS_NAMES, (1, 2, 3, 4, 5, 6, 7))
     seen = set()
     for example in opened.examples():
         picture, objects = drawing.draw(2, int(example["image_id"]) - 1)

@@ -54,7 +54,7 @@ def test_coco_equals_the_same_coco_read_from_json(shared_data, tmp_path):
         str(root / "annotations/instances_val2017.json"), str(root / "val2017"), max_instances=100
     )
     assert found.num_images == expected.num_images
-    assert found.class_names == expected.class_names and found.category_ids == expected.category_ids
+    assert found.classes == expected.classes
 
     def rows(truth):
         return sorted((a["image_id"], a["category_id"], a["iscrowd"], *a["bbox"]) for a in truth["annotations"])
@@ -98,14 +98,13 @@ def test_voc(tmp_path):
     _write_voc(tmp_path)
     prepare(tfds_voc.Voc, tmp_path / "tfds", "2007", data_path=str(tmp_path), set_name="val")
     opened = open_named(tmp_path / "tfds", "voc/2007")
-    assert opened.num_images == 2 and len(opened.class_names) == 20
-    assert opened.category_ids == tuple(range(1, 21))
+    assert opened.num_images == 2 and opened.classes.ids == tuple(range(1, 21))
     examples = {int(example["image_id"]): example for example in opened.examples().as_numpy_iterator()}
     assert sorted(examples) == [5, 12] and examples[5]["file_name"] == b"000005.jpg"
     whole, difficult = examples[5]["boxes"]
     np.testing.assert_allclose(whole, [0, 0, 30, 40], atol=1e-4)
     np.testing.assert_allclose(difficult, [5, 10, 10, 20], atol=1e-4)
-    assert [opened.class_names[label] for label in examples[5]["classes"]] == ["cat", "person"]
+    assert [opened.classes.names[label] for label in examples[5]["classes"]] == ["cat", "person"]
     assert examples[5]["crowd"].tolist() == [False, True]
     np.testing.assert_allclose(examples[12]["boxes"], [[4, 4, 9, 5]], atol=1e-4)
     truth = opened.ground_truth()

@@ -15,6 +15,7 @@ from PIL import Image
 from small_run import build_model, small_params, write_run
 
 from fsaf_tf import pyramid, regions
+from fsaf_tf.classes import Classes
 from fsaf_tf.cli import visualize as tool
 from fsaf_tf.config import experiment
 from fsaf_tf.data import drawing
@@ -25,6 +26,7 @@ from fsaf_tf.serving import load
 from fsaf_tf.visualize import charts, curves
 
 NAMES, IDS = ["bird", "cat", "dog"], [16, 17, 18]  # in the order of the ids, as data have them
+CLASSES = Classes(tuple(NAMES), tuple(IDS))
 SIZE = (48, 72)  # height and width; the run's input has 64 x 96
 TRUTH = {1: [([4, 4, 24, 30], 17), ([10, 30, 44, 68], 16)], 5: [([2, 2, 46, 12], 18)]}  # yxyx, category id
 
@@ -34,7 +36,7 @@ def place(tmp_path_factory):
     """A run with both branches, whose data are two drawn pictures of COCO JSON."""
     folder = tmp_path_factory.mktemp("figures")
     write_run(folder / "run", build_model())
-    (folder / "run" / "labels.json").write_text(json.dumps({"names": NAMES, "category_ids": IDS}))
+    CLASSES.write(f"{folder}/run/labels.json")
     (folder / "images").mkdir()
     annotations = []
     for number, rows in TRUTH.items():
@@ -43,8 +45,7 @@ def place(tmp_path_factory):
             box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "image_id": number, "category_id": category}
             annotations.append({"id": len(annotations) + 1, **box})
     images = [{"id": n, "file_name": f"{n}.png", "height": SIZE[0], "width": SIZE[1]} for n in TRUTH]
-    categories = [{"id": number, "name": name} for number, name in zip(IDS, NAMES)]
-    content = {"images": images, "annotations": annotations, "categories": categories}
+    content = {"images": images, "annotations": annotations, "categories": CLASSES.categories()}
     (folder / "boxes.json").write_text(json.dumps(content))
     params = small_params()
     params.task.validation_data.annotation_file = str(folder / "boxes.json")
@@ -169,14 +170,14 @@ def test_boxes_in_a_crowd_are_not_judged():
 def test_results_of_a_file_go_by_file_name_or_by_id():
     row, image = {"category_id": 16, "bbox": [1, 2, 3, 4], "score": 0.5}, np.zeros([20, 30, 3], np.uint8)
     for results in ([{**row, "image_id": 5}], [{**row, "image_id": 1, "file_name": "5.png"}]):
-        detect = compare.of_results("a", results, {16: "bird"}).detect
+        detect = compare.of_results("a", results, Classes(("bird",), (16,))).detect
         found = detect({"image_id": 5, "file_name": "deep/5.png", "image": image})
         assert found["boxes"].tolist() == [[2, 1, 6, 4]] and found["names"] == ["bird"]
         assert len(detect({"image_id": 7, "file_name": "7.png", "image": image})["scores"]) == 0
     with pytest.raises(UserError, match="a: the box .* ends outside of 5.png, 5 x 3 px as it is stored"):
         detect({"image_id": 5, "file_name": "5.png", "image": np.zeros([9, 5, 3], np.uint8)[:3]})
     with pytest.raises(UserError, match="a: category 16 has no name"):
-        compare.of_results("a", [{**row, "image_id": 5}], {17: "cat"})
+        compare.of_results("a", [{**row, "image_id": 5}], Classes(("cat",), (17,)))
 
 
 def test_rules_of_levels():
@@ -247,7 +248,7 @@ def test_pictures_with_and_without_annotations(place, tmp_path):
     [stored] = pictures.read(source)  # the annotations refer to stored pixels, and do not know the other
     assert source.report == (f"1 of 2 files are left out: {place}/boxes.json does not name them",)
     assert stored["image"].shape == (*SIZE, 3) and stored["boxes"].shape == (2, 4) and stored["image_id"] == 1
-    first, _ = pictures.read(pictures.of_files(f"{tmp_path}/deep", NAMES, IDS))
+    first, _ = pictures.read(pictures.of_files(f"{tmp_path}/deep", CLASSES))
     assert first["image"].shape == (*SIZE[::-1], 3) and first["boxes"].shape == (0, 4)
     pixels.resize((20, 20)).save(tmp_path / "deep" / "1.png")
     with pytest.raises(UserError, match="1.png has height, width 20, 20 as it is stored, not as declared"):
@@ -315,7 +316,7 @@ def test_a_level_is_that_of_one_view(place, tmp_path):
     augmented = tmp_path / "run"
     shutil.copytree(place / "run", augmented)
     (augmented / "params.yaml").write_text(experiment.to_yaml(params))
-    image = next(pictures.read(pictures.of_files(str(place / "images" / "1.png"), NAMES, IDS)))["image"]
+    image = next(pictures.read(pictures.of_files(str(place / "images" / "1.png"), CLASSES)))["image"]
     once, plain = write_figures._of_a_run(str(augmented))(image), write_figures._of_a_run(str(place / "run"))(image)
     np.testing.assert_array_equal(once["levels"], plain["levels"])
     np.testing.assert_array_equal(once["boxes"], plain["boxes"])
@@ -340,7 +341,7 @@ def test_what_does_not_belong_together_is_one_line(place, tmp_path, monkeypatch,
     (tmp_path / "other.json").write_text(json.dumps(other))
     annotated[1] = f"--annotations={tmp_path}/other.json"
     for words in (compare_two, ["--figure=levels", f"--model={place}/run"]):
-        assert "has the classes xbird, xcat, xdog, the model bird, cat, dog" in said(*words, *annotated)
+        assert "other classes than the model: xbird, xcat, xdog in place of bird, cat, dog" in said(*words, *annotated)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.jpg").write_bytes(b"no picture")
     message = said("--figure=levels", f"--model={place}/run", f"--images={tmp_path}/bad")
@@ -351,8 +352,8 @@ def test_a_run_finds_what_its_own_detections_hold(place, detector, tmp_path, cap
     predict_files.run(detector, predict_files.find_images(str(place / "images")), str(tmp_path))
     capsys.readouterr()
     results = json.loads((tmp_path / "detections.json").read_text())
-    sides = [compare.of_detector("run", detector), compare.of_results("file", results, dict(zip(IDS, NAMES)))]
-    source, said = pictures.of_files(str(place / "images"), NAMES, IDS), []
+    sides = [compare.of_detector("run", detector), compare.of_results("file", results, CLASSES)]
+    source, said = pictures.of_files(str(place / "images"), CLASSES), []
     assert len(list(compare.draw(sides, source, has_truth=False, score_threshold=0.01, say=said.append))) == 2
     assert said[0].endswith("only by run 0, only by file 0") and not said[0].startswith("Found by both 0")
 

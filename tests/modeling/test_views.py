@@ -11,6 +11,7 @@ from PIL import Image
 from small_run import build_model, write_run
 
 import fsaf_tf
+from fsaf_tf.classes import Classes
 from fsaf_tf.cli import predict, train
 from fsaf_tf.config import experiment, schema
 from fsaf_tf.data.drawing import draw
@@ -62,7 +63,7 @@ def build(branches: str) -> trained.Detector:
     for layer in model.get_layer("heads").class_outputs.values():
         kernel, bias = layer.get_weights()
         layer.set_weights([numbers.normal(0, 0.2, kernel.shape), np.full_like(bias, -3.0)])
-    return trained.Detector(model, config, NAMES, [1, 2, 3])
+    return trained.Detector(model, config, Classes(tuple(NAMES), (1, 2, 3)))
 
 
 @pytest.fixture(scope="module", params=BRANCHES)

@@ -225,13 +225,14 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(tool, small, tmp_path)
         (f, "--experiment=fsaf_r50"): "f.pth holds a ResNet-14, but the experiment has a ResNet-50",
         (unnamed, free): "unnamed.pth does not name its 3 classes; give --labels=FILE",
         (f, free, "--labels=two.json"): "two.json has 2 classes, f.pth has 3",
-        (f, free, "--labels=xyz.json"): "xyz.json and f.pth name other classes: a, b, x, y",
-        (f, free, "--labels=none.json"): "--labels=none.json is not there or holds something else",
+        (f, free, "--labels=xyz.json"): "xyz.json has other classes than f.pth: x, y in place of a, b; give",
+        (f, free, "--labels=none.json"): "none.json is missing",
     }.items():
         error, lines = tool("--source=mmdet", *arguments, "--output=out")
         assert message in error and lines == []
     both = small(free=True, based=True)
-    assert "f.pth and r.pth are of other classes" in tool("--source=mmdet", f, r, both, "--output=out")[0]
+    error, _ = tool("--source=mmdet", f, r, both, "--output=out")
+    assert "f.pth and r.pth are of other classes: c in place of d" in error
     error, _ = tool("--source=torchvision", f, free, "--output=out")
     assert "f.pth does not fit ResNet-14: 85 missing: conv1.weight" in error
     error, _ = tool("--source=mmdet", f, free, "--output=f.pth/out")

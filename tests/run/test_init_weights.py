@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from small_run import IDS, NAMES, build_model, small_params, write_run
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector, freezing
 from fsaf_tf.run import init_weights
@@ -31,7 +32,7 @@ def build(classes=3, **changes):
 
 def restore(model, path, names=NAMES, ids=IDS, **kwargs):
     said = []
-    init_weights.restore_weights(model, str(path), names, ids, say=said.append, **kwargs)
+    init_weights.restore_weights(model, str(path), Classes(tuple(names), tuple(ids)), say=said.append, **kwargs)
     return said
 
 
@@ -56,9 +57,13 @@ def test_same_model_and_classes_keep_everything(start, place):
 @pytest.mark.parametrize(
     ("names", "ids", "told"),
     [
-        (["cell", "plate"], [1, 2], r"its classes have the 3 names [cat, dog, bird], the data's are 2 [cell, plate]: "),
-        (["dog", "cat", "bird"], IDS, "3 names [cat, dog, bird], the data's are 3 [dog, cat, bird]: "),
-        (NAMES, [1, 2, 3], "3 category_ids [17, 18, 16], the data's are 3 [1, 2, 3]: "),
+        (
+            ["cell", "plate"],
+            [1, 2],
+            "other classes than the data, 17 cat, 18 dog, 16 bird in place of 1 cell, 2 plate: ",
+        ),
+        (["dog", "cat", "bird"], [18, 17, 16], "data, the same in another order, 17 cat in place of 18 dog: "),
+        (NAMES, [1, 2, 3], "data, 17 cat, 18 dog, 16 bird in place of 1 cat, 2 dog, 3 bird: "),
     ],
     ids=["other number", "other order", "other ids"],
 )
@@ -96,7 +101,7 @@ def test_a_branch_more_or_less(start, tmp_path):
 
 def test_new_layers_are_neither_evaluated_nor_frozen(start):
     folder, _ = start
-    with pytest.raises(UserError, match="cannot be evaluated: its classes have the 3 names .*, the data's are 1"):
+    with pytest.raises(UserError, match="cannot be evaluated: it has other classes.* in place of 1 cell"):
         restore(build(1), folder, ["cell"], [1], to_train=False)
     model = build(1)
     freezing.freeze(model, ["heads"])

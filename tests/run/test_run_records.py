@@ -9,6 +9,7 @@ import tensorflow as tf
 from official.core import exp_factory
 
 from fsaf_tf import storage
+from fsaf_tf.classes import Classes
 from fsaf_tf.config import experiment
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import records
@@ -106,13 +107,15 @@ def test_unreadable_record_is_an_error(folder, params):
 
 
 def test_other_classes_are_an_error(tmp_path):
-    records.check_labels(str(tmp_path), ["a", "b"], [1, 7])
-    records.write_labels(str(tmp_path), ("a", "b"), (1, 7))
-    records.check_labels(str(tmp_path), ("a", "b"), (1, 7))
-    with pytest.raises(UserError, match=r"labels.json records 2 names \[a, b\], the data now have 2 names \[a, c\]"):
-        records.check_labels(str(tmp_path), ["a", "c"], [1, 7])
-    with pytest.raises(UserError, match="category_ids"):
-        records.check_labels(str(tmp_path), ["a", "b"], [1, 2])
+    classes = Classes(("a", "b"), (1, 7))
+    records.check_classes(str(tmp_path), classes)
+    classes.write(f"{tmp_path}/labels.json")
+    records.check_classes(str(tmp_path), classes)
+    with pytest.raises(UserError, match="labels.json records other classes than the data.*: 7 b in place of 7 c"):
+        records.check_classes(str(tmp_path), Classes(("a", "c"), (1, 7)))
+    (tmp_path / "labels.json").write_text("{")
+    with pytest.raises(UserError, match="labels.json is damaged"):
+        records.check_classes(str(tmp_path), classes)
 
 
 def test_json_holds_plain_numbers_and_no_nan(tmp_path):

@@ -18,13 +18,13 @@ from PIL import Image
 
 import fsaf_tf
 from fsaf_tf import storage
+from fsaf_tf.classes import Classes
 from fsaf_tf.cli import predict, train
 from fsaf_tf.config import experiment
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.modeling import detector as detectors
-from fsaf_tf.run import records
 from fsaf_tf.serving import client, evaluate_exported, exported_models
 
 pytest.importorskip("tensorflow_serving")
@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
     tf.random.set_seed(1)
     small_run.write_run(folder / "run", detectors.build_detector(params.task.model, len(NAMES)))
     (folder / "run" / "params.yaml").write_text(experiment.to_yaml(params))
-    records.write_labels(str(folder / "run"), NAMES, IDS)
+    Classes(tuple(NAMES), tuple(IDS)).write(f"{folder}/run/labels.json")
     detector = fsaf_tf.load_detector(folder / "run")
     saved_model.export(detector, str(folder / "exported"))
     for raw in (False, True):
@@ -204,7 +204,7 @@ def test_other_classes_are_an_error(folder, paths, tmp_path):
     (tmp_path / "other.json").write_text(json.dumps(content))
     params = experiment.read_params(folder / "run")
     params.task.validation_data.annotation_file = str(tmp_path / "other.json")
-    with pytest.raises(UserError, match="has the classes .*16 bird.*but .*other.json has 16 cow"):
+    with pytest.raises(UserError, match="other.json has other classes than .*tflite: 16 cow in place of 16 bird; "):
         evaluate_exported.evaluate(paths["tflite"], params, str(tmp_path / "out"))
     with pytest.raises(UserError, match="is the folder of a run"):
         evaluate_exported.evaluate(paths["tflite"], params, str(folder / "run"))
@@ -303,8 +303,7 @@ def test_a_client_that_knows_nothing_of_us_gets_the_same_answers(loaded, server,
     detector = loaded["saved_model"]
     for place, file in enumerate(pictures):
         expected = detector(predict_files.read_image(file))
-        index = {category_id: number for number, category_id in enumerate(IDS)}
-        found = exported_models.from_outputs({key: each[place] for key, each in outputs.items()}, index, NAMES)
+        found = exported_models.from_outputs({key: each[place] for key, each in outputs.items()}, detector.classes)
         assert_same(found, expected, ("classes", "levels", "branch"))
 
 

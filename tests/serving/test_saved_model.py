@@ -13,7 +13,7 @@ import tensorflow as tf
 from encoded import encode, turned
 from google.protobuf import text_format
 from PIL import Image
-from small_run import IDS, NAMES, build_model, small_params, write_run
+from small_run import CLASSES, IDS, NAMES, build_model, small_params, write_run
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
@@ -118,7 +118,7 @@ def test_a_detector_of_one_branch(branch):
     params.task.model.override({"anchor_free": {"enabled": False}, "anchor_based": {"enabled": False}})
     params.task.model.override({branch: {"enabled": True}})
     model = detectors.build_detector(params.task.model, len(NAMES))
-    one = trained.Detector(model, params.task, NAMES, IDS)
+    one = trained.Detector(model, params.task, CLASSES)
     image = pictures()[0]
     outputs = saved_model.signatures(one)["image_tensor"](image[None])
     check_same(one, image, {key: value.numpy() for key, value in outputs.items()}, 0)

@@ -9,6 +9,7 @@ import tf_keras
 from official.core import exp_factory
 from PIL import Image
 
+from fsaf_tf.classes import Classes
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector as detectors
@@ -37,7 +38,7 @@ def make_detector(**postprocess) -> Detector:
     )
     tf_keras.utils.set_random_seed(3)
     model = detectors.build_detector(config.model, len(NAMES))
-    detector = Detector(model, config, NAMES, list(range(1, len(NAMES) + 1)))
+    detector = Detector(model, config, Classes.by_id(enumerate(NAMES, start=1)))
     heads = model.get_layer("heads")
     outputs = model(detector.preprocess(make_pictures(1)[0], resize=False))
     for layer, wanted in (
