@@ -1,7 +1,9 @@
 """COCO's 80 classes: the names that its weights were trained for, by the category ids of its annotations."""
 
+from fsaf_tf.classes import Classes
+
 # fmt: off
-NAMES = {
+_NAMES = {
     1: "person", 2: "bicycle", 3: "car", 4: "motorcycle", 5: "airplane", 6: "bus", 7: "train", 8: "truck", 9: "boat",
     10: "traffic light", 11: "fire hydrant", 13: "stop sign", 14: "parking meter", 15: "bench", 16: "bird", 17: "cat",
     18: "dog", 19: "horse", 20: "sheep", 21: "cow", 22: "elephant", 23: "bear", 24: "zebra", 25: "giraffe",
@@ -15,3 +17,4 @@ NAMES = {
     85: "clock", 86: "vase", 87: "scissors", 88: "teddy bear", 89: "hair drier", 90: "toothbrush",
 }
 # fmt: on
+COCO = Classes.by_id(_NAMES.items())

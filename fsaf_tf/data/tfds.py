@@ -8,7 +8,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from fsaf_tf.classes import Classes
-from fsaf_tf.data import coco_classes, images, shapes
+from fsaf_tf.data import images, shapes
+from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 
@@ -38,7 +39,7 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool) -> Source
 
     names = tuple(labels.names)
     # TFDS keeps the index of COCO's categories alone.
-    ids = tuple(coco_classes.NAMES) if builder.name == "coco" else tuple(range(1, len(names) + 1))
+    ids = COCO.ids if builder.name == "coco" else tuple(range(1, len(names) + 1))
     classes = Classes(names, ids)
     return Source(
         name=f"TFDS {name} {split}",

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from fsaf_tf import storage
 from fsaf_tf.classes import Classes, in_place_of
-from fsaf_tf.data import coco_classes, coco_json
+from fsaf_tf.data import coco_json
+from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.errors import UserError
 
 LABELS_WANTED = '--labels=FILE, COCO JSON of the data, or {"names": [...], "category_ids": [...]}'
@@ -43,16 +44,15 @@ def find_classes(path: str, named: tuple[str, ...] | None, count: int | None, la
     """
     if labels:
         return _with_labels(path, named, count, labels)
-    coco = Classes.by_id(coco_classes.NAMES.items())
-    if named is None and count not in (None, len(coco)):
+    if named is None and count not in (None, len(COCO)):
         raise UserError(f"{path} does not name its {count} classes; give {LABELS_WANTED}")
-    if named in (None, coco.names):
-        return Published(coco, tuple(range(len(coco))), "COCO's" + " (taken for granted)" * (named is None))
+    if named in (None, COCO.names):
+        return Published(COCO, tuple(range(len(COCO))), "COCO's" + " (taken for granted)" * (named is None))
     origin = f"named in {path}, which has no category ids: they become 1, 2, ...; {LABELS_WANTED} gives others"
     try:
         return Published(Classes(named, tuple(range(1, len(named) + 1))), tuple(range(len(named))), origin)
     except UserError as error:
-        raise UserError(f"{path} does not tell its classes apart: {error}; give {LABELS_WANTED}") from None
+        raise UserError(f"{path} does not tell its classes apart: {error}") from None
 
 
 def _with_labels(path: str, named: tuple[str, ...] | None, count: int | None, labels: str) -> Published:

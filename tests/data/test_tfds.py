@@ -8,7 +8,8 @@ from tensorflow_datasets.object_detection import coco as tfds_coco
 from tensorflow_datasets.object_detection import voc as tfds_voc
 
 from fsaf_tf.config import schema
-from fsaf_tf.data import coco, coco_classes, source
+from fsaf_tf.data import coco, source
+from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.data.examples import Order
 from fsaf_tf.errors import UserError
 
@@ -72,9 +73,8 @@ def test_coco_equals_the_same_coco_read_from_json(shared_data, tmp_path):
 
 
 def test_coco_ids():
-    ids = list(coco_classes.NAMES)
-    assert len(ids) == 80 and ids == sorted(ids) and (ids[0], ids[-1]) == (1, 90)
-    assert (ids[11], coco_classes.NAMES[13]) == (13, "stop sign") and (ids[62], coco_classes.NAMES[72]) == (72, "tv")
+    assert len(COCO) == 80 and (COCO.ids[0], COCO.ids[-1]) == (1, 90)
+    assert (COCO.ids[11], COCO.names[11]) == (13, "stop sign") and (COCO.ids[62], COCO.names[62]) == (72, "tv")
 
 
 def _write_voc(root):

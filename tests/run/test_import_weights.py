@@ -15,7 +15,7 @@ import torch_reference as reference
 
 import fsaf_tf
 from fsaf_tf.config import experiment
-from fsaf_tf.data import coco_classes
+from fsaf_tf.data.coco_classes import COCO
 
 torch = reference.torch
 TOOL = pathlib.Path(__file__).parent.parent.parent / "tools" / "import_weights.py"
@@ -119,10 +119,7 @@ def test_two_files_start_the_joint_model(tool, small):
         "Loaded from r.pth: bbox_head.retina_cls and bbox_head.retina_reg alone, for the anchor-based branch; they were"
         " trained with other subnets and need fine-tuning before they are of use",
     ]
-    assert labels("out") == {
-        "names": list(coco_classes.NAMES.values()),
-        "category_ids": list(coco_classes.NAMES),
-    }
+    assert labels("out") == {"names": list(COCO.names), "category_ids": list(COCO.ids)}
     assert set(fsaf_tf.load_detector("out").model.output) == {
         "anchor_free_logits",
         "anchor_free_offsets",
@@ -133,7 +130,7 @@ def test_two_files_start_the_joint_model(tool, small):
 
 def test_the_names_of_coco_are_those_of_its_annotations(shared_data):
     content = json.loads((shared_data / "coco_mini" / "annotations" / "instances_val2017.json").read_text())
-    assert coco_classes.NAMES == {each["id"]: each["name"] for each in content["categories"]}
+    assert COCO.categories() == [{"id": each["id"], "name": each["name"]} for each in content["categories"]]
 
 
 def test_labels_give_ids_and_the_order(tool, small, tmp_path):
