@@ -5,7 +5,7 @@ Weights mean something only together with the architecture and the geometry they
 
 from fsaf_tf.config import plain_values, schema
 
-# Of `task.model`; the backbone has a function of its own.
+# Of `task.model`; the backbone says it itself.
 _KEYS = (
     "location_offset",
     "min_level",
@@ -18,7 +18,6 @@ _KEYS = (
     "anchor_based.aspect_ratios",
     "postprocess.multi_label",
 )
-_FREE = ("weights", "frozen_stages", "train_bn_affine")  # of a ResNet: how it is trained, not what it is
 
 
 def architecture(model: schema.Model) -> dict:
@@ -38,10 +37,8 @@ def architecture(model: schema.Model) -> dict:
 
 
 def _backbone(backbone: schema.Backbone) -> dict:
-    kind, values = backbone.type, plain_values.flatten(backbone.get().as_dict())
-    if kind == "resnet":
-        values = {key: value for key, value in values.items() if key not in _FREE} | {"weights": "checkpoint"}
-    return {"backbone.type": kind} | {f"backbone.{kind}.{key}": value for key, value in values.items()}
+    values = plain_values.flatten(backbone.architecture())
+    return {"backbone.type": backbone.type} | {f"backbone.{backbone.type}.{key}": values[key] for key in values}
 
 
 def report(init_checkpoint: str, adopted: dict, before: dict, after: dict) -> str | None:

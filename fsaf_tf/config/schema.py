@@ -65,16 +65,30 @@ class ResNet(hyperparams.Config):
     frozen_stages: int = limited(1, 0, 4)
     train_bn_affine: bool = False
 
+    def architecture(self) -> dict:
+        """See `Backbone.architecture`: how it is trained is not of it, and its weights come with the checkpoint."""
+        free = ("weights", "frozen_stages", "train_bn_affine")
+        return {key: value for key, value in self.as_dict().items() if key not in free} | {"weights": "checkpoint"}
+
 
 @dataclasses.dataclass
 class Backbone(backbones.Backbone):
     """The Garden's backbones by their names there, with our `resnet` in the place of the Garden's.
 
-    The Garden's ResNet pads differently from the published weights and has no frozen batch normalisation.
+    The Garden's ResNet pads differently from the published weights and has no frozen batch normalisation. What can be
+    built: `modeling.backbones`.
     """
 
     type: str = "resnet"
     resnet: ResNet = dataclasses.field(default_factory=ResNet)
+
+    def architecture(self) -> dict:
+        """The values of the chosen family that fix what the weights of a checkpoint mean.
+
+        All of them, unless the family's own configuration has a method of this name that says which.
+        """
+        chosen = self.get()
+        return chosen.architecture() if hasattr(chosen, "architecture") else chosen.as_dict()
 
 
 @dataclasses.dataclass

@@ -2,33 +2,23 @@
 
 import tensorflow as tf
 import tf_keras
-from official.vision.configs import common
-from official.vision.modeling.backbones import factory
 
 from fsaf_tf.config import checks, schema
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import dssd, fpn, heads, nas_fpn, resnet, ssd
-from fsaf_tf.modeling import normalization as normalizations
+from fsaf_tf.modeling import backbones, batch_norm, dssd, fpn, heads, nas_fpn, ssd
+from fsaf_tf.modeling.normalization import Normalization
 from fsaf_tf.pyramid import BACKBONE_TOP
-
-# Those of the Garden that give levels 3 to 5. Not ViT and the dilated ResNet, which do not, nor SpineNet, which is a
-# pyramid itself and takes only images of multiples of 128 pixels.
-GARDEN_BACKBONES = ("mobilenet", "mobiledet", "efficientnet", "revnet")
 
 LEAST_SIDE = 32  # px, of the images that the network sees
 
-# The Garden's 0.99 needs thousands of steps before the statistics are of use; short runs have hundreds.
-GARDEN_NORM_MOMENTUM = 0.9
 
-
-def normalization(backbone: schema.Backbone) -> normalizations.Normalization:
-    """The normalisation of a backbone: our Caffe form has its own, all others torchvision's (and the Garden's)."""
-    caffe = backbone.type == "resnet" and backbone.resnet.form == "caffe"
-    return normalizations.CAFFE if caffe else normalizations.TORCHVISION
+def normalization(backbone: schema.Backbone) -> Normalization:
+    """The normalisation of the images that a backbone wants."""
+    return backbones.family(backbone).normalization(backbone)
 
 
 def build_detector(model: schema.Model, num_classes: int) -> tf_keras.Model:
-    """Builds the detector with the initial values of section 3.4; ImageNet weights are loaded by `weights.imagenet`.
+    """Builds the detector with the initial values of section 3.4; published weights are loaded by `backbones`.
 
     Its layers are `backbone`, the pyramid (`fpn`, or what `model.pyramid` is) and `heads`.
 
@@ -74,8 +64,11 @@ def infer(model: tf_keras.Model, images: tf.Tensor) -> dict[str, dict[str, tf.Te
 def _build_backbone(config: schema.Backbone, min_level: int) -> tf_keras.Model:
     """The part of a backbone that the pyramid uses: a model to its maps of `min_level` to 5."""
     levels = [str(level) for level in range(min_level, BACKBONE_TOP + 1)]
-    backbone = resnet.build_resnet(config.resnet) if config.type == "resnet" else _build_garden(config, levels)
-    return tf_keras.Model(backbone.input, {level: backbone.output[level] for level in levels}, name="backbone")
+    network = backbones.family(config).build(config)
+    missing = [level for level in levels if level not in network.output]
+    if missing:
+        raise UserError(f"task.model.backbone: {config.type}, as set, has no level {', '.join(missing)}")
+    return tf_keras.Model(network.input, {level: network.output[level] for level in levels}, name="backbone")
 
 
 def _build_pyramid(model: schema.Model, features: dict) -> tf_keras.layers.Layer:
@@ -84,29 +77,8 @@ def _build_pyramid(model: schema.Model, features: dict) -> tf_keras.layers.Layer
     if model.pyramid == "ssd":
         return ssd.SSD(*levels, channels=channels)
     if model.pyramid == "dssd":
-        return dssd.DSSD(*levels, channels=channels, norm=_norm())
+        return dssd.DSSD(*levels, channels=channels, norm=batch_norm.settings())
     if model.pyramid == "nas_fpn":
         depths = {level: x.shape[-1] for level, x in features.items()}
-        return nas_fpn.NASFPN(*levels, depths, channels=channels, norm=_norm())
+        return nas_fpn.NASFPN(*levels, depths, channels=channels, norm=batch_norm.settings())
     return fpn.FPN(*levels, channels=channels, relu_before_p7=model.fpn.relu_before_p7)
-
-
-def _norm() -> dict:
-    """Of batch normalisation that is trained from random values."""
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return {"momentum": GARDEN_NORM_MOMENTUM, "synchronized": replicas > 1}
-
-
-def _build_garden(config: schema.Backbone, levels: list[str]) -> tf_keras.Model:
-    """One of the Garden's, with random values; all of it is trained, batch normalisation's statistics too."""
-    if config.type not in GARDEN_BACKBONES:
-        known = ", ".join(("resnet", *GARDEN_BACKBONES))
-        raise UserError(f"task.model.backbone.type is {config.type!r}, but must be one of: {known}")
-    norm = _norm()
-    norm = common.NormActivation(norm_momentum=norm["momentum"], use_sync_bn=norm["synchronized"])
-    backbone = factory.build_backbone(tf_keras.layers.InputSpec(shape=[None, None, None, 3]), config, norm)
-    # The outputs may hold one more, a classifier's last layer, under the next free level.
-    missing = sorted(set(levels) - set(backbone.output_specs))
-    if missing:
-        raise UserError(f"task.model.backbone: {config.type}, as set, has no level {', '.join(missing)}")
-    return backbone

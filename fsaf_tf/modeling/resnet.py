@@ -18,10 +18,11 @@ import tensorflow as tf
 import tf_keras
 
 from fsaf_tf.config import checks, schema
+from fsaf_tf.modeling import batch_norm, normalization
+from fsaf_tf.modeling.family import Family
+from fsaf_tf.weights import imagenet
 
-KEY = "task.model.backbone.resnet"
 EPSILON = 1e-5
-MOMENTUM = 0.9
 
 
 class Convolution(tf_keras.layers.Conv2D):
@@ -107,7 +108,7 @@ def build_resnet(config: schema.ResNet) -> tf_keras.Model:
     Raises:
         UserError: there is no such network.
     """
-    checks.check_fields(config, f"{KEY}.")
+    checks.check_fields(config, f"{imagenet.KEY}.")
     pretrained = bool(config.weights)
     layers = [_layers(pretrained, stage > config.frozen_stages, config.train_bn_affine) for stage in range(5)]
     images = tf_keras.layers.Input([None, None, 3], name="images")
@@ -128,11 +129,7 @@ def _layers(pretrained: bool, trained: bool, train_bn_affine: bool) -> _Layers:
     if pretrained:
         frozen_norm = functools.partial(FrozenBatchNormalization, trainable=trained and train_bn_affine)
         return _Layers(functools.partial(conv, trainable=trained), frozen_norm)
-    # Statistics over all replicas, so that their number changes nothing; for one alone the fused kernel is faster.
-    synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
-    norm = functools.partial(
-        tf_keras.layers.BatchNormalization, momentum=MOMENTUM, epsilon=EPSILON, synchronized=synchronized
-    )
+    norm = functools.partial(tf_keras.layers.BatchNormalization, epsilon=EPSILON, **batch_norm.settings())
     return _Layers(conv, norm)
 
 
@@ -169,3 +166,25 @@ def _conv_norm(
     padding = "valid" if explicit else "same"
     x = layers.conv(channels, kernel, strides=stride, padding=padding, groups=groups, name=f"{name}_conv")(x)
     return layers.norm(name=f"{name}_bn")(x)
+
+
+# What the library knows of the family.
+
+
+def _normalization(backbone: schema.Backbone) -> normalization.Normalization:
+    return normalization.CAFFE if backbone.resnet.form == "caffe" else normalization.TORCHVISION
+
+
+def _slow_by_xla_on_cpus(backbone: schema.Backbone) -> str:
+    """The gradient of a convolution in groups (docs/decisions.md)."""
+    return f"ResNeXt ({imagenet.KEY}.groups above 1)" if backbone.resnet.groups > 1 else ""
+
+
+FAMILY = Family(
+    build=lambda backbone: build_resnet(backbone.resnet),
+    normalization=_normalization,
+    load_weights=lambda network, backbone: imagenet.load(network, backbone.resnet),
+    awaits_checkpoint=lambda backbone: backbone.resnet.weights == imagenet.CHECKPOINT,
+    has_frozen_statistics=lambda backbone: bool(backbone.resnet.weights),
+    slow_by_xla_on_cpus=_slow_by_xla_on_cpus,
+)

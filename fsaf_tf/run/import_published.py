@@ -14,8 +14,8 @@ from fsaf_tf.config import experiment, plain_values, schema, strict
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
 from fsaf_tf.run import checkpoints
+from fsaf_tf.run.published_classes import Published, find_classes
 from fsaf_tf.weights import files, keras, mmdet, torchvision
-from fsaf_tf.weights.published_classes import Published, find_classes
 
 
 def run(source: str, weights: list[str], name: str, output: str, labels: str = "") -> list[str]:
@@ -49,12 +49,11 @@ def run(source: str, weights: list[str], name: str, output: str, labels: str = "
 def _resolve(name: str, source: str) -> tuple[config_definitions.ExperimentConfig, list[str]]:
     """The experiment with the settings of the source, and a line for each that changed."""
     params = experiment.load(name)
-    kind = params.task.model.backbone.type
-    if kind != "resnet":
-        raise UserError(f"{name}: task.model.backbone.type is {kind}, but these weights are a ResNet's")
+    kind, wanted = params.task.model.backbone.type, SOURCES[source].settings["model"]["backbone"]
+    if kind not in wanted:
+        raise UserError(f"{name}: task.model.backbone.type is {kind}, but these weights are for {', '.join(wanted)}")
     before = plain_values.flatten(params.as_dict())
     strict.merge(params, {"task": SOURCES[source].settings}, f"--source={source}")
-    params.task.model.backbone.resnet.weights = "checkpoint"
     after, shown = plain_values.flatten(params.as_dict()), plain_values.shown
     changed = sorted(key for key in after if after[key] != before[key])
     return params, [f"{key}: {shown(before[key])} -> {shown(after[key])}" for key in changed]
@@ -69,7 +68,7 @@ def _backbone_alone(module) -> Callable:
     def build(task: schema.Task, weights: list[str], labels: str) -> tuple[tf_keras.Model, Published, list[str]]:
         if len(weights) > 1:
             raise UserError("--weights is wanted once: the two files of a joint model are mmdet's")
-        resnet = task.model.backbone.resnet
+        resnet = task.model.backbone.get()
         tensors = module.read(weights[0], resnet)
         published = find_classes(weights[0], None, task.model.num_classes or None, labels)
         model = detector.build_detector(task.model, len(published.classes))

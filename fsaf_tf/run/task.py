@@ -16,9 +16,8 @@ from fsaf_tf.data.examples import Source
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
-from fsaf_tf.modeling import detector, freezing, postprocess, views
+from fsaf_tf.modeling import backbones, detector, freezing, postprocess, views
 from fsaf_tf.run import head_rate
-from fsaf_tf.weights import imagenet
 
 NON_FINITE = "Non-finite loss"
 SUMMARY_IMAGES = 4
@@ -131,8 +130,8 @@ class FSAFTask(base_task.Task):
         return model
 
     def initialize(self, model: tf_keras.Model) -> None:
-        """The ImageNet weights of the backbone, for a run that starts from no checkpoint."""
-        imagenet.initialize(model, self.task_config.model.backbone)
+        """The published weights of the backbone, for a run that starts from no checkpoint."""
+        backbones.initialize(model, self.task_config.model.backbone)
 
     def create_optimizer(self, optimizer_config, runtime_config=None, dp_config=None):
         """The Garden's optimizer, its rate scaled from 16 images to the batch (section 3.4: 0.01 for 16 images).

@@ -14,7 +14,7 @@ from fsaf_tf.config import checks, experiment
 from fsaf_tf.data import images
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
-from fsaf_tf.modeling import freezing, views
+from fsaf_tf.modeling import backbones, freezing, views
 from fsaf_tf.run import checkpoints, devices, early_stop, records, runner
 from fsaf_tf.run import task as tasks
 from fsaf_tf.terminal.interrupts import Interrupted, Interrupts
@@ -79,16 +79,16 @@ def _check_xla(params: config_definitions.ExperimentConfig, strategy: tf.distrib
     it makes the gradient of a convolution in groups hundreds of times slower (docs/decisions.md).
     """
     backbone, replicas = params.task.model.backbone, strategy.num_replicas_in_sync
-    is_resnet = backbone.type == "resnet"
-    if replicas > 1 and not (is_resnet and backbone.resnet.weights):
+    family = backbones.family(backbone)
+    if replicas > 1 and not family.has_frozen_statistics(backbone):
         raise UserError(
             f"runtime.enable_xla works on {replicas} replicas only with ImageNet weights, whose batch normalisation is"
             " frozen; leave it off, or take one replica"
         )
-    if is_resnet and backbone.resnet.groups > 1 and any("CPU" in name for name in devices.names(strategy)):
+    slow = family.slow_by_xla_on_cpus(backbone)
+    if slow and any("CPU" in name for name in devices.names(strategy)):
         raise UserError(
-            "runtime.enable_xla makes a step of ResNeXt (task.model.backbone.resnet.groups above 1) hundreds of times"
-            " slower on a CPU; leave it off there"
+            f"runtime.enable_xla makes a step of {slow} hundreds of times slower on a CPU; leave it off there"
         )
 
 
@@ -174,9 +174,9 @@ def _checkpoint(model_dir: str, mode: str, params, progress: Progress, set_aside
             f"{model_dir} holds no checkpoint to evaluate; train first, or name one by"
             " --params_override=task.init_checkpoint=PATH"
         )
-    elif backbone.type == "resnet" and backbone.resnet.weights == "checkpoint":
+    elif backbones.family(backbone).awaits_checkpoint(backbone):
         raise UserError(
-            "task.model.backbone.resnet.weights is checkpoint, but there is none: import published weights by"
+            f"task.model.backbone.{backbone.type}.weights is checkpoint, but there is none: import published weights by"
             " tools/import_weights.py and give the folder as task.init_checkpoint=DIR"
         )
     return None

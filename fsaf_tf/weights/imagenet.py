@@ -7,25 +7,23 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.weights import keras, torchvision
 
 KEY = "task.model.backbone.resnet"
-LATER = ("", "checkpoint")  # random values, or those that come with a checkpoint: nothing to load here
+CHECKPOINT = "checkpoint"  # in the place of a file: they come with a checkpoint
 
 
-def initialize(detector: tf_keras.Model, backbone: schema.Backbone):
-    """Loads them into a fresh detector.
+def load(backbone: tf_keras.Model, config: schema.ResNet):
+    """Loads them into a fresh ResNet; nothing where it begins with random values or with a checkpoint.
 
     Raises:
         UserError: there are no such weights, they cannot be had, or they are another network's.
     """
-    config = backbone.resnet
-    if backbone.type != "resnet" or config.weights in LATER:
+    if config.weights in ("", CHECKPOINT):
         return
     is_keras = config.weights == keras.DOWNLOAD or config.weights.endswith(".h5")
     source, form = ("Keras Applications'", "caffe") if is_keras else ("torchvision's", "pytorch")
     if config.form != form:
         raise UserError(f"{KEY}: the weights {config.weights!r} are {source} and need form {form}, not {config.form}")
-    read, load = (keras.read, keras.load) if is_keras else (torchvision.read, torchvision.load)
+    module = keras if is_keras else torchvision
     try:
-        tensors = read(config.weights, config)
-        load(detector.get_layer("backbone"), tensors, config)
+        module.load(backbone, module.read(config.weights, config), config)
     except UserError as error:
         raise UserError(str(error) if KEY in str(error) else f"{KEY}.weights: {error}") from error

@@ -4,10 +4,9 @@ import tf_keras
 
 from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import resnet
 from fsaf_tf.weights import files, table
 
-SETTINGS = {"model": {"backbone": {"resnet": {"form": "caffe"}}}}  # of an experiment's task
+SETTINGS = {"model": {"backbone": {"resnet": {"form": "caffe", "weights": "checkpoint"}}}}  # of a task
 
 DOWNLOAD = "imagenet"  # in the place of a file: what Keras downloads
 APPLICATIONS = {
@@ -66,7 +65,7 @@ def _conv_and_norm(conv: tf_keras.layers.Layer, norm: tf_keras.layers.Layer) -> 
     sizes = {bias: (conv.filters,), **{f"{norm.name}/{part}": (conv.filters,) for part in _NORM}}
 
     def convert(bias, gamma, beta, mean, variance):
-        return [gamma, beta, mean - bias, variance + (EPSILON - resnet.EPSILON)]
+        return [gamma, beta, mean - bias, variance + (EPSILON - norm.epsilon)]
 
     kernel = {f"{conv.name}/kernel": tuple(conv.kernel.shape)}
     return [table.Entry(conv, kernel, lambda kernel: [kernel]), table.Entry(norm, sizes, convert)]

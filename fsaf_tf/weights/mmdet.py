@@ -12,7 +12,6 @@ import tf_keras
 
 from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import fpn, heads
 from fsaf_tf.weights import table, torchvision
 from fsaf_tf.weights.files import Tensors
 
@@ -21,7 +20,7 @@ from fsaf_tf.weights.files import Tensors
 SETTINGS = {
     "model": {
         "location_offset": 0.0,
-        "backbone": {"resnet": {"form": "pytorch"}},
+        "backbone": {"resnet": {"form": "pytorch", "weights": "checkpoint"}},
         "fpn": {"relu_before_p7": False},
         "postprocess": {"multi_label": True},
     },
@@ -128,8 +127,8 @@ def entries(detector: tf_keras.Model, anchors: int, class_order: Sequence[int]) 
     ]
 
 
-def _neck(pyramid: fpn.FPN) -> list[table.Entry]:
-    """Theirs are numbered from the lowest level up, P6 and P7 after P5."""
+def _neck(pyramid: tf_keras.layers.Layer) -> list[table.Entry]:
+    """Of our `FPN`. Theirs are numbered from the lowest level up, P6 and P7 after P5."""
     outputs = [*pyramid.merged_outputs.values(), *pyramid.extra_outputs.values()]
     return _numbered("neck.lateral_convs", pyramid.laterals.values()) + _numbered("neck.fpn_convs", outputs)
 
@@ -138,8 +137,8 @@ def _numbered(name: str, layers: Iterable[tf_keras.layers.Conv2D]) -> list[table
     return [torchvision.conv(layer, f"{name}.{index}.conv") for index, layer in enumerate(layers)]
 
 
-def _outputs(head: heads.Heads, anchors: int, class_order: Sequence[int]) -> list[table.Entry]:
-    """The convolutions of one branch; here and there the first anchor's channels come first."""
+def _outputs(head: tf_keras.layers.Layer, anchors: int, class_order: Sequence[int]) -> list[table.Entry]:
+    """The convolutions of one branch of our `Heads`; here and there the first anchor's channels come first."""
     branch, boxes, box_order = (
         ("anchor_based", "deltas", BASED_ORDER) if anchors else ("anchor_free", "offsets", FREE_ORDER)
     )

@@ -11,7 +11,7 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.weights import files, table
 from fsaf_tf.weights.files import Tensors
 
-SETTINGS = {"model": {"backbone": {"resnet": {"form": "pytorch"}}}}  # of an experiment's task
+SETTINGS = {"model": {"backbone": {"resnet": {"form": "pytorch", "weights": "checkpoint"}}}}  # of a task
 
 # The classifier, and a count of training steps that no inference needs.
 UNUSED = re.compile(r"fc\.(weight|bias)|(.+\.)?num_batches_tracked")

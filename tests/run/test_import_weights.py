@@ -196,7 +196,7 @@ def test_a_full_disk_leaves_nothing(tool, small, tmp_path):
         (["--experiment=fsaf_r50", "--source=mmdet", "--weights=b.pth", "--output=o"], "b.pth: there is no such file"),
         (
             ["--experiment=fsaf_demo", "--source=mmdet", "--weights=b.pth", "--output=o"],
-            "fsaf_demo: task.model.backbone.type is mobilenet, but these weights are a ResNet's",
+            "fsaf_demo: task.model.backbone.type is mobilenet, but these weights are for resnet",
         ),
         (["--experiment=fsaf_r50", "--source=mmdet", "--weights=b.pth", "--output=."], "--output=. is there already"),
     ],

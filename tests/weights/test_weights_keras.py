@@ -8,7 +8,7 @@ import tf_keras
 
 from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import detector, resnet
+from fsaf_tf.modeling import backbones, detector, resnet
 from fsaf_tf.weights import imagenet, keras
 
 R50 = schema.ResNet(depth=50)
@@ -71,7 +71,7 @@ def test_a_detector_takes_the_file_of_a_whole_model_too(keras_resnet, weights_fi
     config = schema.Model()
     config.backbone.resnet.weights = path
     model = detector.build_detector(config, 3)
-    imagenet.initialize(model, config.backbone)
+    backbones.initialize(model, config.backbone)
     kernel = model.get_layer("backbone").get_layer("conv1_conv").kernel
     np.testing.assert_array_equal(kernel, keras_resnet.get_layer("conv1_conv").kernel)
 
@@ -110,7 +110,7 @@ def test_weights_that_do_not_exist(overrides, message):
     config = schema.Backbone()
     config.override({"resnet": {"depth": 14, **overrides}})
     with pytest.raises(UserError, match=message):
-        imagenet.initialize(None, config)
+        imagenet.load(None, config.resnet)
 
 
 @pytest.mark.parametrize(
@@ -122,5 +122,5 @@ def test_random_values_stay(backbone):
     config.override({"backbone": backbone, "fpn": {"channels": 8}, "heads": {"channels": 8}})
     model = detector.build_detector(config, 3)
     before = model.get_weights()
-    imagenet.initialize(model, config.backbone)
+    backbones.initialize(model, config.backbone)
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights()))

@@ -4,7 +4,7 @@ import torch_reference as reference
 
 from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import detector, resnet
+from fsaf_tf.modeling import backbones, detector, resnet
 from fsaf_tf.weights import files, imagenet, torchvision
 
 torch = reference.torch
@@ -100,7 +100,7 @@ def test_a_detector_takes_a_file_by_its_path(small, tmp_path):
     config.override({"backbone": {"resnet": {"depth": 14, "form": "pytorch", "weights": path}}})
     config.override({"fpn": {"channels": 8}, "heads": {"channels": 8}})
     model = detector.build_detector(config, 3)
-    imagenet.initialize(model, config.backbone)
+    backbones.initialize(model, config.backbone)
     kernel = model.get_layer("backbone").get_layer("conv5_block1_2_conv").kernel
     np.testing.assert_array_equal(kernel, found.values["layer4.0.conv2.weight"].transpose(2, 3, 1, 0))
 
@@ -123,4 +123,4 @@ def test_weights_that_do_not_exist(overrides, message):
     config = schema.Backbone()
     config.override({"resnet": overrides})
     with pytest.raises(UserError, match=message):
-        imagenet.initialize(None, config)
+        imagenet.load(None, config.resnet)

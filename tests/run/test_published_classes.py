@@ -7,7 +7,7 @@ import pytest
 from fsaf_tf.classes import Classes
 from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.errors import UserError
-from fsaf_tf.weights.published_classes import find_classes
+from fsaf_tf.run.published_classes import find_classes
 
 CATEGORIES = {"categories": [{"id": 7, "name": "dog"}, {"id": 3, "name": "bird"}, {"id": 5, "name": "cat"}]}
 LABELS = {"names": ["bird", "cat", "dog"], "category_ids": [3, 5, 7]}
