@@ -1,4 +1,4 @@
-"""Sections 3.2 and 3.3 in loops over instances and cells: the specification that the fast code must equal.
+"""The criterion and detection in loops over instances, cells and anchors: the specification that the code must equal.
 
 NumPy only, one image at a time, nothing shared with the package. Regions are computed in float32 as the package does,
 so that a side that falls on the border of a cell falls on the same side; losses are summed in float64.
@@ -148,3 +148,88 @@ def anchor_free_losses(
 
 def _background(logits, alpha, gamma):
     return np.vectorize(lambda logit: focal(logit, False, alpha, gamma), otypes=[float])(logits)
+
+
+def anchors(shape, level, scales, aspect_ratios, location_offset):
+    """`[M, 4]` yxyx of one level: row by row, then by aspect ratio (height over width), then by scale."""
+    found = []
+    for row, column in np.ndindex(*shape):
+        y, x = ((index + location_offset) * 2**level for index in (row, column))
+        for ratio in aspect_ratios:
+            for scale in scales:
+                height, width = (4 * 2**level * scale * side for side in (math.sqrt(ratio), 1 / math.sqrt(ratio)))
+                found.append((y - height / 2, x - width / 2, y + height / 2, x + width / 2))
+    return np.array(found)
+
+
+def anchor_based_losses(
+    logits, deltas, boxes, classes, anchors, *, positive_iou, negative_iou, alpha, gamma, box_loss_beta
+):
+    """One image: logits `[M, K]`, deltas and anchors `[M, 4]`, boxes `[N, 4]` and classes `[N]` of the valid instances.
+
+    Returns class_loss, box_loss and num_positives as the package does.
+    """
+    class_loss = box_loss = positives = 0
+    for anchor, anchor_logits, anchor_deltas in zip(anchors, logits, deltas):
+        overlaps = [iou(anchor, box) for box in boxes]
+        best = int(np.argmax(overlaps)) if len(boxes) else None
+        overlap = overlaps[best] if len(boxes) else 0
+        if negative_iou <= overlap < positive_iou:
+            continue
+        for k, logit in enumerate(anchor_logits):
+            class_loss += focal(logit, overlap >= positive_iou and classes[best] == k, alpha, gamma)
+        if overlap >= positive_iou:
+            positives += 1
+            side, box_side = anchor[2:] - anchor[:2], boxes[best][2:] - boxes[best][:2]
+            shift = (boxes[best][:2] + boxes[best][2:] - anchor[:2] - anchor[2:]) / 2 / side
+            error = np.abs(anchor_deltas - np.concatenate([shift, np.log(box_side / side)]))
+            linear = error - box_loss_beta / 2
+            box_loss += np.sum(np.where(error < box_loss_beta, error**2 / (2 * box_loss_beta), linear))
+    return {
+        "class_loss": class_loss / max(1, positives),
+        "box_loss": box_loss / max(1, positives),
+        "num_positives": positives,
+    }
+
+
+def anchor_free_candidates(logits, offsets, level, *, location_offset, offset_scale, multi_label):
+    """(score, box, class, level, branch) of the locations of one image's level, logits `[H, W, K]`."""
+    found = []
+    for cell in np.ndindex(logits.shape[:2]):
+        box = predicted_box(offsets[cell], cell, level, location_offset, offset_scale)
+        best = [int(np.argmax(logits[cell]))]
+        for index in range(logits.shape[2]) if multi_label else best:
+            found.append((_sigmoid(logits[cell][index]), box, index, level, 0))
+    return found
+
+
+def anchor_based_candidates(logits, deltas, level, *, location_offset, scales, aspect_ratios):
+    """The same of the anchors, logits `[H, W, A * K]`; each gives one for every class."""
+    places = anchors(logits.shape[:2], level, scales, aspect_ratios, location_offset)
+    found = []
+    for place, own_logits, own_deltas in zip(places, logits.reshape(len(places), -1), deltas.reshape(-1, 4)):
+        side = place[2:] - place[:2]
+        centre = (place[:2] + place[2:]) / 2 + own_deltas[:2] * side
+        half = side * np.exp(np.minimum(own_deltas[2:], math.log(1000 / 16))) / 2
+        found += [(_sigmoid(x), (*(centre - half), *(centre + half)), k, level, 1) for k, x in enumerate(own_logits)]
+    return found
+
+
+def best_candidates(candidates, *, score_threshold, max_per_level):
+    """The best of one level of one branch."""
+    return sorted((c for c in candidates if c[0] > score_threshold), key=lambda c: -c[0])[:max_per_level]
+
+
+def suppress(candidates, size, *, nms_iou, max_detections):
+    """Clips the candidates of all levels and branches to an image's height and width; what is left by falling score."""
+    kept = []
+    for score, box, *rest in sorted(candidates, key=lambda c: -c[0]):
+        box = tuple(min(max(side, 0), limit) for side, limit in zip(box, (*size, *size)))
+        has_area = box[2] > box[0] and box[3] > box[1]
+        if has_area and all(k[2] != rest[0] or iou(k[1], box) <= nms_iou for k in kept):
+            kept.append((score, box, *rest))
+    return kept[:max_detections]
+
+
+def _sigmoid(logit):
+    return 1 / (1 + math.exp(-logit))

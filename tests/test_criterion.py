@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from fsaf_tf import anchors as anchor_ops
-from fsaf_tf import criterion, losses, pyramid, regions
+from fsaf_tf import criterion, losses, regions
 
 LEVELS = range(3, 8)
 
@@ -247,26 +247,6 @@ def _anchor_based(logits, deltas, boxes, classes, valid, anchors=ANCHORS, focal=
     return criterion.anchor_based(logits, deltas, instances, anchors, elementwise)
 
 
-def _naive_anchor_based(logits, deltas, boxes, classes, anchors, matching, focal, beta):
-    """One image, `[M, K]` logits, `[M, 4]` deltas, in a loop over anchors."""
-    class_loss = box_loss = positives = 0
-    for anchor, anchor_logits, anchor_deltas in zip(anchors, logits, deltas):
-        overlaps = [naive.iou(anchor, box) for box in boxes]
-        best = int(np.argmax(overlaps)) if len(boxes) else None
-        overlap = overlaps[best] if len(boxes) else 0
-        if matching.negative_iou <= overlap < matching.positive_iou:
-            continue
-        for k, logit in enumerate(anchor_logits):
-            class_loss += naive.focal(logit, overlap >= matching.positive_iou and classes[best] == k, *focal)
-        if overlap >= matching.positive_iou:
-            positives += 1
-            side, box_side = anchor[2:] - anchor[:2], boxes[best][2:] - boxes[best][:2]
-            shift = (boxes[best][:2] + boxes[best][2:] - anchor[:2] - anchor[2:]) / 2 / side
-            error = np.abs(anchor_deltas - np.concatenate([shift, np.log(box_side / side)]))
-            box_loss += np.sum(np.where(error < beta, error**2 / (2 * beta), error - beta / 2))
-    return class_loss / max(1, positives), box_loss / max(1, positives), positives
-
-
 @pytest.mark.parametrize("instances", [0, 1, 12])
 @pytest.mark.parametrize(
     "anchors, focal, beta",
@@ -276,7 +256,6 @@ def _naive_anchor_based(logits, deltas, boxes, classes, anchors, matching, focal
 def test_anchor_based_equals_naive(instances, anchors, focal, beta):
     rng = np.random.default_rng(3)
     maps, per_location = _maps(64, 96), anchors.shapes.per_location
-    layout = pyramid.Layout(tuple(LEVELS), tuple(maps.values()))
     *_, boxes, classes, valid = _case(rng, "any", height=64, width=96, batch=1, instances=max(instances, 1), classes=3)
     logits = {k: rng.normal(size=(1, *size, 3 * per_location)).astype(np.float32) for k, size in maps.items()}
     deltas = {k: rng.normal(size=(1, *size, 4 * per_location)).astype(np.float32) for k, size in maps.items()}
@@ -284,13 +263,16 @@ def test_anchor_based_equals_naive(instances, anchors, focal, beta):
     boxes[:] = _boxes(rng, "any", max(instances, 1), 64, 96) * [0.5, 0.5, 1, 1] if instances else np.nan
     flat = [np.concatenate([m.reshape(-1, c) for m in maps.values()]) for maps, c in ((logits, 3), (deltas, 4))]
     classes[:] = rng.integers(0, 3, classes.shape)
-    truth = boxes[0] if instances else [], classes[0], anchors.of_layout(layout).numpy()
-    expected = _naive_anchor_based(*flat, *truth, anchors.matching, focal, beta)
+    places = [naive.anchors(size, int(k), *anchors.shapes, anchors.location_offset) for k, size in maps.items()]
+    truth = boxes[0] if instances else [], classes[0], np.concatenate(places)
+    expected = naive.anchor_based_losses(
+        *flat, *truth, **anchors.matching._asdict(), **focal._asdict(), box_loss_beta=beta
+    )
     for way in (_anchor_based, tf.function(_anchor_based, jit_compile=True)):
         result = way(logits, deltas, tf.constant(boxes), tf.constant(classes), tf.constant(valid), anchors, focal, beta)
-        np.testing.assert_allclose(result["class_loss"], expected[0], rtol=1e-4)
-        np.testing.assert_allclose(result["box_loss"], expected[1], rtol=1e-4)
-        assert result["num_positives"][0] == expected[2]
+        np.testing.assert_allclose(result["class_loss"], expected["class_loss"], rtol=1e-4)
+        np.testing.assert_allclose(result["box_loss"], expected["box_loss"], rtol=1e-4)
+        assert result["num_positives"][0] == expected["num_positives"]
 
 
 def test_anchor_based_takes_500_instances_at_full_size():

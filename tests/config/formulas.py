@@ -1,0 +1,158 @@
+"""What follows from the values of an experiment, by the formulas of the paper and of its keys' descriptions.
+
+NumPy and loops. Each function takes all values, flat, and asserts what was seen with them.
+"""
+
+import naive
+import numpy as np
+import world
+
+MOVED = 1e-3  # of their size: how far weights are moved to see what the loss does
+CAFFE = np.array([103.939, 116.779, 123.68]), np.ones(3), [2, 1, 0]  # mean, deviation, order of the channels
+TORCHVISION = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375]), [0, 1, 2]
+
+
+def part(values: dict, section: str) -> dict:
+    """The values of one section by their last names."""
+    return {key.removeprefix(section): value for key, value in values.items() if key.startswith(section)}
+
+
+def pick(values: dict, *keys: str) -> dict:
+    """Some values by their last names."""
+    return {key.rsplit(".", 1)[1]: values[key] for key in keys}
+
+
+def normalised(image: np.ndarray, size, values: dict) -> np.ndarray:
+    """A canvas `[H, W, 3]` as the network sees it: normalised as the backbone wants it, zero outside of `size`."""
+    backbone = part(values, "task.model.backbone.")
+    is_caffe = backbone["type"] == "resnet" and backbone["resnet.form"] == "caffe"
+    mean, deviation, order = CAFFE if is_caffe else TORCHVISION
+    result = (image[..., order] - mean) / deviation
+    result[size[0] :], result[:, size[1] :] = 0, 0
+    return result.astype(np.float32)
+
+
+# Learning.
+
+
+def focal(values: dict) -> dict:
+    return {"alpha": values["task.losses.focal_alpha"], "gamma": values["task.losses.focal_gamma"]}
+
+
+def losses(values: dict, model) -> dict[str, float]:
+    """The terms of the loss of `world.scene` by sections 3.2 to 3.4."""
+    batch = {key: value.numpy() for key, value in world.scene().items()}
+    images = np.stack([normalised(*pair, values) for pair in zip(batch["image"], batch["image_size"])])
+    outputs = {key: {level: maps.numpy() for level, maps in levels.items()} for key, levels in model(images).items()}
+    kernels = [v.numpy().astype(float) for v in model.trainable_variables if "kernel" in v.name]
+    terms = {"weight_decay": values["task.losses.weight_decay"] / 2 * sum(np.sum(kernel**2) for kernel in kernels)}
+    terms["left_out"] = np.mean(batch["left_out"])
+    terms["total_loss"] = terms["weight_decay"]
+    if values["task.model.anchor_free.enabled"]:
+        own = _anchor_free(values, batch, outputs)
+        terms |= {f"anchor_free/{name}": value for name, value in own.items()}
+        terms["total_loss"] += values["task.model.anchor_free.loss_weight"] * (own["class_loss"] + own["box_loss"])
+    if values["task.model.anchor_based.enabled"]:
+        own = _anchor_based(values, batch, outputs)
+        terms |= {f"anchor_based/{name}": value for name, value in own.items()}
+        terms["total_loss"] += own["class_loss"] + own["box_loss"]
+    return terms
+
+
+def _anchor_free(values: dict, batch: dict, outputs: dict) -> dict[str, float]:
+    keys = pick(
+        values, *(f"task.model.anchor_free.{key}" for key in ("selection", "effective", "ignoring", "offset_scale"))
+    )
+    keys |= pick(values, "task.model.location_offset") | focal(values)
+    images, rows = [], zip(batch["boxes"], batch["classes"], batch["valid"])
+    for index, instances in enumerate(rows):
+        maps = [
+            {int(level): maps[index] for level, maps in outputs[f"anchor_free_{name}"].items()}
+            for name in ("logits", "offsets")
+        ]
+        images.append(naive.anchor_free_losses(*maps, *instances, **keys, epsilon=1e-6))
+    selected = np.concatenate([image["levels"][valid] for image, valid in zip(images, batch["valid"])])
+    offsets = np.concatenate([maps.ravel() for maps in outputs["anchor_free_offsets"].values()])
+    levels = map(int, outputs["anchor_free_logits"])
+    return (
+        _means(images)
+        | {"dead_offsets": np.mean(offsets <= 0)}
+        | {f"level_{level}": np.mean(selected == level) for level in levels}
+    )
+
+
+def _anchor_based(values: dict, batch: dict, outputs: dict) -> dict[str, float]:
+    keys = pick(
+        values, *(f"task.model.anchor_based.{key}" for key in ("positive_iou", "negative_iou", "box_loss_beta"))
+    )
+    shapes = [values[f"task.model.anchor_based.{key}"] for key in ("scales", "aspect_ratios")]
+    images = []
+    for index, valid in enumerate(batch["valid"]):
+        places, rows = [], {"logits": [], "deltas": []}
+        for level, maps in outputs["anchor_based_logits"].items():
+            places.append(naive.anchors(maps.shape[1:3], int(level), *shapes, values["task.model.location_offset"]))
+            for name, kept in rows.items():
+                kept.append(outputs[f"anchor_based_{name}"][level][index].reshape(len(places[-1]), -1))
+        flat = [np.concatenate(each) for each in (rows["logits"], rows["deltas"])]
+        instances = batch["boxes"][index][valid], batch["classes"][index][valid]
+        images.append(naive.anchor_based_losses(*flat, *instances, np.concatenate(places), **keys, **focal(values)))
+    return _means(images)
+
+
+def _means(images: list[dict]) -> dict[str, float]:
+    names = {"class_loss": "class_loss", "box_loss": "box_loss", "num_positives": "positives"}
+    return {new: np.mean([image[name] for image in images]) for name, new in names.items()}
+
+
+def check_terms(values: dict, seen: dict) -> None:
+    """Each term; the norm of the gradient is that of the step over its rate."""
+    rate = rates(values)[0]
+    heads_rate = rate * values["task.head_rate_multiplier"]
+    steps = seen_under(seen, "step/")
+    squares = [np.sum(step**2) / (heads_rate if "heads/" in name else rate) ** 2 for name, step in steps.items()]
+    expected = losses(values, world.stand_in(values)) | {"gradient_norm": np.sqrt(np.sum(squares))}
+    terms = seen_under(seen, "terms/")
+    assert set(terms) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(terms[name], value, rtol=1e-3, atol=1e-6, err_msg=name)
+
+
+def check_step(values: dict, seen: dict) -> None:
+    """The first step is minus the rate times the gradient, that of the heads times their multiplier.
+
+    Of the gradient its product with a direction, that is the slope of the loss there: of the heads, and of the rest.
+    """
+    model, rate = world.stand_in(values), rates(values)[0]
+    steps = seen_under(seen, "step/")
+    assert set(steps) == {variable.name for variable in model.trainable_variables}
+    for is_of_heads, factor in ((True, values["task.head_rate_multiplier"]), (False, 1)):
+        moved = [v for v in model.trainable_variables if v.name.startswith("heads/") == is_of_heads]
+        directions = [np.sign(steps[v.name]) * world.draw(v.name).uniform(0, np.std(v), v.shape) for v in moved]
+        slope = -sum(np.sum(steps[v.name] * direction) for v, direction in zip(moved, directions)) / (rate * factor)
+        np.testing.assert_allclose(slope, _slope(values, model, moved, directions), rtol=0.02)
+
+
+def _slope(values: dict, model, variables, directions) -> float:
+    reached = []
+    starts = [v.numpy() for v in variables]
+    for side in (1, -1):
+        for variable, start, direction in zip(variables, starts, directions):
+            variable.assign(start + side * MOVED * direction)
+        reached.append(losses(values, model)["total_loss"])
+    for variable, start in zip(variables, starts):
+        variable.assign(start)
+    return (reached[0] - reached[1]) / (2 * MOVED)
+
+
+def rates(values: dict) -> list[float]:
+    """Those of section 3.4 for 16 images after steps 0, 500, 70,000 and 85,000, for the images of a batch."""
+    return [values["task.train_data.global_batch_size"] / 16 * rate for rate in (0.01 / 3, 0.01, 0.001, 0.0001)]
+
+
+def check_rates(values: dict, seen: dict) -> None:
+    np.testing.assert_allclose(list(seen_under(seen, "rates/").values()), rates(values), rtol=1e-5)
+
+
+def seen_under(seen: dict, prefix: str) -> dict:
+    """What was seen under a name, by the rest of its name."""
+    return {name.removeprefix(prefix): value for name, value in seen.items() if name.startswith(prefix)}
