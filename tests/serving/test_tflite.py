@@ -219,7 +219,7 @@ def test_anchors_are_refused_with_the_reason(detector, tmp_path):
     config = detector.config.replace()
     config.model.anchor_based.enabled = True
     with pytest.raises(UserError, match="anchor-free detectors alone.*nine anchors a location.*--format=saved_model"):
-        tflite.export(Detector(detector.model, config, NAMES, list(range(7))), str(tmp_path))
+        tflite.export(Detector(detector.model, config, detector.classes), str(tmp_path))
 
 
 def test_picture_that_cannot_be_read_is_named(detector, tmp_path):
