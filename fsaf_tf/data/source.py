@@ -1,9 +1,49 @@
 """Opens the data that a config names, whatever its kind."""
 
+import dataclasses
+
 from fsaf_tf.config import schema
 from fsaf_tf.data import coco, records, tfds
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """The data of a run; None is what it does not use. Where there are both, their classes are the same."""
+
+    train: Source | None
+    validation: Source | None
+
+    @property
+    def of_classes(self) -> Source:
+        """The one that the classes are taken from."""
+        return self.validation if self.train is None else self.train
+
+
+def open_sources(task: schema.Task, *, train: bool, validation: bool, download: bool = False) -> Sources:
+    """Opens and checks the data that a run uses; see `open_source`.
+
+    Args:
+        task: with `train_data` and `validation_data`.
+        train: whether the run trains.
+        validation: whether it evaluates.
+        download: let TFDS fetch what is not there.
+
+    Raises:
+        UserError: one line that says what is wrong, or in what the classes of the two differ.
+    """
+    sources = Sources(
+        open_source(task.train_data, download=download) if train else None,
+        open_source(task.validation_data, download=download) if validation else None,
+    )
+    difference = sources.validation.classes.difference(sources.train.classes) if train and validation else ""
+    if difference:
+        raise UserError(
+            f"{sources.validation.name} has other classes than the training data {sources.train.name}: {difference};"
+            " give both the same."
+        )
+    return sources
 
 
 def open_source(config: schema.Data, *, download: bool = False) -> Source:

@@ -13,7 +13,7 @@ from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
 from fsaf_tf.data import augment, pipeline
 from fsaf_tf.data.examples import Source
-from fsaf_tf.data.source import open_source
+from fsaf_tf.data.source import Sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.modeling import backbones, detector, freezing, postprocess, views
@@ -27,18 +27,18 @@ SUMMARY_IMAGES = 4
 class FSAFTask(base_task.Task):
     """RetinaNet, FSAF, or both together, as the experiment's `task.model` says."""
 
-    def __init__(self, params: schema.Task, logging_dir=None, name=None, *, runtime=None, download: bool = False):
-        """Makes the task; data is opened when it is first asked for.
+    def __init__(self, params: schema.Task, logging_dir=None, name=None, *, runtime=None, data: Sources | None = None):
+        """Makes the task.
 
         Args:
             params: the experiment's `task`.
             logging_dir: see the base class.
             name: see the base class.
             runtime: the experiment's `runtime`; its `enable_xla` compiles forward pass, losses and gradients.
-            download: let TFDS download what is not there.
+            data: what it trains on and is evaluated on, and so the classes. Single steps, as in tests, need none.
         """
         super().__init__(params, logging_dir=logging_dir, name=name)
-        self._download = download
+        self._data = data
         self._ground_truth = functools.cache(lambda: self.source.ground_truth())  # TFDS and TFRecord read all images
         self._branches = params.branches()
         self._terms_and_gradients = self._plain_terms_and_gradients
@@ -47,28 +47,15 @@ class FSAFTask(base_task.Task):
 
     # Data.
 
-    @functools.cached_property
-    def train_source(self) -> Source:
-        """The training data."""
-        return open_source(self.task_config.train_data, download=self._download)
-
-    @functools.cached_property
+    @property
     def source(self) -> Source:
-        """The validation data; its classes must be the training data's where that was opened before."""
-        source = open_source(self.task_config.validation_data, download=self._download)
-        trained = self.__dict__.get("train_source")
-        difference = source.classes.difference((trained or source).classes)
-        if difference:
-            raise UserError(
-                f"{source.name} has other classes than the training data {trained.name}: {difference}; give both the"
-                " same."
-            )
-        return source
+        """The validation data."""
+        return self._data.validation
 
     @property
     def classes(self) -> Classes:
         """The K classes of the data."""
-        return self._known_source.classes
+        return self._data.of_classes.classes
 
     @property
     def num_classes(self) -> int:
@@ -76,13 +63,9 @@ class FSAFTask(base_task.Task):
         configured, found = self.task_config.model.num_classes, len(self.classes)
         if configured not in (0, found):
             raise UserError(
-                f"task.model.num_classes is {configured}, but {self._known_source.name} has {found} classes."
+                f"task.model.num_classes is {configured}, but {self._data.of_classes.name} has {found} classes."
             )
         return found
-
-    @property
-    def _known_source(self) -> Source:
-        return self.__dict__.get("train_source") or self.source
 
     def build_inputs(self, params: schema.Data, input_context=None) -> tf.data.Dataset:
         """Batches of `params`; on a machine without accelerators they have passed the device stage.
@@ -96,7 +79,7 @@ class FSAFTask(base_task.Task):
         Returns:
             A data set of dicts; see `data.pipeline.build_dataset` and `device_stage`.
         """
-        source = self.train_source if isinstance(params, schema.TrainData) else self.source
+        source = self._data.train if isinstance(params, schema.TrainData) else self.source
         replicas = input_context.num_replicas_in_sync if input_context else 1
         size, augmentation = self.task_config.input_size, self.task_config.test_augmentation
         batches = pipeline.build_dataset(

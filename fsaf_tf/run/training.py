@@ -10,8 +10,9 @@ from official.core import config_definitions
 
 from fsaf_tf import storage
 from fsaf_tf.classes import LABELS
-from fsaf_tf.config import checks, experiment
+from fsaf_tf.config import checks, experiment, schema
 from fsaf_tf.data import images
+from fsaf_tf.data.source import Sources, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.modeling import backbones, freezing, views
@@ -112,9 +113,9 @@ def _run(
         checkpoints.write_record(model_dir)
     seed = params.task.train_data.seed + step
     tf_keras.utils.set_random_seed(seed)
+    data = _open_data(params.task, mode, progress, download)
     with strategy.scope():
-        task = tasks.FSAFTask(params.task, logging_dir=model_dir, runtime=params.runtime, download=download)
-    _open_data(task, mode, progress)
+        task = tasks.FSAFTask(params.task, logging_dir=model_dir, runtime=params.runtime, data=data)
     if "eval" in mode and params.task.test_augmentation.enabled:
         progress.say(views.describe(params.task.test_augmentation, params.task.input_size))
     records.check_classes(model_dir, task.classes)
@@ -182,13 +183,14 @@ def _checkpoint(model_dir: str, mode: str, params, progress: Progress, set_aside
     return None
 
 
-def _open_data(task: tasks.FSAFTask, mode: str, progress: Progress) -> None:
+def _open_data(task: schema.Task, mode: str, progress: Progress, download: bool) -> Sources:
     """Opens the data that the mode needs, so that what is wrong with them is told before anything is built."""
-    used = [task.train_source] if "train" in mode else []
-    used += [task.source] if "eval" in mode else []
-    for source in used:
-        lines = [f"{source.name}: {source.num_images} images, {len(source.classes)} classes", *source.report]
-        progress.say("\n  ".join(lines))
+    data = open_sources(task, train="train" in mode, validation="eval" in mode, download=download)
+    for source in (data.train, data.validation):
+        if source is not None:
+            lines = [f"{source.name}: {source.num_images} images, {len(source.classes)} classes", *source.report]
+            progress.say("\n  ".join(lines))
+    return data
 
 
 def _write_records(model_dir: str, params, is_training: bool, task, step: int, strategy) -> None:

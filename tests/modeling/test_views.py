@@ -15,6 +15,7 @@ from fsaf_tf.classes import Classes
 from fsaf_tf.cli import predict, train
 from fsaf_tf.config import experiment, schema
 from fsaf_tf.data.drawing import draw
+from fsaf_tf.data.source import open_sources
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector, postprocess, views
@@ -211,7 +212,7 @@ def evaluate(joint, folder, **augmentation) -> list[dict]:
     config = config_of("ab_fsaf", **augmentation)
     keys = {"annotation_file": f"{folder}/x.json", "image_dir": str(folder), "global_batch_size": 2}
     config.validation_data.override(keys)
-    task = FSAFTask(config)
+    task = FSAFTask(config, data=open_sources(config, train=False, validation=True))
     inputs = task.build_inputs(config.validation_data)
     step = tf.function(lambda batch: task.validation_step(batch, joint.model), input_signature=[inputs.element_spec])
     batches = list(inputs)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from fsaf_tf import objective
 from fsaf_tf.config import schema
+from fsaf_tf.data import source
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
 from fsaf_tf.run.task import NON_FINITE, FSAFTask
@@ -185,13 +186,15 @@ def test_training_and_validation_data_must_have_the_same_categories(tmp_path):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
         config = getattr(params, f"{name}_data")
         config.annotation_file, config.image_dir = str(tmp_path / f"{name}.json"), str(tmp_path)
-    task = FSAFTask(params)
-    assert task.train_source.num_images == 1
+    for used in ({"train": True, "validation": False}, {"train": False, "validation": True}):
+        sources = source.open_sources(params, **used)
+        assert {key: getattr(sources, key) is not None for key in used} == used
+        assert sources.of_classes.num_images == 1
     with pytest.raises(
         UserError,
         match=r"other classes than the training data .*train.json: 0 cat, 1 dog in place of 1 cat, 2 dog; give",
     ):
-        _ = task.source
+        source.open_sources(params, train=True, validation=True)
 
 
 def _rates(batch_size: int, steps) -> list[float]:
