@@ -24,7 +24,7 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.serving import saved_model, warmup
 
-HERE = pathlib.Path(__file__).parent
+TESTS = pathlib.Path(__file__).parent.parent
 SIGNATURES = {"serving_default", "image_tensor", "tf_example"}
 OUTPUTS = {
     "detection_boxes": (tf.float32, [-1, 20, 4]),
@@ -296,7 +296,7 @@ def test_without_tensorflow_of_python(elsewhere, version, meta, detector):
         "outputs": {key: each.name for key, each in signature.outputs.items()},
     }
     library = pathlib.Path(tf.__file__).parent
-    done = elsewhere(f"{HERE}/c_loader.py", str(library), version, "a.png", "b.png", input=json.dumps(names))
+    done = elsewhere(f"{TESTS}/c_loader.py", str(library), version, "a.png", "b.png", input=json.dumps(names))
     assert done.returncode == 0, done.stderr
     outputs = {key: np.array(value) for key, value in json.loads(done.stdout).items()}
     for place, image in enumerate(pictures()[:2]):
