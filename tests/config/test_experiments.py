@@ -73,9 +73,11 @@ def test_an_experiment_takes_a_step(name):
     task = FSAFTask(params.task)
     tf_keras.utils.set_random_seed(0)
     model = detector.build_detector(params.task.model, CLASSES)
-    before = [variable.numpy() for variable in model.trainable_variables]
+    before = {variable.name: variable.numpy() for variable in model.trainable_variables}
     optimizer = task.create_optimizer(params.trainer.optimizer_config)
     loss = task.train_step(batch(), model, optimizer)[task.loss]
     assert np.isfinite(loss) and loss > 0
-    moved = [not np.array_equal(old, new) for old, new in zip(before, model.trainable_variables)]
-    assert np.mean(moved) > 0.7  # offsets of random features may all be under the ReLU
+    stayed = {each.name for each in model.trainable_variables if np.array_equal(each, before[each.name])}
+    # Level 7 has one cell here, of random features: its gradient is a millionth of other layers', and the step of a
+    # clipped gradient may be less than float32 can add.
+    assert len(before) > 40 and stayed <= {"fpn/output_7/kernel:0"}
