@@ -1,6 +1,9 @@
 """What all tests share: a quiet TensorFlow with two logical CPU devices, a seed, and the folder of real data."""
 
+import itertools
+import os
 import pathlib
+import random
 
 import pytest
 
@@ -17,6 +20,24 @@ tf.config.set_logical_device_configuration(
 )
 
 
+def pytest_addoption(parser):
+    text = "Shuffle the files and the tests in each of them; the same N gives the same order again."
+    parser.addoption("--random-order-seed", type=int, metavar="N", help=text)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Shuffles if asked to. The tests of a file stay together, and with them what they share."""
+    seed = config.getoption("random_order_seed")
+    if seed is None:
+        return
+    shuffle = random.Random(seed).shuffle
+    files = [list(tests) for _, tests in itertools.groupby(items, lambda item: item.path)]
+    for tests in (files, *files):
+        shuffle(tests)
+    items[:] = itertools.chain(*files)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Makes a test the same whatever ran before it in its process; fixtures come after this.
@@ -29,8 +50,9 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:
-    """The folder of real images and weights beside the checkout; skips the test where it is not."""
-    folder = pathlib.Path(__file__).parent.parent.parent / "shared" / "data"
+    """The folder of real images and weights, `FSAF_DATA` or beside the checkout; skips the test where it is not."""
+    beside = pathlib.Path(__file__).parent.parent.parent / "shared" / "data"
+    folder = pathlib.Path(os.environ.get("FSAF_DATA", beside))
     if not folder.is_dir():
-        pytest.skip(f"needs real data in {folder}, which is not there")
+        pytest.skip(f"needs real data in {folder}, which is not there; FSAF_DATA names another folder")
     return folder
