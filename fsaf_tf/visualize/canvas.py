@@ -33,7 +33,6 @@ GAP = 8  # pixels between panels
 DASH = 7  # pixels
 
 Colour = tuple[int, int, int]
-Box = tuple[float, float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)
