@@ -131,16 +131,13 @@ def compare(imported: str, theirs: dict, picture: bytes) -> dict:
     import tensorflow as tf
 
     import fsaf_tf
-    from fsaf_tf.data import augment, images
-    from fsaf_tf.detect import trained
-    from fsaf_tf.modeling import detector, postprocess
+    from fsaf_tf.data import images
 
     loaded = fsaf_tf.load_detector(imported)
-    arguments = postprocess.arguments(loaded.config.model)
     size, original_size = theirs["image_size"].astype(np.int32), np.int32(theirs["image"].shape[:2])
 
     def detections(outputs: dict) -> dict:
-        found = trained.original_detections(outputs, size[None], original_size[None], arguments)
+        found = loaded.program.of_outputs(outputs, size[None], original_size[None])
         count = int(found["num_detections"][0])
         ours = {key: found[key][0, :count].numpy() for key in ("boxes", "scores", "classes")}
         return compare_detections(ours, theirs)
@@ -148,9 +145,9 @@ def compare(imported: str, theirs: dict, picture: bytes) -> dict:
     inputs = theirs["input"].transpose(1, 2, 0)
     outputs = loaded.model(inputs[None], training=False)
     decoded = images.decode(picture).numpy()
-    canvas, our_size = augment.resize_and_pad(tf.constant(theirs["image"]), **loaded.config.input_size.as_dict())
+    canvas, our_size = loaded.program.fit(tf.constant(theirs["image"]))
     resized = canvas[: our_size[0], : our_size[1]].numpy()
-    normalization = detector.normalization(loaded.config.model.backbone)
+    normalization = loaded.program.normalization
     pixels = (inputs[: size[0], : size[1]] * normalization.std + normalization.mean).round()
     resize = compare_pixels(resized, pixels)
     changes = [resize["mean"] / 2, 1 - resize["mean"], resize["mean"] / 2]

@@ -97,29 +97,27 @@ def _see(detector, source, ratios: list[float]) -> list[tuple]:
 
     import tensorflow as tf
 
+    from fsaf_tf import postprocess
     from fsaf_tf.data import augment, images
-    from fsaf_tf.modeling import detector as detectors
-    from fsaf_tf.modeling import postprocess, views
+    from fsaf_tf.modeling import views
     from fsaf_tf.terminal.progress import Progress, Rate, evaluation_line
 
-    config, network = detector.config, tf.function(detector.model, reduce_retracing=True)
-    normalization, decoding = detectors.normalization(config.model.backbone), postprocess.decoding(config.model)
-    size, threshold = config.input_size, config.model.postprocess.score_threshold
+    program, network = detector.program, tf.function(detector.model, reduce_retracing=True)
     seen, progress, rate, clock = [], Progress(), Rate(), time.monotonic()
     for number, example in enumerate(images.decode_examples(source.examples()), start=1):
         resized = {}
         for ratio in ratios:
-            sides = round(ratio * size.shorter_side), round(ratio * size.longer_side)
-            canvas, image_size = augment.resize_and_pad(example["image"], *sides, size.keep_aspect)
+            sides = [round(ratio * side) for side in program.sides]
+            canvas, image_size = augment.resize_and_pad(example["image"], *sides, program.keep_aspect)
             resized[ratio] = canvas[None], image_size[None]
         frame, by_view = resized[1.0][1], {}
         for ratio, is_mirrored in itertools.product(ratios, (False, True)):
             canvas, image_size = resized[ratio]
             view = views.mirror(canvas, image_size) if is_mirrored else canvas
-            found = postprocess.candidates(network(augment.normalize(view, image_size, normalization)), **decoding)
+            found = postprocess.candidates(network(program.normalize(view, image_size)), program.decoding)
             found = [views.to_frame(each, image_size, frame, is_mirrored) for each in found]
             joined = {key: tf.concat([each[key][0] for each in found], axis=0) for key in found[0]}
-            kept = tf.where(joined["scores"] > threshold)[:, 0]
+            kept = tf.where(joined["scores"] > program.suppression.score_threshold)[:, 0]
             by_view[ratio, is_mirrored] = {key: tf.gather(value, kept) for key, value in joined.items()}
         seen.append((int(example["image_id"]), tf.shape(example["image"])[:2], frame, by_view))
         per_second, clock = rate.add(1, time.monotonic() - clock), time.monotonic()
@@ -130,17 +128,15 @@ def _see(detector, source, ratios: list[float]) -> list[tuple]:
 
 def _merge(detector, image_id: int, original_size, frame, by_view: dict, wanted: list) -> list[dict]:
     """The detections of one picture, of the wanted views, in COCO's form."""
-    import tensorflow as tf
 
+    from fsaf_tf import postprocess
     from fsaf_tf.evaluate import average_precision
-    from fsaf_tf.modeling import postprocess
 
     found = [{key: value[None] for key, value in by_view[view].items()} for view in wanted]
-    limits = postprocess.suppression(detector.config.model)
-    detections = postprocess.suppress(found, frame, len(detector.classes), **limits)
-    scale = tf.cast(frame, tf.float32) / tf.cast(original_size[None], tf.float32)
-    boxes = postprocess.to_original(detections["boxes"], scale, original_size[None])
-    found = {key: value.numpy() for key, value in {**detections, "boxes": boxes}.items()}
+    program = detector.program
+    detections = postprocess.suppress(found, frame, program.num_classes, program.suppression)
+    detections = postprocess.to_original(detections, frame, original_size[None])
+    found = {key: value.numpy() for key, value in detections.items()}
     return average_precision.detections_to_coco(found, [image_id], detector.classes.ids)
 
 

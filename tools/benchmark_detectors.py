@@ -9,8 +9,9 @@ import tensorflow as tf
 import tf_keras
 from official.core import train_utils
 
+from fsaf_tf import postprocess
 from fsaf_tf.config import experiment
-from fsaf_tf.modeling import detector, postprocess
+from fsaf_tf.modeling import detector
 
 HEIGHT, WIDTH, CLASSES = 800, 1344, 80
 # Table 2, milliseconds on a Titan X: RetinaNet, FSAF, AB+FSAF.
@@ -69,7 +70,8 @@ def _build(name: str) -> tuple[dict, dict]:
     config.postprocess.score_threshold = THRESHOLD
     model = detector.build_detector(config, CLASSES)
     images = tf.random.stateless_normal([1, HEIGHT, WIDTH, 3], seed=(0, 0))
-    sizes, arguments = tf.constant([[HEIGHT, WIDTH]]), postprocess.arguments(config)
+    sizes = tf.constant([[HEIGHT, WIDTH]])
+    values = CLASSES, config.decoding(), config.postprocess.suppression()
 
     @tf.function
     def forward():
@@ -77,7 +79,7 @@ def _build(name: str) -> tuple[dict, dict]:
 
     @tf.function
     def whole():
-        return postprocess.detect(model(images, training=False), sizes, **arguments)
+        return postprocess.detect(model(images, training=False), sizes, *values)
 
     fixed = tf_keras.Input(images.shape[1:])  # operations are counted where sizes are known
     flops = train_utils.try_count_flops(tf_keras.Model(fixed, model(fixed)))

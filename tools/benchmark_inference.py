@@ -11,11 +11,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
-from fsaf_tf.data import augment
 from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import detector as detectors
-from fsaf_tf.modeling import postprocess
 from fsaf_tf.serving import frozen, saved_model, tflite
 
 CHILD = pathlib.Path(__file__).with_name("measure_model.py")
@@ -102,13 +99,10 @@ def _export(model_dir: str, folder: str, height: int, width: int, images: str | 
 def write_frozen_graph(detector: trained.Detector, path: str) -> str:
     """The detector for one decoded picture, as it is, as a GraphDef of constants: from `image` to `num_detections`."""
     network = frozen.freeze(detector.model)
-    normalization = detectors.normalization(detector.config.model.backbone)
-    arguments = postprocess.arguments(detector.config.model)
 
     def detect(image):
         size = tf.shape(image)[None, 1:3]
-        images = augment.normalize(image, size, normalization)
-        found = trained.original_detections(network(images), size, size, arguments)
+        found = detector.program.detect(network, image, size, size)
         return {key: tf.identity(value, name=key) for key, value in found.items()}
 
     function = tf.function(detect, input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, name="image")])

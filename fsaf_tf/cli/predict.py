@@ -125,9 +125,9 @@ def _run_folder(name: str | None) -> str:
 
 def _load(name: str | None, model: str):
     """The detector: an exported one, or a checkpoint of what `params.yaml` beside it, or else the experiment, says."""
+    from fsaf_tf import detection
     from fsaf_tf.config import experiment
     from fsaf_tf.detect import trained
-    from fsaf_tf.modeling import views
     from fsaf_tf.run import checkpoints
     from fsaf_tf.serving import exported_models
 
@@ -142,8 +142,8 @@ def _load(name: str | None, model: str):
     params = experiment.read_params(run) if run else experiment.load(name)
     if augmentation is not None:
         experiment.augment_tests(params, augmentation)
-    if params.task.test_augmentation.enabled:
-        print(views.describe(params.task.test_augmentation, params.task.input_size))
+    if views := detection.views_of(params.task):
+        print(views.describe())
     return trained.restore_detector(params.task, run or os.path.dirname(prefix), prefix)
 
 

@@ -14,6 +14,7 @@ from official.modeling import hyperparams, optimization
 from official.vision.configs import backbones
 
 from fsaf_tf import anchors, branches, losses
+from fsaf_tf.postprocess import Decoding, Suppression
 from fsaf_tf.pyramid import BACKBONE_TOP, Geometry, levels
 
 # Of a ResNet, depth to blocks a stage. 14 is for tests: one block a stage.
@@ -177,6 +178,10 @@ class Postprocess(hyperparams.Config):
     max_detections: int = limited(100, 1)
     multi_label: bool = False
 
+    def suppression(self) -> Suppression:
+        """Which candidates are detections."""
+        return Suppression(self.score_threshold, self.nms_iou, self.max_detections)
+
 
 @dataclasses.dataclass
 class Model(hyperparams.Config):
@@ -209,6 +214,15 @@ class Model(hyperparams.Config):
             offset_scale=self.anchor_free.offset_scale,
             effective=self.anchor_free.effective,
             ignoring=self.anchor_free.ignoring,
+        )
+
+    def decoding(self) -> Decoding:
+        """How the outputs become candidates."""
+        return Decoding(
+            geometry=self.geometry(),
+            shapes=self.anchor_based.shapes(),
+            max_per_level=self.postprocess.max_per_level,
+            multi_label=self.postprocess.multi_label,
         )
 
 

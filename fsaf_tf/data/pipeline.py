@@ -11,6 +11,7 @@ from fsaf_tf import pyramid, regions
 from fsaf_tf.config import schema
 from fsaf_tf.data import augment, images
 from fsaf_tf.data.examples import Order, Source
+from fsaf_tf.modeling.normalization import Normalization
 
 
 def build_dataset(
@@ -32,14 +33,13 @@ def build_dataset(
         input_size: of the images.
         batch_size: images a batch. Training batches are full, the last ones of either orientation else may not be.
         input_context: which part of the data is wanted; without it all.
-        view_sizes: shorter and longer side of further sizes that each image is wanted in, from `modeling.views.sizes`.
+        view_sizes: shorter and longer side of further sizes that each image is wanted in, those of `views.Views`.
 
     Returns:
         A data set of dicts:
             image: `[B, H, W, 3]` uint8, RGB, zero outside of the resized image.
             image_size: `[B, 2]` int32, height and width of the resized image.
             original_size: `[B, 2]` int32, height and width of the stored image.
-            scale: `[B, 2]` float32, resized over original, by axis.
             image_id: `[B]` int64.
             boxes: `[B, N, 4]` float32, yxyx in pixels of the resized image.
             classes: `[B, N]` int32.
@@ -116,7 +116,6 @@ def _to_canvas(example: dict, input_size: schema.InputSize, max_instances: int) 
         "image": image,
         "image_size": image_size,
         "original_size": original_size,
-        "scale": scale,
         "image_id": example["image_id"],
         "boxes": tf.ensure_shape(tf.pad(boxes, [[0, padding], [0, 0]]), [max_instances, 4]),
         "classes": tf.ensure_shape(tf.pad(example["classes"], [[0, padding]]), [max_instances]),
@@ -133,10 +132,7 @@ def _views(example: dict, input_size: schema.InputSize, sizes: Sequence[tuple[in
 
 
 def device_stage(
-    batch: dict[str, tf.Tensor],
-    *,
-    normalization,
-    geometry: pyramid.Geometry,
+    batch: dict[str, tf.Tensor], normalization: Normalization, geometry: pyramid.Geometry
 ) -> dict[str, tf.Tensor]:
     """What may run on the training device: normalise, zero the padding, boxes to cells (section 3.2).
 

@@ -1,17 +1,17 @@
 """A trained detector as a function from a picture to its detections."""
 
 import os
-from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from fsaf_tf import detection
 from fsaf_tf.classes import LABELS, Classes
 from fsaf_tf.config import experiment, schema
 from fsaf_tf.data import augment
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import detector, postprocess, views
+from fsaf_tf.modeling import detector
 from fsaf_tf.run import checkpoints
 
 
@@ -24,7 +24,8 @@ class Detector:
         classes: names and category ids of the K classes, those of the annotations that it was trained on.
         class_names: a list of these names.
         category_ids: a list of these ids.
-        config: the experiment's `task`; its `test_augmentation` is done for each picture if it is enabled.
+        config: the experiment's `task`.
+        program: all but the network, as `config` has it; its views are made of each picture if there are any.
     """
 
     def __init__(self, model: tf_keras.Model, config: schema.Task, classes: Classes):
@@ -32,15 +33,12 @@ class Detector:
         self.classes = classes
         self.class_names, self.category_ids = list(classes.names), list(classes.ids)
         self.config = config
-        self._normalization = detector.normalization(config.model.backbone)
-        self._arguments = postprocess.arguments(config.model)
-        sizes = tf.TensorSpec([None, 2], tf.int32)
-        images = tf.TensorSpec([None, None, None, 3], tf.float32)
-        self._detect = tf.function(self._detections, input_signature=[images, sizes, sizes])  # one graph for all sizes
-        self._candidates_of = tf.function(self._candidates, input_signature=[images])
-        found = dict.fromkeys(("classes", "levels", "branch"), tf.TensorSpec([None, None], tf.int32))
-        found |= {"boxes": tf.TensorSpec([None, None, 4]), "scores": tf.TensorSpec([None, None])}
-        self._suppress = tf.function(self._suppressed, input_signature=[found, sizes, sizes])
+        self.program = detection.program(config, len(classes))
+        canvas = (detection.CANVASES, detection.SIZES)
+        views = tuple(canvas for _ in self.program.views.sizes) if self.program.views else ()
+        # One graph for all sizes of pictures.
+        self._detect = tf.function(self._detections, input_signature=[*canvas, detection.SIZES])
+        self._detect_in_views = tf.function(self._detections_in_views, input_signature=[views, detection.SIZES])
 
     def __call__(self, image: np.ndarray, resize: bool = True) -> dict:
         """Detects what is in a picture.
@@ -57,14 +55,25 @@ class Detector:
         Raises:
             UserError: another type or shape of image; test-time augmentation without `resize`.
         """
-        if self.config.test_augmentation.enabled:
-            detections = self._detect_in_views(image, resize)
+        check_image(image)
+        original_size = tf.constant([image.shape[:2]])
+        if self.program.views is None:
+            detections = self._detect(*self._canvas(image, resize), original_size)
+        elif resize:
+            sized = self.program.fit_views(tf.constant(image))
+            detections = self._detect_in_views(
+                tuple((canvas[None], size[None]) for canvas, size in sized), original_size
+            )
         else:
-            images, size = self._prepare(image, resize)
-            detections = self._detect(images, size[None], tf.constant([image.shape[:2]]))
+            raise UserError("test-time augmentation resizes the picture; leave resize=False out, or load without it")
         count = int(detections.pop("num_detections")[0])
         result = {key: value[0, :count].numpy() for key, value in detections.items()}
         return dict(result, names=[self.class_names[index] for index in result["classes"]])
+
+    def at_one_size(self) -> "Detector":
+        """The same detector without test-time augmentation."""
+        config = self.config.replace(test_augmentation={"enabled": False})
+        return Detector(self.model, config, self.classes)
 
     def preprocess(self, image: np.ndarray, resize: bool = True) -> tf.Tensor:
         """What `model` sees of a picture: resized, normalised, and padded with zeros below and to the right.
@@ -76,72 +85,26 @@ class Detector:
         Returns:
             `[1, H', W', 3]` float32.
         """
-        return self._prepare(image, resize)[0]
-
-    def _prepare(self, image, resize: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """The input `[1, H', W', 3]`, and the size `[2]` int32 of the picture in it."""
         check_image(image)
+        return self.program.normalize(*self._canvas(image, resize))
+
+    def _canvas(self, image: np.ndarray, resize: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """A picture on its canvas `[1, H', W', 3]` uint8, and its size there `[1, 2]` int32."""
         if resize:
-            return self._resized(image, **self.config.input_size.as_dict())
-        return self._padded(image, [-(-side // augment.MULTIPLE) * augment.MULTIPLE for side in image.shape[:2]])
-
-    def _resized(self, image, shorter_side: int, longer_side: int, keep_aspect: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        canvas, size = augment.resize_and_pad(tf.constant(image), shorter_side, longer_side, keep_aspect)
-        return self._padded(canvas[: size[0], : size[1]], canvas.shape[:2])
-
-    def _padded(self, image, limits) -> tuple[tf.Tensor, tf.Tensor]:
+            canvas, size = self.program.fit(tf.constant(image))
+            return canvas[None], size[None]
         height, width = image.shape[:2]
-        padding = [[0, limits[0] - height], [0, limits[1] - width], [0, 0]]
-        return tf.pad(self._normalization.normalize(image), padding)[None], tf.constant([height, width])
+        padding = [[0, -side % augment.MULTIPLE] for side in (height, width)]
+        return tf.pad(image, [*padding, [0, 0]])[None], tf.constant([[height, width]])
 
-    def _detect_in_views(self, image, resize: bool) -> dict[str, tf.Tensor]:
-        """Detections of a picture by `task.test_augmentation`; one view after the other is made, seen and let go."""
-        check_image(image)
-        if not resize:
-            raise UserError("test-time augmentation resizes the picture; leave resize=False out, or load without it")
-        size, augmentation = self.config.input_size, self.config.test_augmentation
+    def _detections(self, canvases, image_size, original_size) -> dict[str, tf.Tensor]:
+        return self.program.detect(self._network, canvases, image_size, original_size)
 
-        def sized() -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-            for sides in views.sizes(augmentation, size):
-                images, image_size = self._resized(image, *sides, size.keep_aspect)
-                yield images, image_size[None]
+    def _detections_in_views(self, sized, original_size) -> dict[str, tf.Tensor]:
+        return self.program.detect_in_views(self._network, sized, original_size)
 
-        found, frame = views.candidates(sized(), lambda images, _: self._candidates_of(images), flip=augmentation.flip)
-        return self._suppress(found, frame, tf.constant([image.shape[:2]]))
-
-    def _candidates(self, images) -> list[dict[str, tf.Tensor]]:
-        return postprocess.candidates(self.model(images, training=False), **postprocess.decoding(self.config.model))
-
-    def _suppressed(self, found, image_size, original_size) -> dict[str, tf.Tensor]:
-        limits = postprocess.suppression(self.config.model)
-        detections = postprocess.suppress([found], image_size, len(self.class_names), **limits)
-        return _to_original(detections, image_size, original_size)
-
-    def _detections(self, images, image_size, original_size) -> dict[str, tf.Tensor]:
-        return original_detections(self.model(images, training=False), image_size, original_size, self._arguments)
-
-
-def original_detections(
-    outputs: dict[str, dict[str, tf.Tensor]], image_size: tf.Tensor, original_size: tf.Tensor, arguments: dict
-) -> dict[str, tf.Tensor]:
-    """Detections in pixels of the original pictures.
-
-    Args:
-        outputs: of a detector, B images.
-        image_size: `[B, 2]` int32, height and width that the pictures were resized to.
-        original_size: `[B, 2]` int32, height and width that they had.
-        arguments: of `postprocess.detect`, by keyword.
-
-    Returns:
-        What `postprocess.detect` returns, with other boxes.
-    """
-    return _to_original(postprocess.detect(outputs, image_size, **arguments), image_size, original_size)
-
-
-def _to_original(detections, image_size, original_size) -> dict[str, tf.Tensor]:
-    scale = tf.cast(image_size, tf.float32) / tf.cast(original_size, tf.float32)
-    boxes = postprocess.to_original(detections["boxes"], scale, original_size)
-    return dict(detections, boxes=boxes)
+    def _network(self, images) -> dict[str, dict[str, tf.Tensor]]:
+        return self.model(images, training=False)
 
 
 def load_detector(

@@ -17,7 +17,6 @@ from fsaf_tf.detect import predict_files
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
-from fsaf_tf.modeling import detector as modeling
 
 MOST_BOXES = 1000  # of a picture, where the experiment does not allow more
 
@@ -155,16 +154,12 @@ def as_trained(source: Source, detector: Detector) -> Iterator[tuple[dict, dict,
     Raises:
         UserError: as `read`.
     """
-    task, count = detector.config, 0
+    task, program, count = detector.config, detector.program, 0
     config = task.validation_data.replace(max_instances=max(task.validation_data.max_instances, MOST_BOXES))
     try:
         for host in pipeline.build_dataset(source, config, task.input_size, batch_size=1):
             count += 1
-            batch = pipeline.device_stage(
-                host,
-                normalization=modeling.normalization(task.model.backbone),
-                geometry=task.model.geometry(),
-            )
+            batch = pipeline.device_stage(host, program.normalization, program.decoding.geometry)
             yield {key: value.numpy() for key, value in host.items()}, batch, detector.model(batch["images"])
     except tf.errors.InvalidArgumentError as error:
         raise images.user_error(error) or error from None

@@ -208,8 +208,7 @@ def over_time(models: Sequence[str], names: Sequence[str], output: str) -> None:
 def _of_a_run(model: str, *, needs_anchor_free: bool = False) -> trained.Detector:
     if exported_models.find(model):
         raise UserError(f"{model} is an exported model; this figure needs the run that it was made from")
-    detector = load.load_detector(model)
-    detector.config.test_augmentation.enabled = False  # a level means something at the size of training alone
+    detector = load.load_detector(model).at_one_size()  # a level means something at the size of training alone
     if needs_anchor_free and not detector.config.model.anchor_free.enabled:
         raise UserError(f"{model} has no anchor-free branch (task.model.anchor_free.enabled), which this figure shows")
     return detector

@@ -34,6 +34,9 @@ class Heads(tf_keras.layers.Layer):
     """Class and box subnets.
 
     Sublayers: `class_tower_0` .., `box_tower_0` .., and one layer an output, with the name of its key below.
+
+    Attributes:
+        num_classes: K.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Heads(tf_keras.layers.Layer):
             name: the layer's.
         """
         super().__init__(name=name)
+        self.num_classes = num_classes
         self.class_tower = [_conv(channels, f"class_tower_{i}", activation="relu") for i in range(convs)]
         self.box_tower = [_conv(channels, f"box_tower_{i}", activation="relu") for i in range(convs)]
         prior_bias = -math.log((1 - PRIOR) / PRIOR)

@@ -4,31 +4,32 @@ As in Detectron, the candidates of all views go through one suppression. Detectr
 at every size; here it grows with the size, from the one of training: 1333 px at 800, 2000 px at 1200.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
-from fsaf_tf.config import schema
-
 Candidates = dict[str, tf.Tensor]
 
 
-def sizes(augmentation: schema.TestAugmentation, input_size: schema.InputSize) -> list[tuple[int, int]]:
-    """Shorter and longer side of each size, in pixels, as `InputSize` has them; none if it is off."""
-    if not augmentation.enabled:
-        return []
-    short, long = input_size.shorter_side, input_size.longer_side
-    ratios = augmentation.ratios or [side / short for side in augmentation.shorter_sides]
-    return [(max(round(ratio * short), 1), max(round(ratio * long), 1)) for ratio in ratios]
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """Which views of an image there are.
 
+    Attributes:
+        sizes: shorter and longer side of each size, in pixels, as `augment.resize_and_pad` takes them.
+        flip: each size is mirrored left to right, too.
+    """
 
-def describe(augmentation: schema.TestAugmentation, input_size: schema.InputSize) -> str:
-    """A line that tells what an image costs."""
-    sides = [short for short, _ in sizes(augmentation, input_size)]
-    count = len(sides) * (1 + augmentation.flip)
-    mirrored = ", each mirrored too" if augmentation.flip else ""
-    shown = ", ".join(map(str, sides))
-    return f"test-time augmentation: {count} view{'s'[: count > 1]} of an image, shorter side {shown} px{mirrored}"
+    sizes: tuple[tuple[int, int], ...]
+    flip: bool
+
+    def describe(self) -> str:
+        """A line that tells what an image costs."""
+        count = len(self.sizes) * (1 + self.flip)
+        mirrored = ", each mirrored too" if self.flip else ""
+        sides = ", ".join(str(shorter_side) for shorter_side, _ in self.sizes)
+        return f"test-time augmentation: {count} view{'s'[: count > 1]} of an image, shorter side {sides} px{mirrored}"
 
 
 def candidates(
@@ -45,7 +46,7 @@ def candidates(
         sized: the same B images at each size: `[B, H, W, 3]` with its padding, and height and width without it,
             `[B, 2]` int32.
         candidates_of: from such a pair to what `postprocess.candidates` returns.
-        flip: each size is mirrored too.
+        flip: see `Views`.
 
     Returns:
         What `postprocess.suppress` takes, C of all views together, and the size `[B, 2]` of the first one.

@@ -8,15 +8,15 @@ import tf_keras
 from official.core import base_task, task_factory
 from official.modeling import optimization, performance
 
-from fsaf_tf import branches, objective, regions, visualize
+from fsaf_tf import branches, detection, objective, regions, visualize
 from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
-from fsaf_tf.data import augment, pipeline
+from fsaf_tf.data import pipeline
 from fsaf_tf.data.examples import Source
 from fsaf_tf.data.source import Sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
-from fsaf_tf.modeling import backbones, detector, freezing, postprocess, views
+from fsaf_tf.modeling import backbones, detector, freezing
 from fsaf_tf.run import head_rate
 
 NON_FINITE = "Non-finite loss"
@@ -81,14 +81,14 @@ class FSAFTask(base_task.Task):
         """
         source = self._data.train if isinstance(params, schema.TrainData) else self.source
         replicas = input_context.num_replicas_in_sync if input_context else 1
-        size, augmentation = self.task_config.input_size, self.task_config.test_augmentation
+        views = None if isinstance(params, schema.TrainData) else detection.views_of(self.task_config)
         batches = pipeline.build_dataset(
             source,
             params,
-            size,
+            self.task_config.input_size,
             batch_size=params.global_batch_size // replicas,
             input_context=input_context,
-            view_sizes=() if isinstance(params, schema.TrainData) else views.sizes(augmentation, size),
+            view_sizes=views.sizes if views else (),
         )
         if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
             return batches
@@ -98,11 +98,7 @@ class FSAFTask(base_task.Task):
         if "images" in batch:  # the tf.data pipeline has done it
             return batch
         model = self.task_config.model
-        return pipeline.device_stage(
-            batch,
-            normalization=detector.normalization(model.backbone),
-            geometry=model.geometry(),
-        )
+        return pipeline.device_stage(batch, detector.normalization(model.backbone), model.geometry())
 
     # The model and its optimizer.
 
@@ -189,50 +185,20 @@ class FSAFTask(base_task.Task):
 
     # Evaluation.
 
-    def detect(self, batch: dict[str, tf.Tensor], model: tf_keras.Model) -> dict[str, tf.Tensor]:
-        """Detections of a batch that has passed the device stage; see `postprocess.detect`."""
-        outputs = detector.infer(model, batch["images"])
-        return postprocess.detect(outputs, batch["image_size"], **postprocess.arguments(self.task_config.model))
-
-    def detect_in_views(self, sized, model: tf_keras.Model) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """Detections of images in several sizes, by `task.test_augmentation`.
-
-        Args:
-            sized: for each size `image` `[B, H, W, 3]` uint8 and `image_size` `[B, 2]`.
-            model: the detector.
-
-        Returns:
-            What `postprocess.detect` returns of images of the first size, and that size.
-        """
-        config = self.task_config
-        normalization, decoding = detector.normalization(config.model.backbone), postprocess.decoding(config.model)
-
-        # In a graph it is traced and optimised once, not once a view.
-        @tf.function(
-            input_signature=[tf.TensorSpec([None, None, None, 3])], experimental_attributes={"_noinline": True}
-        )
-        def network(images):
-            return detector.infer(model, images)
-
-        def candidates_of(images, size):
-            return postprocess.candidates(network(augment.normalize(images, size, normalization)), **decoding)
-
-        found, frame = views.candidates(
-            ((view["image"], view["image_size"]) for view in sized), candidates_of, flip=config.test_augmentation.flip
-        )
-        count = postprocess.num_classes(model.output, len(decoding["scales"]) * len(decoding["aspect_ratios"]))
-        return postprocess.suppress([found], frame, count, **postprocess.suppression(config.model)), frame
+    def _program(self, model: tf_keras.Model) -> detection.Program:
+        return detection.program(self.task_config, model.get_layer("heads").num_classes)
 
     def validation_step(self, inputs, model: tf_keras.Model, metrics=None) -> dict[str, tf.Tensor]:
         """Detections of a batch with `boxes` in pixels of the original images, and their `image_id`."""
-        batch = self._device_stage(inputs)
+        batch, program = self._device_stage(inputs), self._program(model)
+        network = functools.partial(detector.infer, model)
         if "views" in batch:
-            detections, frame = self.detect_in_views(batch["views"], model)
-            scale = tf.cast(frame, tf.float32) / tf.cast(batch["original_size"], tf.float32)
+            sized = [(view["image"], view["image_size"]) for view in batch["views"]]
+            detections = program.detect_in_views(network, sized, batch["original_size"])
         else:
-            detections, scale = self.detect(batch, model), batch["scale"]
-        boxes = postprocess.to_original(detections["boxes"], scale, batch["original_size"])
-        return {**detections, "boxes": boxes, "image_id": batch["image_id"]}
+            outputs = network(batch["images"])
+            detections = program.of_outputs(outputs, batch["image_size"], batch["original_size"])
+        return {**detections, "image_id": batch["image_id"]}
 
     def aggregate_logs(self, state=None, step_logs=None) -> list[dict]:
         """Adds a step's detections, of all replicas, to the COCO results in `state`."""
@@ -259,7 +225,7 @@ class FSAFTask(base_task.Task):
         batch = self._device_stage(self._summary_batch)
         outputs = detector.infer(model, batch["images"])
         images = self._summary_batch["image"].numpy()
-        found = postprocess.detect(outputs, batch["image_size"], **postprocess.arguments(self.task_config.model))
+        found = self._program(model).of_outputs(outputs, batch["image_size"], batch["image_size"])
         pictures = {"detections": visualize.detection_pictures(images, found, self.classes.names)}
         if self.task_config.model.anchor_free.enabled:
             target = self.task_config.anchor_free().targets(outputs, regions.Instances.of_batch(batch))

@@ -8,14 +8,14 @@ import tensorflow as tf
 import tf_keras
 from official.core import config_definitions
 
-from fsaf_tf import storage
+from fsaf_tf import detection, storage
 from fsaf_tf.classes import LABELS
 from fsaf_tf.config import checks, experiment, schema
 from fsaf_tf.data import images
 from fsaf_tf.data.source import Sources, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
-from fsaf_tf.modeling import backbones, freezing, views
+from fsaf_tf.modeling import backbones, freezing
 from fsaf_tf.run import checkpoints, devices, early_stop, records, runner
 from fsaf_tf.run import task as tasks
 from fsaf_tf.terminal.interrupts import Interrupted, Interrupts
@@ -116,8 +116,8 @@ def _run(
     data = _open_data(params.task, mode, progress, download)
     with strategy.scope():
         task = tasks.FSAFTask(params.task, logging_dir=model_dir, runtime=params.runtime, data=data)
-    if "eval" in mode and params.task.test_augmentation.enabled:
-        progress.say(views.describe(params.task.test_augmentation, params.task.input_size))
+    if "eval" in mode and (views := detection.views_of(params.task)):
+        progress.say(views.describe())
     records.check_classes(model_dir, task.classes)
     loops = runner.Runner(
         strategy=strategy,

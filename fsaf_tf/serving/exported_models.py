@@ -5,10 +5,10 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from fsaf_tf import postprocess
 from fsaf_tf.classes import Classes
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import postprocess
 from fsaf_tf.serving import mobile, tflite
 
 SAVED_MODEL, LABELS = "saved_model.pb", "assets/labels.json"
@@ -111,8 +111,10 @@ class TFLite:
             candidates.append(
                 {"boxes": of_level, "scores": best, "classes": classes, "levels": levels, "branch": branch}
             )
-        limits = [settings[key] for key in ("score_threshold", "nms_iou", "max_detections")]
-        found = postprocess.suppress(candidates, tf.constant([size]), len(self.class_names), *limits)
+        suppression = postprocess.Suppression(
+            settings["score_threshold"], settings["nms_iou"], settings["max_detections"]
+        )
+        found = postprocess.suppress(candidates, tf.constant([size]), len(self.class_names), suppression)
         count = int(found.pop("num_detections")[0])
         result = {key: value[0, :count].numpy() for key, value in found.items()}
         return dict(result, names=[self.class_names[index] for index in result["classes"]])

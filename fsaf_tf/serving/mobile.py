@@ -10,7 +10,6 @@ import tensorflow as tf
 from fsaf_tf import boxes as box_ops
 from fsaf_tf import pyramid, regions
 from fsaf_tf.detect import trained
-from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.modeling import fpn
 from fsaf_tf.modeling.normalization import Normalization
 from fsaf_tf.serving import converter
@@ -30,8 +29,7 @@ def network(detector: trained.Detector, size: tuple[int, int], integer: bool) ->
         size: of the pictures.
         integer: to be quantised: the converter makes float32 pictures uint8 ones.
     """
-    normalization = detectors.normalization(detector.config.model.backbone)
-    model = detector.model
+    model, normalization = detector.model, detector.program.normalization
     backbone, neck, heads = (model.get_layer(name) for name in ("backbone", detector.config.model.pyramid, "heads"))
     forms = {"upsample": _upsample, "relu": _relu} if isinstance(neck, fpn.FPN) else {}
 
@@ -70,25 +68,24 @@ def _relu(x: tf.Tensor) -> tf.Tensor:
 
 def decoder(detector: trained.Detector, size: tuple[int, int], raw: bool) -> tf.Module:
     """The network's outputs to `a_boxes` and `b_scores`, in the order of their names (section 3.2, inference)."""
-    model = detector.config.model
-    levels = pyramid.levels(model.min_level, model.max_level)
-    maps = {level: [pyramid.map_size(side, level) for side in size] for level in levels}
+    decoding, geometry = detector.program.decoding, detector.program.decoding.geometry
+    maps = {level: [pyramid.map_size(side, level) for side in size] for level in geometry.levels}
 
     def run(**outputs):
-        logits = [tf.reshape(outputs[f"logits_{level}"], [1, -1, len(detector.classes)]) for level in levels]
+        logits = [tf.reshape(outputs[f"logits_{level}"], [1, -1, len(detector.classes)]) for level in maps]
         boxes = []
-        for level in levels:
-            locations = pyramid.locations(*maps[level], level, model.location_offset)
+        for level in maps:
+            locations = pyramid.locations(*maps[level], level, geometry.location_offset)
             offsets = tf.reshape(outputs[f"offsets_{level}"], [1, -1, 4])
-            boxes.append(regions.decode_offsets(offsets, locations, level, model.anchor_free.offset_scale))
+            boxes.append(regions.decode_offsets(offsets, locations, level, geometry.offset_scale))
         boxes = box_ops.clip(tf.concat(boxes, axis=1), size) / tf.constant([*size, *size], tf.float32)
         scores = tf.sigmoid(tf.concat(logits, axis=1))
         if raw:
             return {"a_boxes": boxes, "b_scores": scores}
-        return {"a_boxes": _encode(boxes), "b_scores": _candidates(boxes, scores, model.postprocess.multi_label)}
+        return {"a_boxes": _encode(boxes), "b_scores": _candidates(boxes, scores, decoding.multi_label)}
 
     specs = {}
-    for level in levels:
+    for level in maps:
         specs[f"logits_{level}"] = tf.TensorSpec([1, *maps[level], len(detector.classes)], tf.float32)
         specs[f"offsets_{level}"] = tf.TensorSpec([1, *maps[level], 4], tf.float32)
     return converter.module(run, specs)

@@ -13,11 +13,9 @@ import tensorflow as tf
 
 from fsaf_tf import storage
 from fsaf_tf.classes import LABELS
-from fsaf_tf.data import augment, images
+from fsaf_tf.data import images
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import detector as detectors
-from fsaf_tf.modeling import postprocess
 from fsaf_tf.serving import decode, frozen, warmup
 from fsaf_tf.terminal import native_log
 
@@ -73,11 +71,9 @@ def signatures(detector: trained.Detector) -> dict[str, tf.types.experimental.Po
         detector: its network is copied; it stays as it is.
     """
     detect = _detect(detector)
-    input_size = detector.config.input_size.as_dict()
 
     def fit(image):
-        canvas, size = augment.resize_and_pad(image, **input_size)
-        return canvas, size, tf.shape(image)[:2]
+        return *detector.program.fit(image), tf.shape(image)[:2]
 
     def of_encoded(data):
         sizes, orientations = decode.read_headers(data)
@@ -105,9 +101,7 @@ def signatures(detector: trained.Detector) -> dict[str, tf.types.experimental.Po
 
 def _detect(detector: trained.Detector) -> Callable:
     """A function from (load, portrait `[B]`) to the outputs; `load` gives the picture of a place on its canvas."""
-    network = frozen.freeze(detector.model)
-    normalization = detectors.normalization(detector.config.model.backbone)
-    arguments = postprocess.arguments(detector.config.model)
+    network, program = frozen.freeze(detector.model), detector.program
     category_ids = tf.constant(detector.classes.ids, tf.int32)
     canvas, pair = tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)
 
@@ -117,8 +111,7 @@ def _detect(detector: trained.Detector) -> Callable:
             canvases, image_size, original_size = tf.map_fn(
                 load, places, fn_output_signature=(canvas, pair, pair), parallel_iterations=DECODED
             )
-        inputs = augment.normalize(canvases, image_size, normalization)
-        found = trained.original_detections(network(inputs), image_size, original_size, arguments)
+        found = program.detect(network, canvases, image_size, original_size)
         is_detection = tf.range(tf.shape(found["classes"])[1]) < found["num_detections"][:, None]
         return {
             "detection_boxes": found["boxes"],
@@ -130,7 +123,7 @@ def _detect(detector: trained.Detector) -> Callable:
         }
 
     def detect(load, portrait):
-        return _by_group(lambda places: of_group(load, places), portrait, arguments["max_detections"])
+        return _by_group(lambda places: of_group(load, places), portrait, program.suppression.max_detections)
 
     return detect
 

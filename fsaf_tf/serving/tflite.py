@@ -110,8 +110,7 @@ def _check(detector: trained.Detector, quantize: str, images: str | None) -> Non
 def _size(detector: trained.Detector, height: int | None, width: int | None) -> tuple[int, int]:
     if (height is None) != (width is None):
         raise UserError("give both --height and --width, or neither")
-    sides = detector.config.input_size
-    size = augment.canvas_sizes(sides.shorter_side, sides.longer_side)[0] if height is None else (height, width)
+    size = augment.canvas_sizes(*detector.program.sides)[0] if height is None else (height, width)
     for name, side in zip(("height", "width"), size):
         if side < MULTIPLE or side % MULTIPLE:
             near = max(1, round(side / MULTIPLE)) * MULTIPLE
@@ -150,14 +149,14 @@ def _calibration(pattern: str, size: tuple[int, int], say) -> Callable[[], Itera
 
 def _options(detector: trained.Detector) -> dict[str, int | float | bool]:
     """Of `TFLite_Detection_PostProcess`. Its regular suppression is class by class; the fast one is not."""
-    settings = detector.config.model.postprocess
+    suppression = detector.program.suppression
     return {
-        "max_detections": settings.max_detections,
-        "detections_per_class": settings.max_detections,
+        "max_detections": suppression.max_detections,
+        "detections_per_class": suppression.max_detections,
         "max_classes_per_detection": 1,
         "use_regular_nms": True,
-        "nms_score_threshold": settings.score_threshold,
-        "nms_iou_threshold": settings.nms_iou,
+        "nms_score_threshold": suppression.score_threshold,
+        "nms_iou_threshold": suppression.nms_iou,
         "num_classes": mobile.SPARE_CLASSES + len(detector.classes),
         **{f"{axis}_scale": 1.0 for axis in "yxhw"},
     }
@@ -165,8 +164,7 @@ def _options(detector: trained.Detector) -> dict[str, int | float | bool]:
 
 def _settings(detector: trained.Detector, size: tuple[int, int], quantize: str, raw: bool) -> dict:
     """What our own tools want to know of the file."""
-    model = detector.config.model
-    levels = pyramid.levels(model.min_level, model.max_level)
+    levels = detector.program.decoding.geometry.levels
     return {
         "variant": "raw" if raw else "detections",
         "quantize": quantize,
@@ -175,7 +173,7 @@ def _settings(detector: trained.Detector, size: tuple[int, int], quantize: str, 
         "class_names": list(detector.classes.names),
         "category_ids": list(detector.classes.ids),
         "maps": {str(level): [pyramid.map_size(side, level) for side in size] for level in levels},
-        "postprocess": model.postprocess.as_dict(),
+        "postprocess": detector.config.model.postprocess.as_dict(),
     }
 
 

@@ -89,7 +89,6 @@ def test_contents_of_a_batch(validation):
         "image": (np.uint8, 4),
         "image_size": (np.int32, 2),
         "original_size": (np.int32, 2),
-        "scale": (np.float32, 2),
         "image_id": (np.int64, 1),
         "boxes": (np.float32, 3),
         "classes": (np.int32, 2),
@@ -104,7 +103,6 @@ def test_contents_of_a_batch(validation):
             assert tuple(batch["original_size"][i]) == SIZES[image_id]
             # 40 x 30 grows to 85 x 64, 60 x 90 to 64 x 96.
             assert (height, width) == ((96, 64) if image_id % 2 else (64, 85))
-            np.testing.assert_allclose(batch["scale"][i], [height / SIZES[image_id][0], width / SIZES[image_id][1]])
             assert (batch["image"][i, :height, :width] == (image_id, 100, 200)).all()
             assert not batch["image"][i, :, width:].any()
 
@@ -177,9 +175,7 @@ def test_scale_jitter_draws_each_side_and_keeps_the_canvas(folder):
             height, width = batch["image_size"][place]
             met[image_id].add(min(height, width))
             sides.append(min(height, width))
-            scale = np.array([height, width]) / SIZES[image_id]
-            np.testing.assert_allclose(batch["scale"][place], scale, rtol=1e-6)
-            ratio = np.tile(scale / other["scale"][place], 2)
+            ratio = np.tile(batch["image_size"][place] / other["image_size"][place], 2)
             np.testing.assert_allclose(batch["boxes"][place], other["boxes"][place] * ratio, rtol=1e-5)
             assert not batch["image"][place, height:].any() and not batch["image"][place, :, width:].any()
     assert all(sizes == {32, 48, 64} for sizes in met.values())

@@ -9,11 +9,11 @@ import tf_keras
 from small_run import NAMES, build_model, small_params, write_run
 
 import fsaf_tf
+from fsaf_tf import postprocess
 from fsaf_tf.classes import Classes
 from fsaf_tf.config import experiment
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import postprocess
 from fsaf_tf.run import checkpoints
 
 
@@ -59,8 +59,9 @@ def test_equals_its_parts(detect, image):
     """64 x 96 px on a canvas of 64 x 96: the picture is 100 x 150, so the scale is 0.64 on both axes."""
     images = detect.preprocess(image)
     assert images.shape == (1, 64, 96, 3) and images.dtype == tf.float32
-    arguments = postprocess.arguments(small_params().task.model)
-    expected = postprocess.detect(detect.model(images, training=False), tf.constant([[64, 96]]), **arguments)
+    config = small_params().task.model
+    values = len(NAMES), config.decoding(), config.postprocess.suppression()
+    expected = postprocess.detect(detect.model(images, training=False), tf.constant([[64, 96]]), *values)
     found = detect(image)
     assert len(found["scores"]) == int(expected["num_detections"][0])
     np.testing.assert_allclose(

@@ -1,81 +1,43 @@
 """Test-time augmentation: one size is plain testing, a mirrored picture gives mirrored boxes, several are merged."""
 
+import functools
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from in_process import call
-from official.core import exp_factory
 from PIL import Image
+from small_network import BRANCHES, CLASSES, config_of, network
 from small_run import build_model, write_run
 
 import fsaf_tf
-from fsaf_tf.classes import Classes
+from fsaf_tf import detection, postprocess
 from fsaf_tf.cli import predict, train
 from fsaf_tf.config import experiment, schema
 from fsaf_tf.data.drawing import draw
 from fsaf_tf.data.source import open_sources
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import detector, postprocess, views
+from fsaf_tf.modeling import views
 from fsaf_tf.run.task import FSAFTask
 
-NAMES = ["cat", "dog", "bird"]
-BRANCHES = {
-    "fsaf": {},
-    "ab_fsaf": {"anchor_based": {"enabled": True}},
-    "retinanet": {"anchor_based": {"enabled": True}, "anchor_free": {"enabled": False}},
-}
 PAPER = [400, 500, 600, 700, 900, 1000, 1100, 1200]
-
-
-def config_of(branches: str, **augmentation) -> schema.Task:
-    """A small detector for pictures of 96 x 128 px; `augmentation` turns it on."""
-    task = exp_factory.get_exp_config("fsaf").task
-    task.override(
-        {
-            "model": {
-                "max_level": 5,
-                "backbone": {"resnet": {"depth": 14, "form": "pytorch"}},
-                "fpn": {"channels": 16},
-                "heads": {"channels": 16, "convs": 1},
-                "postprocess": {"max_detections": 50},
-                **BRANCHES[branches],
-            },
-            "input_size": {"shorter_side": 96, "longer_side": 128},
-        }
-    )
-    augment(task, **augmentation)
-    return task
-
-
-def augment(task: schema.Task, **augmentation) -> None:
-    off = {"enabled": bool(augmentation), "shorter_sides": [], "ratios": [], "flip": True}
-    task.test_augmentation.override(off | augmentation)
-
-
-def build(branches: str) -> trained.Detector:
-    """A detector whose random class layers tell one place from another."""
-    tf.random.set_seed(1)
-    config = config_of(branches)
-    model = detector.build_detector(config.model, len(NAMES))
-    numbers = np.random.default_rng(0)
-    for layer in model.get_layer("heads").class_outputs.values():
-        kernel, bias = layer.get_weights()
-        layer.set_weights([numbers.normal(0, 0.2, kernel.shape), np.full_like(bias, -3.0)])
-    return trained.Detector(model, config, Classes(tuple(NAMES), (1, 2, 3)))
 
 
 @pytest.fixture(scope="module", params=BRANCHES)
 def detect(request):
-    """A function from a picture and an augmentation to what is found, of one detector."""
-    loaded = build(request.param)
+    """A function from a picture and an augmentation to what is found, of one network."""
+    model = network(request.param)
+
+    @functools.cache
+    def load(shorter_side, augmentation):
+        config = config_of(request.param, **json.loads(augmentation))
+        config.input_size.override({"shorter_side": shorter_side, "longer_side": shorter_side * 4 // 3})
+        return trained.Detector(model, config, CLASSES)
 
     def found(picture, shorter_side=96, **augmentation):
-        loaded.config.input_size.override({"shorter_side": shorter_side, "longer_side": shorter_side * 4 // 3})
-        augment(loaded.config, **augmentation)
-        return loaded(picture)
+        return load(shorter_side, json.dumps(augmentation))(picture)
 
     return found
 
@@ -83,7 +45,7 @@ def detect(request):
 @pytest.fixture(scope="module")
 def joint():
     """Both branches."""
-    return build("ab_fsaf")
+    return network("ab_fsaf")
 
 
 @pytest.fixture(scope="module")
@@ -107,20 +69,21 @@ def assert_same(found, expected):
         ),
         ({"shorter_sides": [800]}, [(800, 1333)]),
         ({"shorter_sides": [], "ratios": [0.5, 1.0, 1e-9]}, [(400, 666), (800, 1333), (1, 1)]),
-        ({"enabled": False}, []),
     ],
 )
 def test_both_sides_grow_with_the_size(keys, expected):
     """The limit of the longer side too: at 1200 px it is Detectron's."""
-    augmentation = schema.TestAugmentation(enabled=True)
-    augmentation.override(keys)
-    assert views.sizes(augmentation, schema.InputSize()) == expected
+    task = schema.Task()
+    task.test_augmentation.override({"enabled": True, **keys})
+    assert detection.views_of(task) == views.Views(tuple(expected), flip=True)
 
 
 def test_the_lists_default_is_the_papers_and_it_is_off():
-    augmentation = schema.TestAugmentation()
-    assert (augmentation.enabled, augmentation.shorter_sides, augmentation.flip) == (False, PAPER, True)
-    said = views.describe(schema.TestAugmentation(enabled=True), schema.InputSize())
+    task = schema.Task()
+    assert detection.views_of(task) is None
+    assert (task.test_augmentation.shorter_sides, task.test_augmentation.flip) == (PAPER, True)
+    task.test_augmentation.enabled = True
+    said = detection.views_of(task).describe()
     assert said.startswith("test-time augmentation: 16 views of an image") and said.endswith(
         "1200 px, each mirrored too"
     )
@@ -175,7 +138,7 @@ def test_an_object_is_found_at_its_place_in_every_view():
         logits = (tf.reduce_mean(cells, axis=-1, keepdims=True) - 60) / 10
         offsets = tf.fill([*cells.shape[:3], 4], 8 / 32)
         outputs = {"anchor_free_logits": {"3": logits}, "anchor_free_offsets": {"3": offsets}}
-        return postprocess.candidates(outputs, **postprocess.decoding(schema.Model()))
+        return postprocess.candidates(outputs, schema.Model().decoding())
 
     def sized():
         for scale in (1, 2):
@@ -201,7 +164,7 @@ def folder(tmp_path_factory, pictures):
         Image.fromarray(picture).save(folder / f"{number}.png")
         images.append({"id": number, "file_name": f"{number}.png", "height": height, "width": width})
         annotations.append({"id": number, "image_id": number, "category_id": 1 + number % 3, "bbox": [9, 9, 40, 40]})
-    categories = [{"id": index, "name": name} for index, name in enumerate(NAMES, start=1)]
+    categories = [{"id": index, "name": name} for index, name in enumerate(CLASSES.names, start=1)]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "x.json").write_text(json.dumps(content))
     return folder
@@ -214,7 +177,7 @@ def evaluate(joint, folder, **augmentation) -> list[dict]:
     config.validation_data.override(keys)
     task = FSAFTask(config, data=open_sources(config, train=False, validation=True))
     inputs = task.build_inputs(config.validation_data)
-    step = tf.function(lambda batch: task.validation_step(batch, joint.model), input_signature=[inputs.element_spec])
+    step = tf.function(lambda batch: task.validation_step(batch, joint), input_signature=[inputs.element_spec])
     batches = list(inputs)
     return [step(batch) for batch in (*batches, tf.nest.map_structure(lambda value: value[:0], batches[0]))]
 
@@ -236,9 +199,9 @@ def test_evaluation_finds_what_prediction_finds(joint, folder, pictures):
         for batch in batches
         for place, image_id in enumerate(batch["image_id"])
     }
-    augment(joint.config, ratios=[0.5, 1.25])
+    loaded = trained.Detector(joint, config_of("ab_fsaf", ratios=[0.5, 1.25]), CLASSES)
     for number, picture in enumerate(pictures, start=1):
-        expected, found = joint(picture), of_image[number]
+        expected, found = loaded(picture), of_image[number]
         count = int(found["num_detections"])
         assert count == len(expected["scores"]) > 5
         np.testing.assert_allclose(found["scores"][:count], expected["scores"], rtol=1e-4)
@@ -246,9 +209,10 @@ def test_evaluation_finds_what_prediction_finds(joint, folder, pictures):
 
 
 def test_its_own_size_and_views_exclude_each_other(joint, pictures):
-    augment(joint.config, ratios=[1.0])
+    loaded = trained.Detector(joint, config_of("ab_fsaf", ratios=[1.0]), CLASSES)
     with pytest.raises(UserError, match="resizes the picture"):
-        joint(pictures[0], resize=False)
+        loaded(pictures[0], resize=False)
+    assert len(loaded.at_one_size()(pictures[0], resize=False)["scores"]) > 5
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,6 @@ def _batch(images: int) -> dict[str, tf.Tensor]:
         "image": tf.constant(rng.integers(0, 256, [images, SIZE, SIZE, 3]), tf.uint8),
         "image_size": tf.constant([[SIZE, SIZE - 8]] * images, tf.int32),
         "original_size": tf.constant([[2 * SIZE, 2 * SIZE - 16]] * images, tf.int32),
-        "scale": tf.fill([images, 2], 0.5),
         "image_id": tf.range(10, 10 + images, dtype=tf.int64),
         "boxes": tf.constant(boxes, tf.float32),
         "classes": tf.constant(rng.integers(0, CLASSES, [images, INSTANCES]), tf.int32),

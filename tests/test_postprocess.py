@@ -1,38 +1,40 @@
 """Sections 3.2 and 3.4, inference: against loops, on edges, eagerly, in a graph and compiled."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from fsaf_tf import anchors, postprocess, pyramid
 from fsaf_tf.config import schema
-from fsaf_tf.modeling import postprocess
 
 BRANCHES = ("anchor_free", "anchor_based")
 LEVELS = (3, 4, 5)
-SCALES = (1.0, 2 ** (1 / 3))
-RATIOS = (0.5, 1.0, 2.0)
-ARGUMENTS = dict(
-    score_threshold=0.05,
-    max_per_level=1000,
-    nms_iou=0.5,
-    max_detections=100,
-    multi_label=False,
-    location_offset=0.5,
-    offset_scale=4.0,
-    scales=SCALES,
-    aspect_ratios=RATIOS,
-)
+GEOMETRY = pyramid.Geometry(LEVELS, location_offset=0.5, offset_scale=4.0, effective=0.2, ignoring=0.5)
+SHAPES = anchors.Shapes(scales=(1.0, 2 ** (1 / 3)), aspect_ratios=(0.5, 1.0, 2.0))
+DECODING = postprocess.Decoding(GEOMETRY, SHAPES, max_per_level=1000, multi_label=False)
+SUPPRESSION = postprocess.Suppression(score_threshold=0.05, nms_iou=0.5, max_detections=100)
+
+
+def changed(**changes):
+    """Decoding and suppression with other values of some fields, those of the geometry and the shapes among them."""
+
+    def replace(value, **parts):
+        own = {key: changes[key] for key in changes if hasattr(value, key)}
+        return dataclasses.replace(value, **own, **parts)
+
+    shapes = SHAPES._replace(**{key: changes[key] for key in SHAPES._fields if key in changes})
+    return replace(DECODING, geometry=replace(GEOMETRY), shapes=shapes), replace(SUPPRESSION)
 
 
 def random_outputs(seed, size, batch=2, classes=3, branches=BRANCHES, bias=-3.0):
     """Outputs of a detector for a canvas of `size`, by numpy so that they do not depend on TensorFlow's seeds."""
     draw = np.random.default_rng(seed)
-    anchors = len(SCALES) * len(RATIOS)
     outputs = {}
     for branch in branches:
-        per_location, boxes = (1, "offsets") if branch == "anchor_free" else (anchors, "deltas")
+        per_location, boxes = (1, "offsets") if branch == "anchor_free" else (SHAPES.per_location, "deltas")
         for level in LEVELS:
             shape = (batch, math.ceil(size[0] / 2**level), math.ceil(size[1] / 2**level))
             logits = draw.normal(bias, 1.5, (*shape, per_location * classes))
@@ -43,34 +45,42 @@ def random_outputs(seed, size, batch=2, classes=3, branches=BRANCHES, bias=-3.0)
     return outputs
 
 
+def detect(outputs, image_size, decoding=DECODING, suppression=SUPPRESSION):
+    """`postprocess.detect` with as many classes as the outputs have."""
+    for branch, per_location in (("anchor_free", 1), ("anchor_based", decoding.shapes.per_location)):
+        for logits in outputs.get(f"{branch}_logits", {}).values():
+            classes = logits.shape[-1] // per_location
+    return postprocess.detect(outputs, image_size, classes, decoding, suppression)
+
+
 def sigmoid(value):
     return 1 / (1 + math.exp(-value))
 
 
-def free_candidates(logits, offsets, level, arguments):
+def free_candidates(logits, offsets, level, decoding):
     """(score, box, class, level, branch) of one image's anchor-free level, in loops over its cells."""
     found = []
     for row, column in np.ndindex(logits.shape[:2]):
         best = [int(np.argmax(logits[row, column]))]
-        y, x = ((cell + arguments["location_offset"]) * 2**level for cell in (row, column))
-        top, left, bottom, right = offsets[row, column] * arguments["offset_scale"] * 2**level
+        y, x = ((cell + decoding.geometry.location_offset) * 2**level for cell in (row, column))
+        top, left, bottom, right = offsets[row, column] * decoding.geometry.offset_scale * 2**level
         box = (y - top, x - left, y + bottom, x + right)
-        for index in range(logits.shape[2]) if arguments["multi_label"] else best:
+        for index in range(logits.shape[2]) if decoding.multi_label else best:
             found.append((sigmoid(logits[row, column, index]), box, index, level, 0))
     return found
 
 
-def based_candidates(logits, deltas, level, arguments):
+def based_candidates(logits, deltas, level, decoding):
     """The same of an anchor-based level, in loops over cells, anchors and classes."""
-    sides = [(s * r**0.5, s / r**0.5) for r in arguments["aspect_ratios"] for s in arguments["scales"]]
+    sides = [(s * r**0.5, s / r**0.5) for r in decoding.shapes.aspect_ratios for s in decoding.shapes.scales]
     height, width = logits.shape[:2]
     logits, deltas = logits.reshape(height, width, len(sides), -1), deltas.reshape(height, width, len(sides), 4)
     found = []
     for row, column, a, index in np.ndindex(logits.shape):
         h, w = (side * 4 * 2**level for side in sides[a])
         dy, dx, dh, dw = (float(delta) for delta in deltas[row, column, a])
-        y = (row + arguments["location_offset"]) * 2**level + dy * h
-        x = (column + arguments["location_offset"]) * 2**level + dx * w
+        y = (row + decoding.geometry.location_offset) * 2**level + dy * h
+        x = (column + decoding.geometry.location_offset) * 2**level + dx * w
         h, w = h * math.exp(dh), w * math.exp(dw)
         box = (y - h / 2, x - w / 2, y + h / 2, x + w / 2)
         found.append((sigmoid(logits[row, column, a, index]), box, index, level, 1))
@@ -84,7 +94,7 @@ def naive_iou(a, b):
     return intersection / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - intersection)
 
 
-def naive_detect(outputs, image_size, image, arguments):
+def naive_detect(outputs, image_size, image, decoding, suppression):
     """Detections of one image as the definition reads: threshold, limit of a level, clip, suppression, limit."""
     found = []
     for branch, boxes, candidates in (
@@ -93,9 +103,9 @@ def naive_detect(outputs, image_size, image, arguments):
     ):
         for level, logits in outputs.get(f"{branch}_logits", {}).items():
             values = outputs[f"{branch}_{boxes}"][level]
-            of_level = candidates(logits[image].numpy(), values[image].numpy(), int(level), arguments)
-            of_level = [c for c in of_level if c[0] > arguments["score_threshold"]]
-            found += sorted(of_level, key=lambda c: -c[0])[: arguments["max_per_level"]]
+            of_level = candidates(logits[image].numpy(), values[image].numpy(), int(level), decoding)
+            of_level = [c for c in of_level if c[0] > suppression.score_threshold]
+            found += sorted(of_level, key=lambda c: -c[0])[: decoding.max_per_level]
     height, width = image_size
     clipped = []
     for score, (y1, x1, y2, x2), *rest in found:
@@ -104,9 +114,9 @@ def naive_detect(outputs, image_size, image, arguments):
             clipped.append((score, box, *rest))
     kept = []
     for candidate in sorted(clipped, key=lambda c: -c[0]):
-        if all(k[2] != candidate[2] or naive_iou(k[1], candidate[1]) <= arguments["nms_iou"] for k in kept):
+        if all(k[2] != candidate[2] or naive_iou(k[1], candidate[1]) <= suppression.nms_iou for k in kept):
             kept.append(candidate)
-    return kept[: arguments["max_detections"]]
+    return kept[: suppression.max_detections]
 
 
 def assert_equal(detections, image, expected):
@@ -132,26 +142,47 @@ def assert_equal(detections, image, expected):
     ids=["paper", "limited", "other values", "all classes"],
 )
 def test_equals_the_definition_in_loops(branches, changes):
-    arguments = {**ARGUMENTS, **changes}
+    values, sizes = changed(**changes), [(64, 96), (50, 71)]
     outputs = random_outputs(1, (64, 96), branches=branches)
-    sizes = [(64, 96), (50, 71)]
-    detections = postprocess.detect(outputs, tf.constant(sizes), **arguments)
+    detections = detect(outputs, tf.constant(sizes), *values)
     for image, size in enumerate(sizes):
-        expected = naive_detect(outputs, size, image, arguments)
+        expected = naive_detect(outputs, size, image, *values)
         assert len(expected) >= 7
         assert_equal(detections, image, expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"location_offset": 0.0},
+        {"offset_scale": 2.0},
+        {"scales": (0.5, 1.5)},
+        {"aspect_ratios": (0.25, 1.0, 3.0)},
+        {"max_per_level": 5},
+        {"multi_label": True},
+        {"score_threshold": 0.3},
+        {"nms_iou": 0.1},
+        {"max_detections": 9},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_each_value_alone_changes_what_the_loops_say(change):
+    outputs, size = random_outputs(3, (32, 48), batch=1), (32, 48)
+    expected = naive_detect(outputs, size, 0, *changed(**change))
+    assert expected != naive_detect(outputs, size, 0, DECODING, SUPPRESSION)
+    assert_equal(detect(outputs, tf.constant([size]), *changed(**change)), 0, expected)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_graph_equals_eager(jit_compile):
     outputs = random_outputs(2, (64, 96))
     sizes = tf.constant([(64, 96), (50, 71)])
-    eager = postprocess.detect(outputs, sizes, **ARGUMENTS)
+    eager = detect(outputs, sizes)
     relaxed = tf.nest.map_structure(lambda t: tf.TensorSpec([None, None, None, t.shape[-1]]), outputs)
 
     @tf.function(input_signature=[relaxed, tf.TensorSpec([None, 2], tf.int32)], jit_compile=jit_compile)
     def graph(outputs, sizes):
-        return postprocess.detect(outputs, sizes, **ARGUMENTS)
+        return detect(outputs, sizes)
 
     for key, value in graph(outputs, sizes).items():
         np.testing.assert_allclose(value, eager[key], rtol=1e-5, atol=1e-4, err_msg=key)
@@ -163,7 +194,7 @@ def test_graph_equals_eager(jit_compile):
 
 
 def test_batch_of_no_image():
-    detections = postprocess.detect(random_outputs(0, (64, 64), batch=0), tf.zeros([0, 2], tf.int32), **ARGUMENTS)
+    detections = detect(random_outputs(0, (64, 64), batch=0), tf.zeros([0, 2], tf.int32))
     assert {key: tuple(value.shape) for key, value in detections.items()} == {
         "boxes": (0, 100, 4),
         "scores": (0, 100),
@@ -175,7 +206,7 @@ def test_batch_of_no_image():
 
 
 def test_nothing_over_the_threshold_is_no_detection():
-    detections = postprocess.detect(random_outputs(0, (64, 64), bias=-30.0), tf.constant([[64, 64]] * 2), **ARGUMENTS)
+    detections = detect(random_outputs(0, (64, 64), bias=-30.0), tf.constant([[64, 64]] * 2))
     assert detections["num_detections"].numpy().tolist() == [0, 0]
     assert all(not np.any(value) for value in detections.values())
 
@@ -185,16 +216,16 @@ def test_equal_scores_rank_as_among_all_pairs(branch):
     """Many equal logits: the limit keeps the first pairs, not those of whichever rows were looked at first."""
     outputs = random_outputs(0, (64, 64), branches=[branch])
     logits = outputs[f"{branch}_logits"]
-    arguments = {**ARGUMENTS, "max_per_level": 8, "nms_iou": 1.0, "multi_label": True}
+    values = changed(max_per_level=8, nms_iou=1.0, multi_label=True)
     outputs[f"{branch}_logits"] = {key: tf.clip_by_value(tf.round(v), -1.0, 0.0) for key, v in logits.items()}
     assert_equal(
-        postprocess.detect(outputs, tf.constant([[64, 64]] * 2), **arguments),
+        detect(outputs, tf.constant([[64, 64]] * 2), *values),
         0,
-        naive_detect(outputs, (64, 64), 0, arguments),
+        naive_detect(outputs, (64, 64), 0, *values),
     )
     outputs[f"{branch}_logits"] = {key: tf.ones_like(v) for key, v in logits.items()}
-    detections = postprocess.detect(outputs, tf.constant([[64, 64]] * 2), **arguments)
-    assert_equal(detections, 0, naive_detect(outputs, (64, 64), 0, arguments))
+    detections = detect(outputs, tf.constant([[64, 64]] * 2), *values)
+    assert_equal(detections, 0, naive_detect(outputs, (64, 64), 0, *values))
     assert detections["classes"][0, :8].numpy().tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
 
 
@@ -213,16 +244,13 @@ def one_location(boxes_px, logits):
 def test_boxes_are_clipped_before_suppression():
     """Two boxes that differ outside the image: their IoU is 0.32 with that part, 0.8 without."""
     outputs = one_location([(0, 0, 20, 10), (0, 2, 20, 25)], [[2.0], [1.0]])
-    kept = {
-        width: postprocess.detect(outputs, tf.constant([[32, width]]), **ARGUMENTS)["num_detections"][0].numpy()
-        for width in (10, 32)
-    }
+    kept = {width: detect(outputs, tf.constant([[32, width]]))["num_detections"][0].numpy() for width in (10, 32)}
     assert kept == {10: 1, 32: 2}
 
 
 def test_a_box_outside_the_image_is_dropped():
     outputs = one_location([(0, 0, 20, 3), (0, 8, 20, 16)], [[1.0], [2.0]])
-    detections = postprocess.detect(outputs, tf.constant([[32, 6]]), **ARGUMENTS)
+    detections = detect(outputs, tf.constant([[32, 6]]))
     assert detections["num_detections"].numpy().tolist() == [1]
     np.testing.assert_allclose(detections["boxes"][0, 0], [0, 0, 20, 3], atol=1e-4)
 
@@ -230,11 +258,11 @@ def test_a_box_outside_the_image_is_dropped():
 def test_other_classes_do_not_suppress_and_a_location_has_one():
     box = (0, 0, 20, 24)
     outputs = one_location([box, box, box], [[3.0, 2.9], [1.0, 2.0], [1.5, 0.0]])
-    detections = postprocess.detect(outputs, tf.constant([[32, 128]]), **ARGUMENTS)
+    detections = detect(outputs, tf.constant([[32, 128]]))
     assert detections["num_detections"].numpy().tolist() == [2]
     assert detections["classes"][0, :2].numpy().tolist() == [0, 1]
     np.testing.assert_allclose(detections["scores"][0, :2], [sigmoid(3.0), sigmoid(2.0)], rtol=1e-6)
-    all_classes = postprocess.detect(outputs, tf.constant([[32, 128]]), **{**ARGUMENTS, "multi_label": True})
+    all_classes = detect(outputs, tf.constant([[32, 128]]), *changed(multi_label=True))
     assert all_classes["classes"][0, :2].numpy().tolist() == [0, 1]
     np.testing.assert_allclose(all_classes["scores"][0, :2], [sigmoid(3.0), sigmoid(2.9)], rtol=1e-6)
 
@@ -246,27 +274,26 @@ def test_many_classes_do_not_blur_small_boxes():
     outputs = one_location(boxes, logits)
     outputs = tf.nest.map_structure(lambda t: tf.pad(t, [[0, 0], [0, 0], [0, 152], [0, 0]]), outputs)
     outputs["anchor_free_logits"]["3"] -= tf.constant([0.0] * 16 + [30.0] * 152)[:, None]
-    detections = postprocess.detect(outputs, tf.constant([[800, 1344]]), **ARGUMENTS)
+    detections = detect(outputs, tf.constant([[800, 1344]]))
     assert detections["num_detections"].numpy().tolist() == [1]
 
 
-def test_arguments_come_from_the_configuration():
-    arguments = postprocess.arguments(schema.Model())
-    assert set(arguments) == set(ARGUMENTS)
-    assert arguments == dict(
-        score_threshold=0.05,
-        max_per_level=1000,
-        nms_iou=0.5,
-        max_detections=100,
-        multi_label=False,
-        location_offset=0.5,
-        offset_scale=4.0,
-        scales=[1.0, 2 ** (1 / 3), 2 ** (2 / 3)],
-        aspect_ratios=[0.5, 1.0, 2.0],
-    )
+def test_the_configuration_gives_the_values():
+    model = schema.Model()
+    model.override({"location_offset": 0.25, "max_level": 6, "postprocess": {"multi_label": True, "max_per_level": 9}})
+    model.override({"anchor_free": {"offset_scale": 2.0}, "anchor_based": {"scales": [1.5], "aspect_ratios": [3.0]}})
+    model.override({"postprocess": {"score_threshold": 0.1, "nms_iou": 0.2, "max_detections": 3}})
+    decoding = model.decoding()
+    assert decoding.geometry == pyramid.Geometry((3, 4, 5, 6), 0.25, 2.0, 0.2, 0.5)
+    assert (decoding.shapes, decoding.max_per_level, decoding.multi_label) == (((1.5,), (3.0,)), 9, True)
+    assert model.postprocess.suppression() == postprocess.Suppression(0.1, 0.2, 3)
 
 
 def test_to_original_divides_by_the_scale_and_clips():
-    boxes = tf.constant([[[10.0, 20.0, 30.0, 40.0], [0.0, 0.0, 0.0, 0.0]]])
-    original = postprocess.to_original(boxes, tf.constant([[2.0, 0.5]]), tf.constant([[14, 70]]))
-    np.testing.assert_allclose(original, [[[5, 40, 14, 70], [0, 0, 0, 0]]])
+    found = {
+        "boxes": tf.constant([[[10.0, 20.0, 30.0, 40.0], [0.0, 0.0, 0.0, 0.0]]]),
+        "scores": tf.constant([[0.5, 0]]),
+    }
+    original = postprocess.to_original(found, tf.constant([[28, 35]]), tf.constant([[14, 70]]))
+    np.testing.assert_allclose(original["boxes"], [[[5, 40, 14, 70], [0, 0, 0, 0]]])
+    assert original["scores"] is found["scores"]

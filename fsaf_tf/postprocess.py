@@ -1,5 +1,6 @@
 """Sections 3.2 and 3.4, inference: from the network's outputs to detections."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -8,45 +9,51 @@ import tensorflow as tf
 from fsaf_tf import anchors as anchor_ops
 from fsaf_tf import boxes as box_ops
 from fsaf_tf import pyramid, regions
-from fsaf_tf.config import schema
+
+Outputs = dict[str, dict[str, tf.Tensor]]
+Detections = dict[str, tf.Tensor]
 
 
-def decoding(model: schema.Model) -> dict:
-    """The values in the configuration that `candidates` takes, by keyword."""
-    return dict(
-        max_per_level=model.postprocess.max_per_level,
-        multi_label=model.postprocess.multi_label,
-        location_offset=model.location_offset,
-        offset_scale=model.anchor_free.offset_scale,
-        scales=model.anchor_based.scales,
-        aspect_ratios=model.anchor_based.aspect_ratios,
-    )
+@dataclasses.dataclass(frozen=True)
+class Decoding:
+    """How outputs become candidates (section 3.2).
+
+    Attributes:
+        geometry: what the offsets and locations of both branches mean.
+        shapes: of the anchors of a location.
+        max_per_level: at most so many candidates of a level of a branch.
+        multi_label: every class of an anchor-free location is a candidate, not only its best one.
+    """
+
+    geometry: pyramid.Geometry
+    shapes: anchor_ops.Shapes
+    max_per_level: int
+    multi_label: bool
 
 
-def suppression(model: schema.Model) -> dict:
-    """The values in the configuration that `suppress` takes, by keyword."""
-    values = model.postprocess
-    return dict(score_threshold=values.score_threshold, nms_iou=values.nms_iou, max_detections=values.max_detections)
+@dataclasses.dataclass(frozen=True)
+class Suppression:
+    """Which candidates are detections (section 3.4).
 
+    Attributes:
+        score_threshold: a candidate's score is above this.
+        nms_iou: a box that overlaps a better one of its class by more than this is dropped.
+        max_detections: D, at most so many detections of an image.
+    """
 
-def arguments(model: schema.Model) -> dict:
-    """The values in the configuration that `detect` takes, by keyword."""
-    return decoding(model) | suppression(model)
+    score_threshold: float
+    nms_iou: float
+    max_detections: int
 
 
 def detect(
-    outputs: dict[str, dict[str, tf.Tensor]],
-    image_size: tf.Tensor,
-    *,
-    score_threshold: float,
-    nms_iou: float,
-    max_detections: int,
-    **decoding,
-) -> dict[str, tf.Tensor]:
+    outputs: Outputs, image_size: tf.Tensor, num_classes: int, decoding: Decoding, suppression: Suppression
+) -> Detections:
     """Decodes the best candidates of each level and branch, and suppresses them class by class (sections 3.2, 3.4).
 
     Boxes are clipped to the image first, since those that reach into the padding overlap less than what is seen of
-    them; one with nothing in the image is dropped. Both branches compete in one suppression.
+    them; one with nothing in the image is dropped. Both branches compete in one suppression. The paper takes the best
+    1,000 of what is over the threshold; here the threshold comes after, which leaves the same.
 
     The Garden's detection generators do not do this: they keep the best of each class over all levels together, so
     that one level may take every place, and return no level. `tf.image.combined_non_max_suppression` returns none
@@ -55,31 +62,19 @@ def detect(
     Args:
         outputs: see `candidates`.
         image_size: `[B, 2]` int32 (height, width) of the images without their padding.
-        score_threshold: a candidate's score is above this.
-        nms_iou: a box that overlaps a better one of its class by more than this is dropped.
-        max_detections: D, at most so many detections of an image.
-        **decoding: the other arguments of `candidates`.
+        num_classes: K.
+        decoding: to candidates.
+        suppression: to detections.
 
     Returns:
         By falling score, 0 in the rows past an image's `num_detections`: `boxes` `[B, D, 4]` float32 yxyx in pixels
         of the input, `scores` `[B, D]` float32, `classes`, `levels` and `branch` (0 anchor-free, 1 anchor-based)
         `[B, D]` int32; and `num_detections` `[B]` int32.
     """
-    found = candidates(outputs, **decoding)
-    count = num_classes(outputs, len(decoding["scales"]) * len(decoding["aspect_ratios"]))
-    return suppress(found, image_size, count, score_threshold, nms_iou, max_detections)
+    return suppress(candidates(outputs, decoding), image_size, num_classes, suppression)
 
 
-def candidates(
-    outputs: dict[str, dict[str, tf.Tensor]],
-    *,
-    max_per_level: int,
-    multi_label: bool,
-    location_offset: float,
-    offset_scale: float,
-    scales: Sequence[float],
-    aspect_ratios: Sequence[float],
-) -> list[dict[str, tf.Tensor]]:
+def candidates(outputs: Outputs, decoding: Decoding) -> list[dict[str, tf.Tensor]]:
     """Decodes the best candidates of each level and branch (section 3.2).
 
     An anchor-free location gives one candidate, of its best class; an anchor, and with `multi_label` a location too,
@@ -88,58 +83,38 @@ def candidates(
     Args:
         outputs: logits before the sigmoid, offsets and deltas as `detector.build_detector` returns them; an absent
             branch's keys are absent. B may be 0.
-        max_per_level: at most so many candidates of a level of a branch.
-        multi_label: all classes of an anchor-free location are candidates.
-        location_offset: where a location stands, in cells.
-        offset_scale: S.
-        scales: the anchors' sizes, as in `anchors.anchors`.
-        aspect_ratios: the anchors' ratios, as in `anchors.anchors`.
+        decoding: to candidates.
 
     Returns:
-        Of each level and branch, by falling score, what `suppress` takes. Boxes may reach out of the image.
+        Of each level and branch, c candidates by falling score: `boxes` `[B, c, 4]` float32 yxyx in pixels of the
+        input, which may reach out of the image, `scores` `[B, c]` float32, and `classes`, `levels` and `branch`
+        `[B, c]` int32.
     """
     return [
-        _anchor_free(logits, offsets, level, max_per_level, multi_label, location_offset, offset_scale)
+        _anchor_free(logits, offsets, level, decoding)
         for level, logits, offsets in _by_level(outputs, "anchor_free_logits", "anchor_free_offsets")
     ] + [
-        _anchor_based(logits, deltas, level, max_per_level, location_offset, scales, aspect_ratios)
+        _anchor_based(logits, deltas, level, decoding)
         for level, logits, deltas in _by_level(outputs, "anchor_based_logits", "anchor_based_deltas")
     ]
 
 
-def num_classes(outputs: dict[str, dict[str, tf.Tensor]], per_location: int) -> int:
-    """K, from the channels of whichever branch is there; `per_location` is A."""
-    for logits in outputs.get("anchor_free_logits", {}).values():
-        return logits.shape[-1]
-    return next(iter(outputs["anchor_based_logits"].values())).shape[-1] // per_location
-
-
 def suppress(
-    candidates: Sequence[dict[str, tf.Tensor]],
-    image_size: tf.Tensor,
-    num_classes: int,
-    score_threshold: float,
-    nms_iou: float,
-    max_detections: int,
-) -> dict[str, tf.Tensor]:
+    candidates: Sequence[dict[str, tf.Tensor]], image_size: tf.Tensor, num_classes: int, suppression: Suppression
+) -> Detections:
     """Clips boxes to the image, drops those with nothing in it, and suppresses class by class.
 
     Args:
-        candidates: of each level and branch, C together: `boxes` `[B, c, 4]` yxyx, and `scores`, `classes`, `levels`
-            and `branch` `[B, c]`.
-        image_size: as for `detect`, which describes the others and what is returned.
+        candidates: of each level and branch, what `candidates` returns of it; C together.
+        image_size: as for `detect`, which describes what is returned.
         num_classes: K.
-        score_threshold: see there.
-        nms_iou: see there.
-        max_detections: see there.
+        suppression: to detections.
     """
     candidates = {key: tf.concat([of_level[key] for of_level in candidates], axis=1) for key in candidates[0]}
     boxes = box_ops.clip(candidates["boxes"], image_size[:, None])
     scores = tf.where(box_ops.area(boxes) > 0, candidates["scores"], 0.0)  # [B, C]: under any threshold
-    selected, count = _class_wise_nms(
-        boxes, scores, candidates["classes"], image_size, num_classes, score_threshold, nms_iou, max_detections
-    )
-    is_detection = tf.range(max_detections) < count[:, None]  # [B, D]
+    selected, count = _class_wise_nms(boxes, scores, candidates["classes"], image_size, num_classes, suppression)
+    is_detection = tf.range(suppression.max_detections) < count[:, None]  # [B, D]
     detections = {
         key: tf.where(is_detection, tf.gather(candidates[key], selected, batch_dims=1), 0)
         for key in ("scores", "classes", "levels", "branch")
@@ -148,15 +123,17 @@ def suppress(
     return dict(detections, num_detections=count)
 
 
-def to_original(boxes: tf.Tensor, scale: tf.Tensor, original_size: tf.Tensor) -> tf.Tensor:
-    """Boxes `[B, D, 4]` of the resized images in pixels of the original ones.
+def to_original(detections: Detections, image_size: tf.Tensor, original_size: tf.Tensor) -> Detections:
+    """Detections with their boxes in pixels of the original images.
 
     Args:
-        boxes: yxyx in pixels of the input.
-        scale: `[B, 2]` resized over original size (y, x).
-        original_size: `[B, 2]` int32 (height, width); the boxes are clipped to it.
+        detections: of resized images, as `detect` returns them.
+        image_size: `[B, 2]` int32, height and width that the images were resized to.
+        original_size: `[B, 2]` int32, height and width that they had; the boxes are clipped to it.
     """
-    return box_ops.clip(boxes / tf.concat([scale, scale], axis=-1)[:, None], original_size[:, None])
+    scale = tf.cast(image_size, tf.float32) / tf.cast(original_size, tf.float32)  # [B, 2]
+    boxes = detections["boxes"] / tf.tile(scale, [1, 2])[:, None]  # [B, D, 4] / [B, 1, 4]
+    return dict(detections, boxes=box_ops.clip(boxes, original_size[:, None]))
 
 
 def _by_level(outputs, logits_key: str, boxes_key: str) -> list:
@@ -167,28 +144,26 @@ def _by_level(outputs, logits_key: str, boxes_key: str) -> list:
     ]
 
 
-def _anchor_free(
-    logits, offsets, level: int, limit: int, multi_label: bool, location_offset: float, offset_scale: float
-) -> dict:
-    """At most `limit` candidates of an anchor-free level: locations by their best class, or (location, class) pairs."""
+def _anchor_free(logits, offsets, level: int, decoding: Decoding) -> dict[str, tf.Tensor]:
+    """The candidates of an anchor-free level: locations by their best class, or (location, class) pairs."""
+    geometry = decoding.geometry
     _, height, width, classes = _shape(logits)
-    best, location, class_index = best_of(_rows(logits, height * width, classes), limit, multi_label)  # [B, k] each
+    rows = _rows(logits, height * width, classes)
+    best, location, class_index = best_of(rows, decoding.max_per_level, decoding.multi_label)  # [B, k] each
     offsets = tf.gather(_rows(offsets, height * width, 4), location, batch_dims=1)  # [B, k, 4]
-    positions = tf.gather(pyramid.locations(height, width, level, location_offset), location)  # [B, k, 2]
-    boxes = regions.decode_offsets(tf.cast(offsets, tf.float32), positions, level, offset_scale)
+    positions = tf.gather(pyramid.locations(height, width, level, geometry.location_offset), location)  # [B, k, 2]
+    boxes = regions.decode_offsets(tf.cast(offsets, tf.float32), positions, level, geometry.offset_scale)
     return _candidates(boxes, best, class_index, level, branch=0)
 
 
-def _anchor_based(
-    logits, deltas, level: int, limit: int, location_offset: float, scales: Sequence, aspect_ratios: Sequence
-) -> dict:
-    """At most `limit` candidates of an anchor-based level: the (anchor, class) pairs that score highest."""
-    shapes = anchor_ops.Shapes(tuple(scales), tuple(aspect_ratios))
+def _anchor_based(logits, deltas, level: int, decoding: Decoding) -> dict[str, tf.Tensor]:
+    """The candidates of an anchor-based level: the (anchor, class) pairs that score highest."""
+    shapes = decoding.shapes
     _, height, width, channels = _shape(logits)
     count, classes = height * width * shapes.per_location, channels // shapes.per_location
-    best, anchor, class_index = _best_pairs(_rows(logits, count, classes), limit)  # [B, k] each
+    best, anchor, class_index = _best_pairs(_rows(logits, count, classes), decoding.max_per_level)  # [B, k] each
     deltas = tf.gather(_rows(deltas, count, 4), anchor, batch_dims=1)  # [B, k, 4]
-    anchors = anchor_ops.anchors(height, width, level, shapes, location_offset)
+    anchors = anchor_ops.anchors(height, width, level, shapes, decoding.geometry.location_offset)
     boxes = anchor_ops.decode(tf.cast(deltas, tf.float32), tf.gather(anchors, anchor))
     return _candidates(boxes, best, class_index, level, branch=1)
 
@@ -254,7 +229,7 @@ def _candidates(boxes, logits, classes, level: int, branch: int) -> dict[str, tf
 
 
 def _class_wise_nms(
-    boxes, scores, classes, image_size, num_classes: int, score_threshold: float, nms_iou: float, max_detections: int
+    boxes, scores, classes, image_size, num_classes: int, suppression: Suppression
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Indices `[B, D]` int32 of the boxes that stay, by falling score, and their number `[B]`.
 
@@ -263,20 +238,20 @@ def _class_wise_nms(
     """
     columns = math.ceil(math.sqrt(num_classes))
     place = tf.stack([classes // columns, classes % columns], axis=-1)  # [B, C, 2]
-    shift = tf.cast(place * (image_size[:, None] + 1), boxes.dtype)
+    shift = tf.cast(place * (image_size[:, None] + 1), boxes.dtype)  # [B, C, 2] * [B, 1, 2]
     moved = boxes + tf.concat([shift, shift], axis=-1)
 
-    def suppress(image):
+    def suppress_image(values):
         return tuple(
             tf.raw_ops.NonMaxSuppressionV4(
-                boxes=image[0],
-                scores=image[1],
-                max_output_size=max_detections,
-                iou_threshold=nms_iou,
-                score_threshold=score_threshold,
+                boxes=values[0],
+                scores=values[1],
+                max_output_size=suppression.max_detections,
+                iou_threshold=suppression.nms_iou,
+                score_threshold=suppression.score_threshold,
                 pad_to_max_output_size=True,
             )
         )
 
-    signature = (tf.TensorSpec([max_detections], tf.int32), tf.TensorSpec([], tf.int32))
-    return tf.map_fn(suppress, (moved, scores), fn_output_signature=signature)
+    signature = (tf.TensorSpec([suppression.max_detections], tf.int32), tf.TensorSpec([], tf.int32))
+    return tf.map_fn(suppress_image, (moved, scores), fn_output_signature=signature)

@@ -1,0 +1,107 @@
+"""Evaluation, prediction, exported models and figures do the same with a picture, to the last bit."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from small_network import CLASSES, config_of, network
+
+from fsaf_tf import detection
+from fsaf_tf.data.drawing import draw
+from fsaf_tf.data.source import open_sources
+from fsaf_tf.detect import trained
+from fsaf_tf.figures import pictures as figure_pictures
+from fsaf_tf.run.task import FSAFTask
+from fsaf_tf.serving import frozen, saved_model
+
+VIEWS = {"plain": {}, "views": {"ratios": [0.5, 1.25]}}
+KEYS = ("boxes", "scores", "classes", "levels", "branch")
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A network with both branches."""
+    return network("ab_fsaf")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[np.ndarray]:
+    """A landscape and a portrait, of 192 x 256 px."""
+    return [draw(0, 1)[0], np.ascontiguousarray(np.swapaxes(draw(0, 2)[0], 0, 1))]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, pictures) -> dict[str, str]:
+    """The pictures as COCO JSON, by the keys of the experiment."""
+    folder = tmp_path_factory.mktemp("pictures")
+    content = {"images": [], "annotations": [], "categories": CLASSES.categories()}
+    for number, picture in enumerate(pictures, start=1):
+        height, width = picture.shape[:2]
+        Image.fromarray(picture).save(folder / f"{number}.png")
+        content["images"].append({"id": number, "file_name": f"{number}.png", "height": height, "width": width})
+        content["annotations"].append({"id": number, "image_id": number, "category_id": 1, "bbox": [9, 9, 40, 40]})
+    (folder / "x.json").write_text(json.dumps(content))
+    return {"annotation_file": f"{folder}/x.json", "image_dir": str(folder)}
+
+
+@pytest.mark.parametrize("augmentation", VIEWS.values(), ids=VIEWS)
+def test_evaluation_finds_what_prediction_finds(model, pictures, data, augmentation):
+    """Images one by one: in a batch of several the convolutions sum in another order."""
+    config = config_of("ab_fsaf", **augmentation)
+    config.validation_data.override({**data, "global_batch_size": 1})
+    detect = trained.Detector(model, config, CLASSES)
+    task = FSAFTask(config, data=open_sources(config, train=False, validation=True))
+    inputs = task.build_inputs(config.validation_data)
+    step = tf.function(lambda batch: task.validation_step(batch, model), input_signature=[inputs.element_spec])
+    met = []
+    for batch in inputs:
+        evaluated = step(batch)
+        met.append(int(evaluated["image_id"][0]))
+        predicted = detect(pictures[met[-1] - 1])
+        count = int(evaluated["num_detections"][0])
+        assert count > 5
+        for key in KEYS:
+            np.testing.assert_array_equal(evaluated[key][0, :count], predicted[key], err_msg=key)
+    assert sorted(met) == [1, 2]
+
+
+def test_an_exported_model_runs_the_program_of_its_folded_network(model, pictures):
+    detector = trained.Detector(model, config_of("ab_fsaf"), CLASSES)
+    exported = saved_model.signatures(detector)["image_tensor"]
+    folded = frozen.freeze(model)
+
+    @tf.function
+    def detect(image):
+        canvas, size = detector.program.fit(image)
+        return detector.program.detect(folded, canvas[None], size[None], tf.shape(image)[None, :2])
+
+    for picture in pictures:
+        found, expected = exported(tf.constant(picture[None])), detect(tf.constant(picture))
+        assert expected["num_detections"][0] > 5
+        for key in ("boxes", "scores", "levels", "branch"):
+            np.testing.assert_array_equal(found[f"detection_{key}"], expected[key], err_msg=key)
+
+
+@pytest.mark.parametrize("keep_aspect", [True, False])
+def test_figures_see_what_prediction_sees(model, pictures, data, keep_aspect):
+    config = config_of("ab_fsaf")
+    config.input_size.override({"shorter_side": 80, "keep_aspect": keep_aspect})
+    detector = trained.Detector(model, config, CLASSES)
+    pattern, file = f"{data['image_dir']}/*.png", data["annotation_file"]
+    seen = list(figure_pictures.as_trained(figure_pictures.of_annotated_files(pattern, file), detector))
+    assert len(seen) == len(pictures)
+    for host, batch, _ in seen:
+        np.testing.assert_array_equal(batch["images"], detector.preprocess(pictures[int(host["image_id"][0]) - 1]))
+
+
+def test_the_configuration_gives_the_values():
+    task = config_of("ab_fsaf", ratios=[0.5, 2.0], flip=False)
+    task.input_size.keep_aspect = False
+    program = detection.program(task, 5)
+    assert (program.num_classes, program.sides, program.keep_aspect) == (5, (96, 128), False)
+    assert (program.views.sizes, program.views.flip) == (((48, 64), (192, 256)), False)
+    assert program.normalization.channel_order == "rgb"
+    assert program.decoding == task.model.decoding()
+    assert program.suppression == task.model.postprocess.suppression()
