@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 
+import numpy as np
 import pytest
 
 from fsaf_tf import cli
@@ -13,11 +14,15 @@ cli.quiet()
 
 import tensorflow as tf  # noqa: E402 (after quiet, which TensorFlow reads when it is imported)
 import tf_keras  # noqa: E402
+from tensorflow.python.eager import context  # noqa: E402
+from tf_keras.src import backend  # noqa: E402
 
 # Tests of replicas and of device placement need a second device; it can only be made before the first is used.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+SEED = 1
+tf_keras.utils.set_random_seed(SEED)
 
 
 def pytest_addoption(parser):
@@ -44,8 +49,20 @@ def pytest_runtest_setup(item):
 
     The second MirroredStrategy of a process would use the collective keys of the first, for tensors of other shapes.
     """
-    tf_keras.utils.set_random_seed(1)
+    _seed()
     tf.distribute.MirroredStrategy._collective_key_base += 1000
+
+
+def _seed():
+    """Does what `tf_keras.utils.set_random_seed` does, but TensorFlow's part only if something was drawn since.
+
+    That part throws away all that is compiled: each function that tests share would be compiled again for each test.
+    """
+    if context.context()._rng.getstate() != random.Random(SEED).getstate():
+        tf.random.set_seed(SEED)
+    random.seed(SEED)
+    np.random.seed(SEED)
+    backend._SEED_GENERATOR.generator = random.Random(SEED)
 
 
 @pytest.fixture(scope="session")
