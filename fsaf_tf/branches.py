@@ -1,4 +1,7 @@
-"""The two branches of Fig. 4 as values: what their outputs are called, what they learn, and what is worth watching."""
+"""The two branches of Fig. 4 as values: their outputs' names, what they learn and find, and what is worth watching.
+
+A branch has `per_location` rows of outputs at each location: one, or one for each anchor.
+"""
 
 import dataclasses
 from typing import ClassVar, NamedTuple
@@ -29,8 +32,11 @@ class AnchorFree:
     """
 
     name: ClassVar[str] = "anchor_free"
+    number: ClassVar[int] = 0  # in detections
     logits: ClassVar[str] = "anchor_free_logits"  # these two are keys of the detector's outputs
     boxes: ClassVar[str] = "anchor_free_offsets"
+    per_location: ClassVar[int] = 1
+    finds_every_class: ClassVar[bool] = False  # a row is found as its best class alone (section 3.2)
 
     geometry: pyramid.Geometry
     selection: str
@@ -49,6 +55,21 @@ class AnchorFree:
         layout = pyramid.Layout.of_maps(logits)
         num_classes = logits[str(layout.levels[0])].shape[-1]
         return targets.anchor_free_targets(instances, chosen, layout, num_classes) | {"levels": chosen}
+
+    def decode(self, offsets: tf.Tensor, rows: tf.Tensor, size: tuple, level: int) -> tf.Tensor:
+        """Boxes from outputs (section 3.2, inference).
+
+        Args:
+            offsets: `[B, k, 4]` float32, the outputs of some locations of a level.
+            rows: `[B, k]` int32, which these are.
+            size: height and width of the level's map.
+            level: l.
+
+        Returns:
+            `[B, k, 4]` yxyx in pixels.
+        """
+        positions = tf.gather(pyramid.locations(*size, level, self.geometry.location_offset), rows)  # [B, k, 2]
+        return regions.decode_offsets(offsets, positions, level, self.geometry.offset_scale)
 
     def watched(self) -> list[str]:
         """The names in `watch`."""
@@ -86,18 +107,30 @@ class AnchorBased:
     """
 
     name: ClassVar[str] = "anchor_based"
+    number: ClassVar[int] = 1
     logits: ClassVar[str] = "anchor_based_logits"
     boxes: ClassVar[str] = "anchor_based_deltas"
+    finds_every_class: ClassVar[bool] = True
     loss_weight: ClassVar[float] = 1.0  # section 3.4: L = L_ab + ...
 
     anchors: anchors.Anchors
     elementwise: losses.Elementwise
+
+    @property
+    def per_location(self) -> int:
+        """A."""
+        return self.anchors.shapes.per_location
 
     def losses(self, outputs: Outputs, instances: regions.Instances) -> dict[str, tf.Tensor]:
         """What `criterion.anchor_based` returns."""
         return criterion.anchor_based(
             outputs[self.logits], outputs[self.boxes], instances, self.anchors, self.elementwise
         )
+
+    def decode(self, deltas: tf.Tensor, rows: tf.Tensor, size: tuple, level: int) -> tf.Tensor:
+        """Boxes from the deltas of some anchors of a level; see `AnchorFree.decode`."""
+        places = anchors.anchors(*size, level, self.anchors.shapes, self.anchors.location_offset)  # [P * A, 4]
+        return anchors.decode(deltas, tf.gather(places, rows))
 
     def watched(self) -> list[str]:
         """Nothing beside what every branch has."""

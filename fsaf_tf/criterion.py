@@ -1,6 +1,5 @@
 """Section 3.4: from outputs and instances to the losses."""
 
-import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -63,7 +62,7 @@ def anchor_free_losses(
     if cell_ranges is None:
         cell_ranges = regions.cell_ranges(tf.cast(boxes, tf.float32), valid, layout.image_size, geometry)
     instances = regions.Instances.of(boxes, classes, valid, cell_ranges)
-    elementwise = losses.Elementwise(losses.Focal(alpha, gamma), functools.partial(losses.iou, epsilon=epsilon))
+    elementwise = losses.Elementwise(losses.Focal(alpha, gamma), losses.IoU(epsilon))
     return anchor_free(logits, offsets, instances, geometry, selection, elementwise)
 
 

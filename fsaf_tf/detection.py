@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from fsaf_tf import postprocess
+from fsaf_tf import postprocess, pyramid
 from fsaf_tf.config import schema
 from fsaf_tf.data import augment
 from fsaf_tf.modeling import detector, views
@@ -31,6 +31,7 @@ class Program:
         keep_aspect: see there.
         views: test-time augmentation, if there is any.
         normalization: of the backbone.
+        geometry: of boxes, cells and offsets.
         decoding: from outputs to candidates.
         suppression: from candidates to detections.
     """
@@ -40,6 +41,7 @@ class Program:
     keep_aspect: bool
     views: views.Views | None
     normalization: Normalization
+    geometry: pyramid.Geometry
     decoding: postprocess.Decoding
     suppression: postprocess.Suppression
 
@@ -94,7 +96,8 @@ def program(task: schema.Task, num_classes: int) -> Program:
         keep_aspect=size.keep_aspect,
         views=views_of(task),
         normalization=detector.normalization(task.model.backbone),
-        decoding=task.model.decoding(),
+        geometry=task.model.geometry(),
+        decoding=task.decoding(),
         suppression=task.model.postprocess.suppression(),
     )
 

@@ -50,15 +50,23 @@ class Elementwise(NamedTuple):
     box: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def iou(predicted: tf.Tensor, boxes: tf.Tensor, *, epsilon: float) -> tf.Tensor:
-    """The IoU loss of UnitBox, `-ln(max(IoU, epsilon))` (section 3.2), of boxes `[..., 4]` in pixels: `[...]`."""
-    return -tf.math.log(tf.maximum(box_ops.aligned_iou(predicted, boxes), epsilon))
+class IoU(NamedTuple):
+    """The IoU loss of UnitBox, `-ln(max(IoU, epsilon))` (section 3.2), called with boxes in pixels."""
+
+    epsilon: float
+
+    def __call__(self, predicted: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+        """The loss `[...]` of boxes `[..., 4]`, which broadcast."""
+        return -tf.math.log(tf.maximum(box_ops.aligned_iou(predicted, boxes), self.epsilon))
 
 
-def smooth_l1(predicted: tf.Tensor, deltas: tf.Tensor, *, beta: float) -> tf.Tensor:
-    """Smooth L1 of the error of deltas `[..., 4]`, summed over the four: `[...]` ([22], as in Detectron).
+class SmoothL1(NamedTuple):
+    """Smooth L1 ([22], as in Detectron): `error^2 / (2 beta)` under `beta`, `|error| - beta / 2` above."""
 
-    Of one error it is `error^2 / (2 beta)` under `beta`, `|error| - beta / 2` above.
-    """
-    size = tf.abs(predicted - deltas)
-    return tf.reduce_sum(tf.where(size < beta, size * size / (2 * beta), size - beta / 2), axis=-1)
+    beta: float
+
+    def __call__(self, predicted: tf.Tensor, deltas: tf.Tensor) -> tf.Tensor:
+        """The loss `[...]` of deltas `[..., 4]`, summed over the four."""
+        size = tf.abs(predicted - deltas)
+        quadratic = size * size / (2 * self.beta)
+        return tf.reduce_sum(tf.where(size < self.beta, quadratic, size - self.beta / 2), axis=-1)

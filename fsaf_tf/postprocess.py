@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from fsaf_tf import anchors as anchor_ops
 from fsaf_tf import boxes as box_ops
-from fsaf_tf import pyramid, regions
+from fsaf_tf.branches import Branch, Outputs
 
-Outputs = dict[str, dict[str, tf.Tensor]]
 Detections = dict[str, tf.Tensor]
 
 
@@ -19,14 +17,12 @@ class Decoding:
     """How outputs become candidates (section 3.2).
 
     Attributes:
-        geometry: what the offsets and locations of both branches mean.
-        shapes: of the anchors of a location.
+        branches: of the detector.
         max_per_level: at most so many candidates of a level of a branch.
         multi_label: every class of an anchor-free location is a candidate, not only its best one.
     """
 
-    geometry: pyramid.Geometry
-    shapes: anchor_ops.Shapes
+    branches: tuple[Branch, ...]
     max_per_level: int
     multi_label: bool
 
@@ -81,8 +77,8 @@ def candidates(outputs: Outputs, decoding: Decoding) -> list[dict[str, tf.Tensor
     gives one for each class.
 
     Args:
-        outputs: logits before the sigmoid, offsets and deltas as `detector.build_detector` returns them; an absent
-            branch's keys are absent. B may be 0.
+        outputs: logits before the sigmoid, offsets and deltas as `detector.build_detector` returns them; those of
+            other branches are not looked at. B may be 0.
         decoding: to candidates.
 
     Returns:
@@ -91,11 +87,9 @@ def candidates(outputs: Outputs, decoding: Decoding) -> list[dict[str, tf.Tensor
         `[B, c]` int32.
     """
     return [
-        _anchor_free(logits, offsets, level, decoding)
-        for level, logits, offsets in _by_level(outputs, "anchor_free_logits", "anchor_free_offsets")
-    ] + [
-        _anchor_based(logits, deltas, level, decoding)
-        for level, logits, deltas in _by_level(outputs, "anchor_based_logits", "anchor_based_deltas")
+        _of_level(branch, int(level), outputs[branch.logits][level], outputs[branch.boxes][level], decoding)
+        for branch in decoding.branches
+        for level in sorted(outputs[branch.logits], key=int)
     ]
 
 
@@ -136,50 +130,29 @@ def to_original(detections: Detections, image_size: tf.Tensor, original_size: tf
     return dict(detections, boxes=box_ops.clip(boxes, original_size[:, None]))
 
 
-def _by_level(outputs, logits_key: str, boxes_key: str) -> list:
-    """(level, logits, box outputs) of one branch, lowest level first."""
-    return [
-        (int(level), outputs[logits_key][level], outputs[boxes_key][level])
-        for level in sorted(outputs.get(logits_key, {}), key=int)
-    ]
-
-
-def _anchor_free(logits, offsets, level: int, decoding: Decoding) -> dict[str, tf.Tensor]:
-    """The candidates of an anchor-free level: locations by their best class, or (location, class) pairs."""
-    geometry = decoding.geometry
-    _, height, width, classes = _shape(logits)
-    rows = _rows(logits, height * width, classes)
-    best, location, class_index = best_of(rows, decoding.max_per_level, decoding.multi_label)  # [B, k] each
-    offsets = tf.gather(_rows(offsets, height * width, 4), location, batch_dims=1)  # [B, k, 4]
-    positions = tf.gather(pyramid.locations(height, width, level, geometry.location_offset), location)  # [B, k, 2]
-    boxes = regions.decode_offsets(tf.cast(offsets, tf.float32), positions, level, geometry.offset_scale)
-    return _candidates(boxes, best, class_index, level, branch=0)
-
-
-def _anchor_based(logits, deltas, level: int, decoding: Decoding) -> dict[str, tf.Tensor]:
-    """The candidates of an anchor-based level: the (anchor, class) pairs that score highest."""
-    shapes = decoding.shapes
+def _of_level(branch: Branch, level: int, logits, values, decoding: Decoding) -> dict[str, tf.Tensor]:
+    """The candidates of one level: the rows of highest score by their best class, or the best (row, class) pairs."""
     _, height, width, channels = _shape(logits)
-    count, classes = height * width * shapes.per_location, channels // shapes.per_location
-    best, anchor, class_index = _best_pairs(_rows(logits, count, classes), decoding.max_per_level)  # [B, k] each
-    deltas = tf.gather(_rows(deltas, count, 4), anchor, batch_dims=1)  # [B, k, 4]
-    anchors = anchor_ops.anchors(height, width, level, shapes, decoding.geometry.location_offset)
-    boxes = anchor_ops.decode(tf.cast(deltas, tf.float32), tf.gather(anchors, anchor))
-    return _candidates(boxes, best, class_index, level, branch=1)
+    count, classes = height * width * branch.per_location, channels // branch.per_location
+    every_class = branch.finds_every_class or decoding.multi_label
+    best, row, class_index = best_of(_rows(logits, count, classes), decoding.max_per_level, every_class)  # [B, k] each
+    values = tf.cast(tf.gather(_rows(values, count, 4), row, batch_dims=1), tf.float32)  # [B, k, 4]
+    boxes = branch.decode(values, row, (height, width), level)
+    return _candidates(boxes, best, class_index, level, branch.number)
 
 
-def best_of(values: tf.Tensor, limit: int, multi_label: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """At most `limit` candidates of an anchor-free level's M locations.
+def best_of(values: tf.Tensor, limit: int, every_class: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """At most `limit` candidates of a level's M rows.
 
     Args:
         values: logits or scores `[B, M, K]`.
         limit: k, if there are as many.
-        multi_label: each class of a location, or only its best.
+        every_class: each class of a row, or only its best.
 
     Returns:
-        Value, location and class `[B, k]`, by falling value.
+        Value, row and class `[B, k]`, by falling value.
     """
-    return (_best_pairs if multi_label else _best_rows)(values, limit)
+    return (_best_pairs if every_class else _best_rows)(values, limit)
 
 
 def _best_rows(logits, limit: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -1,7 +1,5 @@
 """The criterion: fast equals naive, eagerly, in a graph and compiled; and what it must not do."""
 
-import functools
-
 import naive
 import numpy as np
 import paper
@@ -241,7 +239,7 @@ OTHER_ANCHORS = anchor_ops.Anchors(anchor_ops.Shapes((0.7, 1.4), (1.0, 3.0)), 0.
 
 
 def _anchor_based(logits, deltas, boxes, classes, valid, anchors=ANCHORS, focal=paper.FOCAL, beta=1 / 9):
-    elementwise = losses.Elementwise(focal, functools.partial(losses.smooth_l1, beta=beta))
+    elementwise = losses.Elementwise(focal, losses.SmoothL1(beta))
     no_cells = tf.zeros([*boxes.shape[:2], 5, 2, 4], tf.int32)  # which this branch does not look at
     instances = regions.Instances.of(boxes, classes, valid, no_cells)
     return criterion.anchor_based(logits, deltas, instances, anchors, elementwise)

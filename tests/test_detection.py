@@ -103,5 +103,5 @@ def test_the_configuration_gives_the_values():
     assert (program.num_classes, program.sides, program.keep_aspect) == (5, (96, 128), False)
     assert (program.views.sizes, program.views.flip) == (((48, 64), (192, 256)), False)
     assert program.normalization.channel_order == "rgb"
-    assert program.decoding == task.model.decoding()
+    assert program.decoding == task.decoding()
     assert program.suppression == task.model.postprocess.suppression()

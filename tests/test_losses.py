@@ -65,10 +65,10 @@ def test_smooth_l1_is_continuous_with_slope_one_above_beta():
     expected = {beta: beta / 2, -2.0: 2 - beta / 2, 2.0: 2 - beta / 2, 0.05: 0.05**2 * 4.5}
     for error, loss in expected.items():
         deltas = tf.constant([[0.3, 0.3, 0.3, 0.3]])
-        np.testing.assert_allclose(losses.smooth_l1(deltas + [error, 0, 0, 0], deltas, beta=beta), [loss], rtol=1e-5)
+        np.testing.assert_allclose(losses.SmoothL1(beta)(deltas + [error, 0, 0, 0], deltas), [loss], rtol=1e-5)
 
 
 def test_smooth_l1_sums_the_four_deltas():
     errors = np.array([[0.02, -0.3, 1.5, -0.05]], np.float32)
-    one_by_one = [losses.smooth_l1(tf.constant([[0, 0, 0, e]]), tf.zeros([1, 4]), beta=0.2) for e in errors[0]]
-    np.testing.assert_allclose(losses.smooth_l1(errors, tf.zeros([1, 4]), beta=0.2), np.sum(one_by_one, axis=0))
+    one_by_one = [losses.SmoothL1(0.2)(tf.constant([[0, 0, 0, e]]), tf.zeros([1, 4])) for e in errors[0]]
+    np.testing.assert_allclose(losses.SmoothL1(0.2)(errors, tf.zeros([1, 4])), np.sum(one_by_one, axis=0))

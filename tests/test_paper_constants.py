@@ -150,13 +150,11 @@ def test_the_values_of_the_core_are_those_of_the_configuration():
     task = schema.Task()
     task.model.anchor_based.enabled = True
     free, based = task.branches()
-    assert (free.geometry, free.elementwise.focal, free.selection) == (paper.GEOMETRY, paper.FOCAL, "online")
+    assert (free.geometry, free.elementwise, free.selection) == (paper.GEOMETRY, (paper.FOCAL, paper.IOU), "online")
     assert based.anchors.shapes.scales == pytest.approx(paper.SHAPES.scales)
     assert based.anchors.shapes.aspect_ratios == paper.SHAPES.aspect_ratios
     assert based.anchors[1:] == (0.5, paper.MATCHING)
-    assert based.elementwise.focal == paper.FOCAL
-    for box, same in ((free.elementwise.box, paper.IOU), (based.elementwise.box, paper.SMOOTH_L1)):
-        assert (box.func, box.keywords) == (same.func, same.keywords)
+    assert based.elementwise == (paper.FOCAL, paper.SMOOTH_L1)
 
 
 def test_the_entry_for_other_code_has_the_defaults_of_the_configuration():

@@ -4,17 +4,39 @@ import dataclasses
 import math
 
 import numpy as np
+import paper
 import pytest
 import tensorflow as tf
 
-from fsaf_tf import anchors, postprocess, pyramid
+from fsaf_tf import anchors, branches, losses, postprocess, pyramid
 from fsaf_tf.config import schema
 
 BRANCHES = ("anchor_free", "anchor_based")
 LEVELS = (3, 4, 5)
 GEOMETRY = pyramid.Geometry(LEVELS, location_offset=0.5, offset_scale=4.0, effective=0.2, ignoring=0.5)
 SHAPES = anchors.Shapes(scales=(1.0, 2 ** (1 / 3)), aspect_ratios=(0.5, 1.0, 2.0))
-DECODING = postprocess.Decoding(GEOMETRY, SHAPES, max_per_level=1000, multi_label=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Values:
+    """What decoding depends on."""
+
+    geometry: pyramid.Geometry
+    shapes: anchors.Shapes
+    max_per_level: int
+    multi_label: bool
+
+    def decoding(self, outputs) -> postprocess.Decoding:
+        """Of the branches that the outputs have."""
+        of_anchors = anchors.Anchors(self.shapes, self.geometry.location_offset, paper.MATCHING)
+        elementwise = losses.Elementwise(paper.FOCAL, paper.IOU)  # nothing is learned here
+        free = branches.AnchorFree(self.geometry, "online", elementwise, loss_weight=0.5)
+        every = (free, branches.AnchorBased(of_anchors, elementwise))
+        present = tuple(branch for branch in every if branch.logits in outputs)
+        return postprocess.Decoding(present, self.max_per_level, self.multi_label)
+
+
+DECODING = Values(GEOMETRY, SHAPES, max_per_level=1000, multi_label=False)
 SUPPRESSION = postprocess.Suppression(score_threshold=0.05, nms_iou=0.5, max_detections=100)
 
 
@@ -29,11 +51,11 @@ def changed(**changes):
     return replace(DECODING, geometry=replace(GEOMETRY), shapes=shapes), replace(SUPPRESSION)
 
 
-def random_outputs(seed, size, batch=2, classes=3, branches=BRANCHES, bias=-3.0):
+def random_outputs(seed, size, batch=2, classes=3, names=BRANCHES, bias=-3.0):
     """Outputs of a detector for a canvas of `size`, by numpy so that they do not depend on TensorFlow's seeds."""
     draw = np.random.default_rng(seed)
     outputs = {}
-    for branch in branches:
+    for branch in names:
         per_location, boxes = (1, "offsets") if branch == "anchor_free" else (SHAPES.per_location, "deltas")
         for level in LEVELS:
             shape = (batch, math.ceil(size[0] / 2**level), math.ceil(size[1] / 2**level))
@@ -50,7 +72,7 @@ def detect(outputs, image_size, decoding=DECODING, suppression=SUPPRESSION):
     for branch, per_location in (("anchor_free", 1), ("anchor_based", decoding.shapes.per_location)):
         for logits in outputs.get(f"{branch}_logits", {}).values():
             classes = logits.shape[-1] // per_location
-    return postprocess.detect(outputs, image_size, classes, decoding, suppression)
+    return postprocess.detect(outputs, image_size, classes, decoding.decoding(outputs), suppression)
 
 
 def sigmoid(value):
@@ -143,7 +165,7 @@ def assert_equal(detections, image, expected):
 )
 def test_equals_the_definition_in_loops(branches, changes):
     values, sizes = changed(**changes), [(64, 96), (50, 71)]
-    outputs = random_outputs(1, (64, 96), branches=branches)
+    outputs = random_outputs(1, (64, 96), names=branches)
     detections = detect(outputs, tf.constant(sizes), *values)
     for image, size in enumerate(sizes):
         expected = naive_detect(outputs, size, image, *values)
@@ -214,7 +236,7 @@ def test_nothing_over_the_threshold_is_no_detection():
 @pytest.mark.parametrize("branch", BRANCHES)
 def test_equal_scores_rank_as_among_all_pairs(branch):
     """Many equal logits: the limit keeps the first pairs, not those of whichever rows were looked at first."""
-    outputs = random_outputs(0, (64, 64), branches=[branch])
+    outputs = random_outputs(0, (64, 64), names=[branch])
     logits = outputs[f"{branch}_logits"]
     values = changed(max_per_level=8, nms_iou=1.0, multi_label=True)
     outputs[f"{branch}_logits"] = {key: tf.clip_by_value(tf.round(v), -1.0, 0.0) for key, v in logits.items()}
@@ -279,13 +301,17 @@ def test_many_classes_do_not_blur_small_boxes():
 
 
 def test_the_configuration_gives_the_values():
-    model = schema.Model()
+    task = schema.Task()
+    model = task.model
     model.override({"location_offset": 0.25, "max_level": 6, "postprocess": {"multi_label": True, "max_per_level": 9}})
     model.override({"anchor_free": {"offset_scale": 2.0}, "anchor_based": {"scales": [1.5], "aspect_ratios": [3.0]}})
     model.override({"postprocess": {"score_threshold": 0.1, "nms_iou": 0.2, "max_detections": 3}})
-    decoding = model.decoding()
-    assert decoding.geometry == pyramid.Geometry((3, 4, 5, 6), 0.25, 2.0, 0.2, 0.5)
-    assert (decoding.shapes, decoding.max_per_level, decoding.multi_label) == (((1.5,), (3.0,)), 9, True)
+    model.override({"anchor_based": {"enabled": True}})
+    decoding = task.decoding()
+    free, based = decoding.branches
+    assert free.geometry == pyramid.Geometry((3, 4, 5, 6), 0.25, 2.0, 0.2, 0.5)
+    assert (based.anchors.shapes, based.anchors.location_offset) == (((1.5,), (3.0,)), 0.25)
+    assert (decoding.max_per_level, decoding.multi_label) == (9, True)
     assert model.postprocess.suppression() == postprocess.Suppression(0.1, 0.2, 3)
 
 

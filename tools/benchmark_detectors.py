@@ -66,12 +66,12 @@ def _line(row: dict) -> str:
 
 def _build(name: str) -> tuple[dict, dict]:
     """What a detector has, and what is timed of it."""
-    config = experiment.load(name).task.model
-    config.postprocess.score_threshold = THRESHOLD
-    model = detector.build_detector(config, CLASSES)
+    config = experiment.load(name).task
+    config.model.postprocess.score_threshold = THRESHOLD
+    model = detector.build_detector(config.model, CLASSES)
     images = tf.random.stateless_normal([1, HEIGHT, WIDTH, 3], seed=(0, 0))
     sizes = tf.constant([[HEIGHT, WIDTH]])
-    values = CLASSES, config.decoding(), config.postprocess.suppression()
+    values = CLASSES, config.decoding(), config.model.postprocess.suppression()
 
     @tf.function
     def forward():

@@ -4,7 +4,6 @@ One experiment, `fsaf`, is registered with the Garden's factory. A file in `expe
 """
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Collection
 from typing import NamedTuple
@@ -216,15 +215,6 @@ class Model(hyperparams.Config):
             ignoring=self.anchor_free.ignoring,
         )
 
-    def decoding(self) -> Decoding:
-        """How the outputs become candidates."""
-        return Decoding(
-            geometry=self.geometry(),
-            shapes=self.anchor_based.shapes(),
-            max_per_level=self.postprocess.max_per_level,
-            multi_label=self.postprocess.multi_label,
-        )
-
 
 @dataclasses.dataclass
 class Losses(hyperparams.Config):
@@ -370,11 +360,11 @@ class Task(config_definitions.TaskConfig):
 
     def anchor_free(self) -> "branches.AnchorFree":
         """The anchor-free branch, whether it is enabled or not."""
-        branch, iou = self.model.anchor_free, functools.partial(losses.iou, epsilon=losses.LEAST_IOU)
+        branch = self.model.anchor_free
         return branches.AnchorFree(
             geometry=self.model.geometry(),
             selection=branch.selection,
-            elementwise=losses.Elementwise(self._focal(), iou),
+            elementwise=losses.Elementwise(self._focal(), losses.IoU(losses.LEAST_IOU)),
             loss_weight=branch.loss_weight,
         )
 
@@ -384,15 +374,18 @@ class Task(config_definitions.TaskConfig):
         matching = anchors.Matching(branch.positive_iou, branch.negative_iou)
         return branches.AnchorBased(
             anchors=anchors.Anchors(branch.shapes(), self.model.location_offset, matching),
-            elementwise=losses.Elementwise(
-                self._focal(), functools.partial(losses.smooth_l1, beta=branch.box_loss_beta)
-            ),
+            elementwise=losses.Elementwise(self._focal(), losses.SmoothL1(branch.box_loss_beta)),
         )
 
     def branches(self) -> "tuple[branches.Branch, ...]":
         """Those that are enabled."""
         every = ((self.model.anchor_free, self.anchor_free()), (self.model.anchor_based, self.anchor_based()))
         return tuple(branch for config, branch in every if config.enabled)
+
+    def decoding(self) -> Decoding:
+        """How the outputs become candidates."""
+        postprocess = self.model.postprocess
+        return Decoding(self.branches(), postprocess.max_per_level, postprocess.multi_label)
 
     def _focal(self) -> "losses.Focal":
         return losses.Focal(self.losses.focal_alpha, self.losses.focal_gamma)

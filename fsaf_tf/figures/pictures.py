@@ -159,7 +159,7 @@ def as_trained(source: Source, detector: Detector) -> Iterator[tuple[dict, dict,
     try:
         for host in pipeline.build_dataset(source, config, task.input_size, batch_size=1):
             count += 1
-            batch = pipeline.device_stage(host, program.normalization, program.decoding.geometry)
+            batch = pipeline.device_stage(host, program.normalization, program.geometry)
             yield {key: value.numpy() for key, value in host.items()}, batch, detector.model(batch["images"])
     except tf.errors.InvalidArgumentError as error:
         raise images.user_error(error) or error from None

@@ -68,7 +68,7 @@ def _relu(x: tf.Tensor) -> tf.Tensor:
 
 def decoder(detector: trained.Detector, size: tuple[int, int], raw: bool) -> tf.Module:
     """The network's outputs to `a_boxes` and `b_scores`, in the order of their names (section 3.2, inference)."""
-    decoding, geometry = detector.program.decoding, detector.program.decoding.geometry
+    decoding, geometry = detector.program.decoding, detector.program.geometry
     maps = {level: [pyramid.map_size(side, level) for side in size] for level in geometry.levels}
 
     def run(**outputs):

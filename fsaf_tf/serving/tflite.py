@@ -164,7 +164,7 @@ def _options(detector: trained.Detector) -> dict[str, int | float | bool]:
 
 def _settings(detector: trained.Detector, size: tuple[int, int], quantize: str, raw: bool) -> dict:
     """What our own tools want to know of the file."""
-    levels = detector.program.decoding.geometry.levels
+    levels = detector.program.geometry.levels
     return {
         "variant": "raw" if raw else "detections",
         "quantize": quantize,

@@ -59,8 +59,8 @@ def test_equals_its_parts(detect, image):
     """64 x 96 px on a canvas of 64 x 96: the picture is 100 x 150, so the scale is 0.64 on both axes."""
     images = detect.preprocess(image)
     assert images.shape == (1, 64, 96, 3) and images.dtype == tf.float32
-    config = small_params().task.model
-    values = len(NAMES), config.decoding(), config.postprocess.suppression()
+    config = small_params().task
+    values = len(NAMES), config.decoding(), config.model.postprocess.suppression()
     expected = postprocess.detect(detect.model(images, training=False), tf.constant([[64, 96]]), *values)
     found = detect(image)
     assert len(found["scores"]) == int(expected["num_detections"][0])
@@ -97,7 +97,9 @@ def brightness_detector():
     logits = tf_keras.layers.Lambda(lambda x: (tf.reduce_mean(x, axis=-1, keepdims=True) - 60) / 10)(cells)
     offsets = tf_keras.layers.Lambda(lambda x: tf.fill(tf.concat([tf.shape(x)[:3], [4]], 0), 8 / 32))(cells)
     outputs = {"anchor_free_logits": {"3": logits}, "anchor_free_offsets": {"3": offsets}}
-    return trained.Detector(tf_keras.Model(images, outputs), small_params().task, Classes(("light",), (1,)))
+    task = small_params().task
+    task.model.anchor_based.enabled = False
+    return trained.Detector(tf_keras.Model(images, outputs), task, Classes(("light",), (1,)))
 
 
 @pytest.mark.parametrize("portrait", [False, True])

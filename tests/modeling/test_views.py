@@ -138,7 +138,7 @@ def test_an_object_is_found_at_its_place_in_every_view():
         logits = (tf.reduce_mean(cells, axis=-1, keepdims=True) - 60) / 10
         offsets = tf.fill([*cells.shape[:3], 4], 8 / 32)
         outputs = {"anchor_free_logits": {"3": logits}, "anchor_free_offsets": {"3": offsets}}
-        return postprocess.candidates(outputs, schema.Model().decoding())
+        return postprocess.candidates(outputs, schema.Task().decoding())
 
     def sized():
         for scale in (1, 2):
