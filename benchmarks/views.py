@@ -93,18 +93,17 @@ def _relative_size(annotations: list[dict], results: list[dict]) -> float:
 
 def _see(detector, source, ratios: list[float]) -> list[tuple]:
     """For each picture its id, its size, its frame (that of ratio 1) and by view the candidates over the threshold."""
-    import time
 
     import tensorflow as tf
 
     from fsaf_tf import postprocess
     from fsaf_tf.data import augment, images
     from fsaf_tf.modeling import views
-    from fsaf_tf.terminal.progress import Progress, Rate, evaluation_line
+    from fsaf_tf.terminal.progress import Progress, evaluation_line, track
 
     program, network = detector.program, tf.function(detector.model, reduce_retracing=True)
-    seen, progress, rate, clock = [], Progress(), Rate(), time.monotonic()
-    for number, example in enumerate(images.decode_examples(source.examples()), start=1):
+    seen, examples = [], images.decode_examples(source.examples())
+    for example in track(examples, Progress(), lambda done, rate: evaluation_line(done, source.num_images, rate)):
         resized = {}
         for ratio in ratios:
             sides = [round(ratio * side) for side in program.sides]
@@ -120,9 +119,6 @@ def _see(detector, source, ratios: list[float]) -> list[tuple]:
             kept = tf.where(joined["scores"] > program.suppression.score_threshold)[:, 0]
             by_view[ratio, is_mirrored] = {key: tf.gather(value, kept) for key, value in joined.items()}
         seen.append((int(example["image_id"]), tf.shape(example["image"])[:2], frame, by_view))
-        per_second, clock = rate.add(1, time.monotonic() - clock), time.monotonic()
-        progress.update(evaluation_line(number, source.num_images, per_second))
-    progress.close()
     return seen
 
 

@@ -1,9 +1,10 @@
 """Files that are written whole or not at all, and JSON with Python's own numbers."""
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -49,19 +50,35 @@ def write_json(path: str, value: Any) -> None:
     write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
 
 
-def write_results(path: str, results: Iterable[dict]) -> None:
-    """Writes COCO's results, a line each, in one piece; they may be made while they are written."""
-    part = f"{path}.part"
+@contextlib.contextmanager
+def results_file(path: str) -> Iterator[Callable[[dict], None]]:
+    """A file of COCO's results, a line each, as a context: gives what adds a result.
+
+    At the end of the context the file is there in one piece; if an error ends it, the file is as it was before.
+    """
+    part, between = f"{path}.part", "\n"
     try:
         with tf.io.gfile.GFile(part, "w") as file:
+
+            def add(result: dict) -> None:
+                nonlocal between
+                file.write(between + json.dumps(plain(result), allow_nan=False))
+                between = ",\n"
+
             file.write("[")
-            for number, result in enumerate(results):
-                file.write(f"{',' * bool(number)}\n{json.dumps(plain(result), allow_nan=False)}")
+            yield add
             file.write("\n]\n")
     except BaseException:
         tf.io.gfile.remove(part)
         raise
     tf.io.gfile.rename(part, path, overwrite=True)
+
+
+def write_results(path: str, results: Iterable[dict]) -> None:
+    """Writes COCO's results, a line each, in one piece."""
+    with results_file(path) as add:
+        for result in results:
+            add(result)
 
 
 def read_json(path: str) -> Any:

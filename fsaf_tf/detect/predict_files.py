@@ -4,7 +4,6 @@ import collections
 import glob
 import os
 import pathlib
-import time
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image, ImageOps
 from fsaf_tf import storage, visualize
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
-from fsaf_tf.terminal.progress import Progress, Rate, prediction_line
+from fsaf_tf.terminal.progress import Progress, prediction_line, track
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # taken from a folder
 PICTURES = "pictures"
@@ -100,30 +99,22 @@ def write(
     Raises:
         UserError: no file can be read, a picture would replace one of the files, or `output` cannot be written to.
     """
-    pictures = _picture_paths(files, output)
+    pictures, names = _picture_paths(files, output), shared_names(files)
     storage.make_folder(f"{output}/{PICTURES}")
-    names, line, rate, unreadable = shared_names(files), Progress(), Rate(), {}
-    counts = collections.Counter()
-
-    def results():
-        """COCO's results of all files; writes each file's picture on the way."""
-        clock = time.monotonic()
-        for number, (file, each) in enumerate(zip(files, found), start=1):
+    line, unreadable, counts = Progress(), {}, collections.Counter()
+    turns = track(zip(files, found), line, lambda done, rate: prediction_line(done, len(files), rate, "images"))
+    with storage.results_file(f"{output}/detections.json") as add:
+        for number, (file, each) in enumerate(turns, start=1):
             if isinstance(each, UserError):
                 unreadable[file] = each
                 continue
             image, detections = each
             for result in to_coco(detections, number, category_ids):
+                add({**result, "file_name": names[file]})
                 counts["found"] += 1
                 counts["drawn"] += result["score"] >= score_threshold
-                yield {**result, "file_name": names[file]}
             _write_picture(pictures[file], visualize.draw_detections(image, detections, score_threshold))
-            line.update(prediction_line(number, len(files), rate.add(1, time.monotonic() - clock), "images"))
-            clock = time.monotonic()
-        line.close()
         _report_unreadable(unreadable, len(files))
-
-    storage.write_results(f"{output}/detections.json", results())
     said = f"{counts['found']} detections in {len(files) - len(unreadable)} images: {output}/detections.json"
     line.say(f"{said}; {counts['drawn']} with score {score_threshold:g} or more: {output}/{PICTURES}")
 

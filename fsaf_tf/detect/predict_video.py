@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from fsaf_tf import storage, visualize
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal.interrupts import Interrupts
-from fsaf_tf.terminal.progress import Progress, Rate, prediction_line
+from fsaf_tf.terminal.progress import Progress, prediction_line, track
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what it finds wrong is told by us
 try:
@@ -25,6 +25,8 @@ FILE = "video.mp4"
 CODEC = "mp4v"  # MPEG-4 part 2: what every build of OpenCV can write into it
 USUAL_RATE = 25.0  # frames a second, where the source does not say it
 SILENCE = 10.0  # seconds without a frame, after which a camera is gone
+
+Frame = tuple[int, float, np.ndarray]  # its number, when it was shown in seconds, `[H, W, 3]` uint8 RGB
 
 
 def run(
@@ -59,39 +61,38 @@ def run(
     path = f"{output}/{FILE}"
     if not is_live and os.path.realpath(source) == os.path.realpath(path):
         raise UserError(f"{source} would be written over; give another --output")
-    line, rate, found, seen = Progress(clock=clock), Rate(), 0, 0
+    line, found, seen = Progress(clock=clock), 0, 0
     with Interrupts() as interrupt, interrupt.deferred(), contextlib.ExitStack() as stack:
         frames = stack.enter_context(_Camera(source, clock) if is_live else _File(source))
-        writer = stack.enter_context(_Writer(path, frames.rate))
+        video = stack.enter_context(_Writer(path, frames.rate))
+        add = stack.enter_context(storage.results_file(f"{output}/detections.json"))
         total = min(frames.total, max_frames) if frames.total and max_frames else frames.total or max_frames
-
-        def results():
-            """COCO's results of all frames; writes each frame on the way."""
-            nonlocal found, seen
-            start = clock()
-            for number, seconds, image in frames:
-                detections = detector(image)
-                writer.write(number, visualize.draw_detections(image, detections, score_threshold))
-                for result in predict_files.to_coco(detections, number, detector.category_ids):
-                    found += 1
-                    yield {**result, "frame": number, "seconds": round(seconds, 3)}
-                seen += 1
-                per_second, start = rate.add(1, clock() - start), clock()
-                line.update(prediction_line(seen, total, per_second, "frames"))
-                if seen == max_frames or interrupt.requested:
-                    break
-            line.close()
-            if not seen:
-                raise UserError(f"{source} gives no frame that can be read")
-
-        storage.write_results(f"{output}/detections.json", results())
+        wanted = _wanted(frames, max_frames, interrupt)
+        turns = track(wanted, line, lambda done, rate: prediction_line(done, total, rate, "frames"))
+        for number, seconds, image in turns:
+            detections = detector(image)
+            video.write(number, visualize.draw_detections(image, detections, score_threshold))
+            for result in predict_files.to_coco(detections, number, detector.category_ids):
+                add({**result, "frame": number, "seconds": round(seconds, 3)})
+                found += 1
+            seen += 1
+        if not seen:
+            raise UserError(f"{source} gives no frame that can be read")
     if seen < total and not interrupt.requested:
         line.say(f"{source} ended before frame {total}.")
     line.say(f"{found} detections in {seen} frames: {output}/detections.json; {path}")
 
 
+def _wanted(frames: Iterable[Frame], max_frames: int, interrupt: Interrupts) -> Iterator[Frame]:
+    """The frames to look at: at most so many, or all for 0; none after Ctrl-C."""
+    for seen, frame in enumerate(frames, start=1):
+        yield frame
+        if seen == max_frames or interrupt.requested:
+            return
+
+
 class _File:
-    """The frames of a video file: (number, seconds, `[H, W, 3]` uint8 RGB), turned as the file says.
+    """The frames of a video file, turned as the file says.
 
     Attributes:
         rate: frames a second.
@@ -111,7 +112,7 @@ class _File:
     def __exit__(self, *_) -> None:
         self._capture.release()
 
-    def __iter__(self) -> Iterator[tuple[int, float, np.ndarray]]:
+    def __iter__(self) -> Iterator[Frame]:
         number = 0
         while (image := _read(self._capture)) is not None:
             yield number, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, image
@@ -145,7 +146,7 @@ class _Camera:
         if not self._thread.is_alive():  # else it waits for the camera, whose end would crash it
             self._capture.release()
 
-    def __iter__(self) -> Iterator[tuple[int, float, np.ndarray]]:
+    def __iter__(self) -> Iterator[Frame]:
         start, last = None, -1
         while (taken := self._take()) is not None:
             now, image = taken

@@ -2,16 +2,19 @@
 
 import collections
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from fsaf_tf import boxes as box_ops
-from fsaf_tf.classes import Classes
+from fsaf_tf.classes import Classes, in_place_of
+from fsaf_tf.config import experiment
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
 from fsaf_tf.figures import pictures
+from fsaf_tf.serving import load
 from fsaf_tf.visualize import canvas, legend
 
 MATCH_IOU = 0.5
@@ -67,6 +70,59 @@ def of_results(name: str, results: Sequence[dict], classes: Classes) -> Side:
         }
 
     return Side(name, detect, len(results))
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """What is compared, before it is known with which pictures: a detector of any kind, or results of one.
+
+    Attributes:
+        model: the path that was given.
+        name: what to call it.
+        run: the folder of the run that it belongs to, if there is one.
+        detector: None for results.
+        results: COCO's, None for a detector.
+    """
+
+    model: str
+    name: str
+    run: str | None
+    detector: Callable | None
+    results: list[dict] | None
+
+    @classmethod
+    def open(cls, model: str, name: str) -> "Compared":
+        """Reads a `detections.json`, or loads what else `model` names; a UserError if that cannot be."""
+        if model.endswith(".json"):
+            return cls(model, name, experiment.folder_of(os.path.dirname(model) or "."), None, coco_results.read(model))
+        return cls(model, name, experiment.folder_of(model), load.load_detector(model), None)
+
+    def side(self, source: Source, *, has_truth: bool) -> Side:
+        """It as a side.
+
+        Args:
+            source: the pictures.
+            has_truth: they have boxes.
+
+        Raises:
+            UserError: it has no class of the pictures, or its results cannot be told which picture they are of.
+        """
+        if self.results is None:
+            if not set(self.detector.classes.names) & set(source.classes.names):
+                raise UserError(other_classes(source, self.detector))
+            return of_detector(self.name, self.detector)
+        if self.results and not has_truth and not coco_results.have_names(self.results):
+            raise UserError(
+                f"{self.model} knows pictures by the ids of its data, --images by their names: give --annotations, or"
+                " the detections.json of tools/predict.py"
+            )
+        return of_results(self.name, self.results, source.classes)
+
+
+def other_classes(source: Source, detector) -> str:
+    """That a detector has other classes than the pictures. Names alone: a figure shows no category ids."""
+    difference = in_place_of(source.classes.names, detector.classes.names)
+    return f"{source.name} has other classes than the model: {difference}; give annotations with the same"
 
 
 def match(boxes, names: Sequence[str], to_boxes, to_names: Sequence[str]) -> np.ndarray:

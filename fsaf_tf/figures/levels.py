@@ -4,7 +4,8 @@ import csv
 import dataclasses
 import functools
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,58 +22,59 @@ from fsaf_tf.visualize import canvas, charts, detections, legend
 RULES = {"size": "Eq. 3 (by size)", "anchor": "RetinaNet's best anchor"}
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Objects:
-    """What was found, an entry each: its size in pixels of the network's input, its level, and the rules' levels."""
+    """M found objects.
 
-    sizes: list[float] = dataclasses.field(default_factory=list)
-    found: list[int] = dataclasses.field(default_factory=list)
-    size: list[int] = dataclasses.field(default_factory=list)
-    anchor: list[int] = dataclasses.field(default_factory=list)
+    Attributes:
+        sizes: `[M]` square roots of their areas, in pixels of the network's input.
+        found: `[M]` the level that found each.
+        size: `[M]` the level that the rule `size` gives.
+        anchor: `[M]` the level that the rule `anchor` gives.
+    """
+
+    sizes: np.ndarray
+    found: np.ndarray
+    size: np.ndarray
+    anchor: np.ndarray
+
+    @classmethod
+    def join(cls, parts: "Sequence[Objects]") -> "Objects":
+        """Those of several pictures."""
+        columns = ([getattr(part, field.name) for part in parts] for field in dataclasses.fields(cls))
+        return cls(*(np.concatenate([[], *column]) for column in columns))
+
+    def of(self, rows: np.ndarray) -> "Objects":
+        """Some of them, by index or by `[M]` bool."""
+        return Objects(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
 
 
-def draw(
-    detector: Detector,
-    name: str,
-    source: Source,
-    objects: Objects,
-    *,
-    rule: str,
-    score_threshold: float,
-    has_truth: bool,
-    pictures_wanted: int,
-    after: Callable[[int], None] = lambda count: None,
-):
-    """Looks at pictures one by one, and draws the first ones.
+class Seen(NamedTuple):
+    """A picture of `pictures.read`, its M detections, these as objects, and `[M]` bool which of them count."""
+
+    picture: dict
+    found: dict
+    objects: Objects
+    counts: np.ndarray
+
+
+def look(detector: Detector, source: Source, *, has_truth: bool, score_threshold: float) -> Iterator[Seen]:
+    """Looks at pictures one by one.
 
     Args:
         detector: of a run.
-        name: what to call it.
         source: pictures.
-        objects: gets what is found: with `has_truth` only what is there, each object once.
-        rule: of `RULES`, for the colours.
+        has_truth: they have boxes; then only what is there counts, each object once.
         score_threshold: detections of less are left out.
-        has_truth: the pictures have boxes.
-        pictures_wanted: draw so many.
-        after: called after each picture with their number.
-
-    Yields:
-        A picture's id and its figure `[H, W, 3]` uint8.
     """
-    for number, picture in enumerate(pictures.read(source), start=1):
-        found = detector(picture["image"])
+    for picture in pictures.read(source):
+        found, size = detector(picture["image"]), picture["image"].shape[:2]
         kept = np.flatnonzero(found["scores"] >= score_threshold)
         found = {key: np.asarray(values)[kept] for key, values in found.items()}
-        scaled = _at_input(found["boxes"], picture["image"].shape[:2], detector.config.input_size)
-        ruled = rules(scaled, picture["image"].shape[:2], detector.config)
-        counted = _is_object(found, picture, source.classes.names) if has_truth else np.ones(len(kept), bool)
-        objects.sizes += np.sqrt(boxes.area(scaled).numpy())[counted].tolist()
-        objects.found += found["levels"][counted].tolist()
-        for each, values in ruled.items():
-            getattr(objects, each).extend(values[counted].tolist())
-        if number <= pictures_wanted:
-            yield picture["image_id"], _picture(picture, found, ruled[rule], name, rule, score_threshold)
-        after(number)
+        scaled = _at_input(found["boxes"], size, detector.config.input_size)
+        objects = Objects(np.sqrt(boxes.area(scaled).numpy()), found["levels"], **rules(scaled, size, detector.config))
+        counts = _is_object(found, picture, source.classes.names) if has_truth else np.ones(len(kept), bool)
+        yield Seen(picture, found, objects, counts)
 
 
 def rules(scaled: np.ndarray, size: Sequence[int], task: schema.Task) -> dict[str, np.ndarray]:
@@ -123,9 +125,17 @@ def _is_object(found: dict, picture: dict, class_names: Sequence[str]) -> np.nda
     return compare.match(found["boxes"], found["names"], picture["boxes"][kept], names) < len(names)
 
 
-def _picture(picture: dict, found: dict, ruled: np.ndarray, name: str, rule: str, score_threshold: float) -> np.ndarray:
-    marks = []
-    for index, (box, level, other) in enumerate(zip(found["boxes"], found["levels"], ruled)):
+def draw(seen: Seen, name: str, rule: str, score_threshold: float) -> np.ndarray:
+    """The picture of what was seen, `[H, W, 3]` uint8.
+
+    Args:
+        seen: from `look`.
+        name: what to call the detector.
+        rule: of `RULES`, for the colours.
+        score_threshold: as for `look`.
+    """
+    picture, found, marks = seen.picture, seen.found, []
+    for index, (box, level, other) in enumerate(zip(found["boxes"], found["levels"], getattr(seen.objects, rule))):
         said = f"P{level} {found['names'][index]} {found['scores'][index]:.2f}"
         said += "" if level == other else f" (not P{other})"
         marks.append(canvas.Mark(box, said, canvas.GOOD if level == other else canvas.BAD))
@@ -162,7 +172,7 @@ def table(objects: Objects, levels: Sequence[int]) -> dict:
 
 def edges(sizes: Sequence[float]) -> list[float]:
     """Edges of classes of size in pixels: 224 times powers of two, as Eq. 3 has them; the first has all below it."""
-    sizes = sizes or [selection.CANONICAL_SIZE]
+    sizes = sizes if len(sizes) else [selection.CANONICAL_SIZE]
     low, high = (np.floor(np.log2(max(size, 1.0) / selection.CANONICAL_SIZE)) for size in (min(sizes), max(sizes)))
     return [float(selection.CANONICAL_SIZE * 2.0**power) for power in np.arange(low, high + 2)]
 
@@ -190,15 +200,14 @@ def as_csv(rows: dict, levels: Sequence[int]) -> str:
 
 def chart(objects: Objects, levels: Sequence[int], title: str, rule: str):
     """The chart of `table`; see `charts.levels_by_size`."""
-    found, ruled, bounds = np.array(objects.found, int), np.array(getattr(objects, rule), int), edges(objects.sizes)
+    bounds = edges(objects.sizes)
     squares = tf.constant([[0.0, 0.0, side, side] for side in bounds])
-    return charts.levels_by_size(
-        np.maximum(objects.sizes, bounds[0]),
-        found,
-        ruled,
-        bounds,
-        levels,
-        title=title,
-        rule=RULES[rule],
-        by_size=selection.select_heuristic(squares, levels).numpy(),
+    by_size = charts.BySize(
+        sizes=np.maximum(objects.sizes, bounds[0]),
+        found=np.array(objects.found, int),
+        ruled=np.array(getattr(objects, rule), int),
+        edges=bounds,
+        levels=levels,
+        prescribed=selection.select_heuristic(squares, levels).numpy(),
     )
+    return charts.levels_by_size(by_size, title=title, rule=RULES[rule])

@@ -1,27 +1,25 @@
 """Makes the figures that `tools/visualize.py` is asked for, and writes them with a word on each."""
 
 import os
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
 
-from fsaf_tf import pyramid, storage
+from fsaf_tf import storage
 from fsaf_tf.analysis import inputs
-from fsaf_tf.classes import LABELS, Classes, in_place_of
+from fsaf_tf.classes import LABELS, Classes
 from fsaf_tf.config import experiment
 from fsaf_tf.data.examples import Source
 from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.evaluate import coco_results
 from fsaf_tf.figures import compare as comparing
 from fsaf_tf.figures import levels as level_figure
 from fsaf_tf.figures import pictures, training
 from fsaf_tf.figures import selection as selection_figure
 from fsaf_tf.figures import targets as target_figure
 from fsaf_tf.serving import exported_models, load
-from fsaf_tf.terminal.progress import Progress, Rate, prediction_line
+from fsaf_tf.terminal.progress import Progress, prediction_line, track
 from fsaf_tf.visualize import curves
 
 NO_CLASSES = Classes((), ())
@@ -74,7 +72,7 @@ def targets(model: str, name: str, output: str, choice: Choice) -> None:
     """
     detector = _of_a_run(model, needs_anchor_free=True)
     source = _with_its_classes(choice.open(experiment.folder_of(model)), detector)
-    _write_each(target_figure.draw(detector, name, source), source, output, "targets")
+    _write_each(target_figure.draw(detector, name, source), source, output, "targets", Progress())
 
 
 def selection(model: str, name: str, output: str, choice: Choice, instance: int) -> None:
@@ -84,7 +82,7 @@ def selection(model: str, name: str, output: str, choice: Choice, instance: int)
     """
     detector = _of_a_run(model, needs_anchor_free=True)
     source = _with_its_classes(choice.open(experiment.folder_of(model)), detector)
-    _write_each(selection_figure.draw(detector, name, source, instance), source, output, "selection")
+    _write_each(selection_figure.draw(detector, name, source, instance), source, output, "selection", Progress())
 
 
 def compare(models: Sequence[str], names: Sequence[str], output: str, choice: Choice, score_threshold: float) -> None:
@@ -100,31 +98,20 @@ def compare(models: Sequence[str], names: Sequence[str], output: str, choice: Ch
     Raises:
         UserError: models or pictures cannot be read, or do not belong together.
     """
-    detectors = [None if model.endswith(".json") else load.load_detector(model) for model in models]
-    results = [coco_results.read(model) if model.endswith(".json") else None for model in models]
-    known = next((each for each in detectors if each), None)
-    runs = [experiment.folder_of(os.path.dirname(m) or "." if m.endswith(".json") else m) for m in models]
-    evaluated = [run for run, rows in zip(runs, results) if run and rows is not None]
+    compared = [comparing.Compared.open(model, name) for model, name in zip(models, names)]
+    evaluated = [each.run for each in compared if each.run and each.results is not None]
     if not choice.images:
         inputs.check_same_data(evaluated)
-    classes = known.classes if known else _recorded_classes(runs)
-    source = choice.open(next((run for run in [*evaluated, *runs] if run), None), classes)
-    sides = []
-    for model, name, detector, rows in zip(models, names, detectors, results):
-        if rows is None:
-            if not set(detector.classes.names) & set(source.classes.names):
-                raise UserError(_other_classes(source, detector))
-            sides.append(comparing.of_detector(name, detector))
-            continue
-        if rows and not choice.has_truth and not coco_results.have_names(rows):
-            raise UserError(
-                f"{model} knows pictures by the ids of its data, --images by their names: give --annotations, or the"
-                " detections.json of tools/predict.py"
-            )
-        sides.append(comparing.of_results(name, rows, source.classes))
+    runs = [each.run for each in compared if each.run]
+    classes = next((each.detector.classes for each in compared if each.detector), None) or _recorded_classes(runs)
+    source = choice.open(next(iter([*evaluated, *runs]), None), classes)
     line = Progress()
     drawn = comparing.draw(
-        sides, source, has_truth=choice.has_truth, score_threshold=score_threshold, say=lambda text: line.say(text)
+        [each.side(source, has_truth=choice.has_truth) for each in compared],
+        source,
+        has_truth=choice.has_truth,
+        score_threshold=score_threshold,
+        say=line.say,
     )
     _write_each(drawn, source, output, "compare", line)
 
@@ -157,27 +144,14 @@ def levels(
     source = choice.open(experiment.folder_of(model), detector.classes)
     if choice.has_truth:
         _with_its_classes(source, detector)
-    objects, line, rate, clock = level_figure.Objects(), Progress(), Rate(), [time.monotonic()]
-
-    def after(count: int) -> None:
-        now = time.monotonic()
-        line.update(prediction_line(count, source.num_images, rate.add(1, now - clock[0]), "images"))
-        clock[0] = now
-
-    drawn = level_figure.draw(
-        detector,
-        name,
-        source,
-        objects,
-        rule=rule,
-        score_threshold=score_threshold,
-        has_truth=choice.has_truth,
-        pictures_wanted=pictures_wanted,
-        after=after,
-    )
-    paths = [_write(figure, f"{output}/levels_{image_id}.png") for image_id, figure in drawn]
-    task = detector.config
-    all_levels = pyramid.levels(task.model.min_level, task.model.max_level)
+    rows, paths, line = [], [], Progress()
+    looked = level_figure.look(detector, source, has_truth=choice.has_truth, score_threshold=score_threshold)
+    for number, seen in enumerate(_tracked(looked, source, line), start=1):
+        rows.append(seen.objects.of(seen.counts))
+        if number <= pictures_wanted:
+            figure = level_figure.draw(seen, name, rule, score_threshold)
+            paths.append(_write(figure, f"{output}/levels_{seen.picture['image_id']}.png"))
+    objects, all_levels = level_figure.Objects.join(rows), detector.program.decoding.geometry.levels
     what = "objects found" if choice.has_truth else "detections"
     title = f"{len(objects.sizes)} {what} in {source.num_images} images by {name}, score {score_threshold:g} or more"
     paths.append(_write(level_figure.chart(objects, all_levels, title, rule), f"{output}/levels.png"))
@@ -217,31 +191,25 @@ def _of_a_run(model: str, *, needs_anchor_free: bool = False) -> trained.Detecto
 def _with_its_classes(source: Source, detector: trained.Detector) -> Source:
     """The source, whose classes must be the detector's."""
     if source.classes.names != detector.classes.names:
-        raise UserError(_other_classes(source, detector))
+        raise UserError(comparing.other_classes(source, detector))
     return source
 
 
-def _other_classes(source: Source, detector) -> str:
-    """Names alone: a figure shows no category ids."""
-    difference = in_place_of(source.classes.names, detector.classes.names)
-    return f"{source.name} has other classes than the model: {difference}; give annotations with the same"
+def _recorded_classes(runs: Sequence[str]) -> Classes:
+    """The classes that the first of the runs recorded; none if there is no run."""
+    return Classes.read(f"{runs[0]}/{LABELS}") if runs else NO_CLASSES
 
 
-def _recorded_classes(runs: Sequence[str | None]) -> Classes:
-    """The classes that a run with a `detections.json` has; none if there is no run."""
-    run = next((run for run in runs if run), None)
-    return Classes.read(f"{run}/{LABELS}") if run else NO_CLASSES
-
-
-def _write_each(figures: Iterable[tuple], source: Source, output: str, name: str, line: Progress | None = None) -> None:
-    line, rate, clock, paths = line or Progress(), Rate(), time.monotonic(), []
+def _write_each(figures: Iterable[tuple], source: Source, output: str, name: str, line: Progress) -> None:
     for text in source.report:
         line.say(text)
-    for number, (image_id, figure) in enumerate(figures, start=1):
-        paths.append(_write(figure, f"{output}/{name}_{image_id}.png"))
-        line.update(prediction_line(number, source.num_images, rate.add(1, time.monotonic() - clock), "images"))
-        clock = time.monotonic()
+    paths = [_write(figure, f"{output}/{name}_{image_id}.png") for image_id, figure in _tracked(figures, source, line)]
     line.say(_listed(paths))
+
+
+def _tracked(items: Iterable, source: Source, line: Progress) -> Iterator:
+    """The items, one a picture of the source, with the live line."""
+    return track(items, line, lambda done, rate: prediction_line(done, source.num_images, rate, "images"))
 
 
 def _write(figure, path: str) -> str:

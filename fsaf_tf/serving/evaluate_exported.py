@@ -15,7 +15,7 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.run import records
 from fsaf_tf.serving import exported_models
-from fsaf_tf.terminal.progress import Progress, Rate, evaluation_line
+from fsaf_tf.terminal.progress import Progress, evaluation_line, track
 
 
 def evaluate(
@@ -61,12 +61,9 @@ def evaluate(
 
 
 def _detect(detector, source: Source, progress: Progress) -> list[dict]:
-    results, rate, clock = [], Rate(), time.monotonic()
-    for number, example in enumerate(named_errors(images.decode_examples(source.examples())), start=1):
+    examples, results = named_errors(images.decode_examples(source.examples())), []
+    for example in track(examples, progress, lambda done, rate: evaluation_line(done, source.num_images, rate)):
         results += to_coco(detector(example["image"]), example["image_id"], detector.classes.ids)
-        per_second, clock = rate.add(1, time.monotonic() - clock), time.monotonic()
-        progress.update(evaluation_line(number, source.num_images, per_second))
-    progress.close()
     return results
 
 

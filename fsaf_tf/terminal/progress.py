@@ -4,11 +4,13 @@ import collections
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import TextIO, TypeVar
 
 CLEAR_LINE = "\r\x1b[K"
 SECONDS_BETWEEN_LINES = 10.0
+
+T = TypeVar("T")
 
 
 class Progress:
@@ -21,7 +23,7 @@ class Progress:
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic):
         self._stream = stream or sys.stdout
-        self._clock = clock
+        self.clock = clock
         self._is_terminal = self._stream.isatty()
         self._is_open = False  # a live line stands without its end
         self._last = -float("inf")
@@ -32,15 +34,15 @@ class Progress:
             width = shutil.get_terminal_size().columns
             self._write(CLEAR_LINE + text[: width - 1])
             self._is_open = True
-        elif self._clock() - self._last >= SECONDS_BETWEEN_LINES:
+        elif self.clock() - self._last >= SECONDS_BETWEEN_LINES:
             self._write(text + "\n")
-            self._last = self._clock()
+            self._last = self.clock()
 
     def keep(self, text: str) -> None:
         """Writes `text` in the place of the live line, to stay there: the state at the end of a phase."""
         self._write((CLEAR_LINE if self._is_open else "") + text + "\n")
         self._is_open = False
-        self._last = self._clock()
+        self._last = self.clock()
 
     def say(self, text: str) -> None:
         """Writes lines that stay, under the live line."""
@@ -81,6 +83,23 @@ class Rate:
         """Items a second; 0 before the first loop."""
         seconds = sum(seconds for _, seconds in self._loops)
         return sum(items for items, _ in self._loops) / seconds if seconds > 0 else 0.0
+
+
+def track(items: Iterable[T], line: Progress, tell: Callable[[int, float], str]) -> Iterator[T]:
+    """The items, one by one, with a live line on how far they are.
+
+    Args:
+        items: taken when their turn comes. The time of one is that of making it and of what is done with it.
+        line: rewritten after each item, and closed after the last one.
+        tell: what it says, from the number of items that are done and the items a second.
+    """
+    rate, start = Rate(), line.clock()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = line.clock()
+        line.update(tell(done, rate.add(1, now - start)))
+        start = now
+    line.close()
 
 
 def duration(seconds: float) -> str:

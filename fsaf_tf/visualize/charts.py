@@ -123,40 +123,47 @@ def _bars(axes, each: Losses, levels: Sequence[int]) -> None:
     axes.grid(axis="x", visible=False)
 
 
-def levels_by_size(
-    sizes: np.ndarray,
-    found: np.ndarray,
-    ruled: np.ndarray,
-    edges: Sequence[float],
-    levels: Sequence[int],
-    *,
-    title: str,
-    rule: str,
-    by_size: Sequence[int],
-) -> Figure:
-    """The level that found an object against the object's size: each object, and shares by size.
+@dataclasses.dataclass(frozen=True)
+class BySize:
+    """M objects, their sizes and the levels that found them.
 
-    Args:
+    Attributes:
         sizes: `[M]` square roots of the areas, in pixels of the network's input.
         found: `[M]` the levels that found them.
         ruled: `[M]` the levels of a rule.
         edges: of the classes of size, in pixels.
         levels: the L levels, lowest first.
+        prescribed: the level of Eq. 3 from each of the edges on.
+    """
+
+    sizes: np.ndarray
+    found: np.ndarray
+    ruled: np.ndarray
+    edges: Sequence[float]
+    levels: Sequence[int]
+    prescribed: Sequence[int]
+
+
+def levels_by_size(objects: BySize, *, title: str, rule: str) -> Figure:
+    """The level that found an object against the object's size: each object, and shares by size.
+
+    Args:
+        objects: what was found.
         title: what was looked at.
         rule: the rule in words.
-        by_size: the level of Eq. 3 from each of the edges on.
     """
     with style():
         figure = new(12.0, 4.8)
         heading(figure, title)
         points, shares = figure.subplots(1, 2)
-        _points(points, sizes, found, ruled, edges, levels, rule, by_size)
-        _shares(shares, sizes, found, edges, levels)
+        _points(points, objects, rule)
+        _shares(shares, objects)
     return figure
 
 
-def _points(axes, sizes, found, ruled, edges, levels, rule: str, by_size) -> None:
-    agrees = found == ruled
+def _points(axes, objects: BySize, rule: str) -> None:
+    sizes, found, edges, levels = objects.sizes, objects.found, objects.edges, objects.levels
+    agrees = found == objects.ruled
     jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(sizes))
     for kind, colour, marker, text in (
         (agrees, AGREES, "o", f"{rule} says the same"),
@@ -165,7 +172,8 @@ def _points(axes, sizes, found, ruled, edges, levels, rule: str, by_size) -> Non
         share = f"{np.mean(kind):.0%}" if len(sizes) else "none"
         label = f"{text}: {kind.sum()} ({share})"
         axes.scatter(sizes[kind], found[kind] + jitter[kind], s=16, c=colour, marker=marker, alpha=0.6, label=label)
-    axes.step(edges, [*by_size[:-1], by_size[-2]], where="post", color="#777777", linewidth=1, label="Eq. 3")
+    steps = [*objects.prescribed[:-1], objects.prescribed[-2]]
+    axes.step(edges, steps, where="post", color="#777777", linewidth=1, label="Eq. 3")
     axes.set_xscale("log", base=2)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xticks(edges, [f"{edge:g}" for edge in edges])
@@ -178,10 +186,11 @@ def _points(axes, sizes, found, ruled, edges, levels, rule: str, by_size) -> Non
     axes.set_title("Each object", loc="left")
 
 
-def _shares(axes, sizes, found, edges, levels) -> None:
+def _shares(axes, objects: BySize) -> None:
+    edges, levels = objects.edges, objects.levels
     place, bottom = np.arange(len(edges) - 1), np.zeros(len(edges) - 1)
-    kind = np.digitize(sizes, edges) - 1
-    counts = np.array([[np.sum((kind == each) & (found == level)) for each in place] for level in levels])
+    kind = np.digitize(objects.sizes, edges) - 1
+    counts = np.array([[np.sum((kind == each) & (objects.found == level)) for each in place] for level in levels])
     total = counts.sum(axis=0)
     for level, row, colour in zip(levels, counts, level_colours(levels)):
         share = row / np.maximum(total, 1)

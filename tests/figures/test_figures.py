@@ -23,6 +23,7 @@ from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.figures import compare, levels, pictures, selection, targets, training, write_figures
 from fsaf_tf.serving import load
+from fsaf_tf.terminal.progress import Progress
 from fsaf_tf.visualize import charts, curves
 
 NAMES, IDS = ["bird", "cat", "dog"], [16, 17, 18]  # in the order of the ids, as data have them
@@ -211,10 +212,10 @@ def test_objects_under_a_pixel_are_in_the_table():
 
 
 def test_nothing_found_is_a_chart_too():
-    table = levels.table(levels.Objects(), [3, 4, 5])
+    table = levels.table(levels.Objects.join([]), [3, 4, 5])
     assert table["objects"] == 0 and table["agrees_size"] is None
     assert "all,,0,0,0,0,," in levels.as_csv(table, [3, 4, 5])
-    levels.chart(levels.Objects(), [3, 4, 5], "nothing", "size").savefig(io.BytesIO())
+    levels.chart(levels.Objects.join([]), [3, 4, 5], "nothing", "size").savefig(io.BytesIO())
     charts.selection(np.zeros([20, 30, 3], np.uint8), [], [3, 4], "nothing", is_online=True).savefig(io.BytesIO())
     curves.training(["a"], [{"training_loss": {10: 1.0}}], [{}]).savefig(io.BytesIO())
 
@@ -275,7 +276,7 @@ def written(folder):
 def test_figures_of_objects(place, detector, tmp_path):
     source = pictures.of_annotated_files(str(place / "images" / "5.png"), str(place / "boxes.json"))
     for figure in (targets, selection):
-        write_figures._write_each(figure.draw(detector, "run", source), source, str(tmp_path), "a")
+        write_figures._write_each(figure.draw(detector, "run", source), source, str(tmp_path), "a", Progress())
         assert written(tmp_path) == {"a_5.png"}
     with pytest.raises(UserError, match="image 5 has no object 2 to train on; it has 1"):
         next(selection.draw(detector, "run", source, instance=2))

@@ -70,3 +70,19 @@ def test_lines_hold_step_loss_ap_rate_and_eta():
     assert "AP 0.123" in progress.training_line(120, 900, 1.0, 0.1234, 31.24, 3600)
     assert progress.evaluation_line(64, 205, 10.0) == "evaluating 64/205 images  10.0 images/s  ETA 0:14"
     assert progress.duration(3725) == "1:02:05"
+
+
+def test_track_tells_after_each_item_and_closes_the_line():
+    """The time of an item is that of making it and of what is done with it: 2 s each, the first one is forgotten."""
+    stream, clock = Terminal(), Clock()
+    lines = progress.Progress(stream, clock)
+
+    def items():
+        for seconds in (5, 1, 1):
+            clock.now += seconds
+            yield seconds
+
+    for _ in progress.track(items(), lines, lambda done, rate: f"{done} at {rate:g}/s"):
+        clock.now += 1
+    lines.say("end")
+    assert stream.getvalue() == "\r\x1b[K1 at 0.166667/s\r\x1b[K2 at 0.5/s\r\x1b[K3 at 0.5/s\nend\n"
