@@ -47,9 +47,10 @@ def test_the_readme_agrees_with_the_file(name):
 
 
 def small(name: str):
-    """The experiment with one block a stage, for images that fit into a test."""
+    """The experiment with one block a stage and narrow heads, for images that fit into a test."""
     params = experiment.load(name)
-    params.override({"task": {"model": {"backbone": {"resnet": {"depth": 14}}}, "train_data": {"max_instances": 3}}})
+    narrow = {"backbone": {"resnet": {"depth": 14}}, "fpn": {"channels": 16}, "heads": {"channels": 16}}
+    params.override({"task": {"model": narrow, "train_data": {"max_instances": 3}}})
     return params
 
 
@@ -78,6 +79,4 @@ def test_an_experiment_takes_a_step(name):
     loss = task.train_step(batch(), model, optimizer)[task.loss]
     assert np.isfinite(loss) and loss > 0
     stayed = {each.name for each in model.trainable_variables if np.array_equal(each, before[each.name])}
-    # Level 7 has one cell here, of random features: its gradient is a millionth of other layers', and the step of a
-    # clipped gradient may be less than float32 can add.
-    assert len(before) > 40 and stayed <= {"fpn/output_7/kernel:0"}
+    assert len(before) > 40 and not stayed

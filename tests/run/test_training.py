@@ -184,25 +184,21 @@ training.run(experiment.load(sys.argv[1], overrides=sys.argv[3]), sys.argv[2], "
 """
 
 
-def test_run_killed_in_the_middle_goes_on_and_ends_at_its_last_step(data, tmp_path):
-    tiny = write_experiment(data, tmp_path / "tiny.yaml")
+def test_run_killed_in_the_middle_goes_on_and_ends_at_its_last_step(data, tmp_path, capsys):
+    tiny, folder = str(write_experiment(data, tmp_path / "tiny.yaml")), str(tmp_path / "run")
     eager = ",".join(f"trainer.{key}=false" for key in EAGER)
-    command = [sys.executable, "-c", COMMAND, str(tiny), str(tmp_path / "run"), eager]
-    first = subprocess.Popen(
-        [*command[:-1], f"{eager},trainer.train_steps=1000000"], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-c", COMMAND, tiny, folder, f"{eager},trainer.train_steps=1000000"]
+    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     while not (tmp_path / "run/ckpt-3.index").exists() and first.poll() is None:
         time.sleep(0.05)
     first.send_signal(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
     newest = max(int(path.stem[5:]) for path in (tmp_path / "run").glob("ckpt-*.index"))
-    command[-1] = f"{eager},trainer.train_steps={newest + 2}"
-    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert second.returncode == 0, second.stderr
-    steps = [start["from_step"] for start in storage.read_json(f"{tmp_path}/run/run.json")["starts"]]
+    training.run(experiment.load(tiny, overrides=f"{eager},trainer.train_steps={newest + 2}"), folder, "train")
+    steps = [start["from_step"] for start in storage.read_json(f"{folder}/run.json")["starts"]]
     assert steps[0] == 0 and 3 <= steps[1] <= newest
-    assert f"Going on from step {steps[1]}" in second.stdout
-    assert variables(tmp_path / f"run/ckpt-{newest + 2}")["global_step/.ATTRIBUTES/VARIABLE_VALUE"] == newest + 2
+    assert f"Going on from step {steps[1]}" in capsys.readouterr().out
+    assert variables(f"{folder}/ckpt-{newest + 2}")["global_step/.ATTRIBUTES/VARIABLE_VALUE"] == newest + 2
 
 
 def test_two_replicas_evaluate_three_images_with_the_weights_of_another_run(
