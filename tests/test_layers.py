@@ -7,8 +7,12 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("\n## How far")[0]
+TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGE = TEXT.split("\n## Who sees")[0]
 ROOMS = [re.findall(r"^    (\S+\.py)\b", room, re.MULTILINE) for room in PAGE.split("\n## ")[1:]]
+SEES = [name for line in re.findall(r"^    sees: (.+)$", TEXT, re.MULTILINE) for name in line.split()]
+ROOMS_THAT_SEE = ("config", "run", "cli")
+EXPERIMENT = ("config/schema.py", "config/experiment.py")
 HOUSE = [name for room in ROOMS for name in room]
 FILES = {path.relative_to(ROOT / "fsaf_tf").as_posix(): path for path in (ROOT / "fsaf_tf").rglob("*.py")}
 MOST_AT_THE_ROOT = 16
@@ -50,3 +54,16 @@ def test_a_room_is_one_folder_and_a_folder_one_room():
 def test_imports_only_from_above(name):
     """In the order of the page, which is the order of rooms and the order inside them."""
     assert imports(FILES[name]) <= set(HOUSE[: HOUSE.index(name)])
+
+
+@pytest.mark.parametrize("name", HOUSE)
+def test_only_these_see_the_experiment(name):
+    """Everything else takes values; the page says who makes them."""
+    path = FILES[name]
+    seen = imports(path) & set(EXPERIMENT) or "config_definitions" in path.read_text(encoding="utf-8")
+    may = name.split("/")[0] in ROOMS_THAT_SEE or name in SEES
+    assert bool(seen) <= may
+
+
+def test_no_name_without_a_file_among_those_who_see_it():
+    assert set(SEES) <= set(FILES) and len(set(SEES)) == len(SEES)

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf import anchors, boxes, pyramid, selection
-from fsaf_tf.config import schema
+from fsaf_tf import anchors, boxes, detection, pyramid, selection
 from fsaf_tf.data import augment
 from fsaf_tf.data.examples import Source
 from fsaf_tf.detect.trained import Detector
@@ -67,32 +66,35 @@ def look(detector: Detector, source: Source, *, has_truth: bool, score_threshold
         has_truth: they have boxes; then only what is there counts, each object once.
         score_threshold: detections of less are left out.
     """
+    shapes = detector.config.model.anchor_based.shapes()
     for picture in pictures.read(source):
         found, size = detector(picture["image"]), picture["image"].shape[:2]
         kept = np.flatnonzero(found["scores"] >= score_threshold)
         found = {key: np.asarray(values)[kept] for key, values in found.items()}
-        scaled = _at_input(found["boxes"], size, detector.config.input_size)
-        objects = Objects(np.sqrt(boxes.area(scaled).numpy()), found["levels"], **rules(scaled, size, detector.config))
+        scaled = _at_input(found["boxes"], size, detector.program)
+        ruled = rules(scaled, size, detector.program, shapes)
+        objects = Objects(np.sqrt(boxes.area(scaled).numpy()), found["levels"], **ruled)
         counts = _is_object(found, picture, source.classes.names) if has_truth else np.ones(len(kept), bool)
         yield Seen(picture, found, objects, counts)
 
 
-def rules(scaled: np.ndarray, size: Sequence[int], task: schema.Task) -> dict[str, np.ndarray]:
+def rules(
+    scaled: np.ndarray, size: Sequence[int], program: detection.Program, shapes: anchors.Shapes
+) -> dict[str, np.ndarray]:
     """The level of boxes by each of `RULES`.
 
     Args:
         scaled: `[M, 4]` yxyx in pixels of the network's input.
         size: height and width of the picture before it was resized.
-        task: the experiment's.
+        program: the detector's.
+        shapes: of the anchors that RetinaNet would have.
 
     Returns:
         For each rule `[M]`: `size` is Eq. 3, `anchor` the level of the anchor that overlaps the box most, the lowest of
         equal ones, as RetinaNet assigns it.
     """
-    levels = pyramid.levels(task.model.min_level, task.model.max_level)
-    canvases = augment.canvas_sizes(task.input_size.shorter_side, task.input_size.longer_side)
-    height, width = canvases[size[0] > size[1]]
-    shapes, location_offset = task.model.anchor_based.shapes(), task.model.location_offset
+    levels, location_offset = program.geometry.levels, program.geometry.location_offset
+    height, width = augment.canvas_sizes(*program.sides)[size[0] > size[1]]
     overlap = np.zeros([len(scaled), len(levels)])
     for index, level in enumerate(levels):
         cells = pyramid.map_size(height, level), pyramid.map_size(width, level)
@@ -108,13 +110,12 @@ def _anchors(height: int, width: int, level: int, shapes: anchors.Shapes, locati
     return anchors.anchors(height, width, level, shapes, location_offset)
 
 
-def _at_input(found: np.ndarray, size, input_size: schema.InputSize) -> np.ndarray:
+def _at_input(found: np.ndarray, size, program: detection.Program) -> np.ndarray:
     """Boxes `[M, 4]` of a picture of `size` in pixels of the network's input."""
-    short, long = input_size.shorter_side, input_size.longer_side
-    if input_size.keep_aspect:
-        resized = augment.resized_size(tf.constant(size), short, long).numpy()
+    if program.keep_aspect:
+        resized = augment.resized_size(tf.constant(size), *program.sides).numpy()
     else:
-        resized = np.array(augment.canvas_sizes(short, long)[size[0] > size[1]])
+        resized = np.array(augment.canvas_sizes(*program.sides)[size[0] > size[1]])
     return (found * np.tile(resized / np.array(size), 2)).astype(np.float32)
 
 

@@ -151,7 +151,7 @@ def levels(
         if number <= pictures_wanted:
             figure = level_figure.draw(seen, name, rule, score_threshold)
             paths.append(_write(figure, f"{output}/levels_{seen.picture['image_id']}.png"))
-    objects, all_levels = level_figure.Objects.join(rows), detector.program.decoding.geometry.levels
+    objects, all_levels = level_figure.Objects.join(rows), detector.program.geometry.levels
     what = "objects found" if choice.has_truth else "detections"
     title = f"{len(objects.sizes)} {what} in {source.num_images} images by {name}, score {score_threshold:g} or more"
     paths.append(_write(level_figure.chart(objects, all_levels, title, rule), f"{output}/levels.png"))

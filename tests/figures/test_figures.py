@@ -14,7 +14,7 @@ from in_process import call
 from PIL import Image
 from small_run import build_model, small_params, write_run
 
-from fsaf_tf import pyramid, regions
+from fsaf_tf import detection, pyramid, regions
 from fsaf_tf.classes import Classes
 from fsaf_tf.cli import visualize as tool
 from fsaf_tf.config import experiment
@@ -187,7 +187,8 @@ def test_rules_of_levels():
     anchor = [64 - 32, 64 - 32, 64 + 32, 64 + 32]  # of scale 1 on P4, whose locations stand at 8 + 16 n
     large = [160 - 128, 160 - 128, 160 + 128, 160 + 128]  # of scale 1 on P6
     boxes = np.array([[8 + side for side in anchor], large, [10, 10, 14, 14]], np.float32)
-    found = levels.rules(boxes, (512, 512), task)
+    shapes = task.model.anchor_based.shapes()
+    found = levels.rules(boxes, (512, 512), detection.program(task, 3), shapes)
     assert found["size"].tolist() == [3, 5, 3] and found["anchor"].tolist() == [4, 6, 3]
 
 
