@@ -23,9 +23,9 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from fsaf_tf.classes import Classes  # noqa: E402
-from fsaf_tf.detect import predict_files, trained  # noqa: E402
+from fsaf_tf.detect import predict_files  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
-from fsaf_tf.serving import saved_model, warmup  # noqa: E402
+from fsaf_tf.serving import load, saved_model, warmup  # noqa: E402
 
 _FLAGS = flags.FlagValues()
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of a run.", flag_values=_FLAGS)
@@ -41,7 +41,7 @@ def main():
     """Exports, compares, times and prints."""
     if not (_MODEL_DIR.value and _IMAGES.value):
         raise UserError("--model_dir and --images are needed (--help says more)")
-    detector = trained.load_detector(_MODEL_DIR.value)
+    detector = load.load_trained(_MODEL_DIR.value)
     files = [file for pattern in _IMAGES.value for file in predict_files.find_images(pattern)[: _LIMIT.value]]
     with tempfile.TemporaryDirectory() as folder:
         version = saved_model.export(detector, f"{folder}/model")

@@ -29,10 +29,10 @@ def _study() -> None:
 
     from fsaf_tf import regions
     from fsaf_tf.data.source import open_source
-    from fsaf_tf.detect import trained
     from fsaf_tf.figures import pictures
+    from fsaf_tf.serving import load
 
-    detector = trained.load_detector(_MODEL_DIR.value)
+    detector = load.load_trained(_MODEL_DIR.value)
     branch, all_levels = detector.config.anchor_free(), detector.config.model.geometry().levels
     source = open_source(detector.config.validation_data)
     found = {key: [] for key in ("side", "class", "cells", "level", "loss")}

@@ -25,7 +25,7 @@ from fsaf_tf.data import images  # noqa: E402
 from fsaf_tf.data.source import open_source  # noqa: E402
 from fsaf_tf.detect import trained  # noqa: E402
 from fsaf_tf.evaluate import average_precision  # noqa: E402
-from fsaf_tf.serving import delegation, tflite  # noqa: E402
+from fsaf_tf.serving import delegation, load, tflite  # noqa: E402
 
 FLAGS = flags.FlagValues()
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of a run.", FLAGS)
@@ -125,7 +125,7 @@ def main():
 
 def study():
     """Exports, measures, prints and writes."""
-    detector = trained.load_detector(MODEL_DIR.value)
+    detector = load.load_trained(MODEL_DIR.value)
     output = OUTPUT.value or f"{MODEL_DIR.value}/tflite"
     calibration = calibration_pictures(open_source(detector.config.train_data), pathlib.Path(output, "calibration"))
     size = {"height": HEIGHT.value, "width": WIDTH.value}

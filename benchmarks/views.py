@@ -36,14 +36,13 @@ def _study() -> None:
     from fsaf_tf import storage
     from fsaf_tf.config import experiment
     from fsaf_tf.data.source import open_source
-    from fsaf_tf.detect import trained
     from fsaf_tf.evaluate import average_precision
-    from fsaf_tf.run import checkpoints
+    from fsaf_tf.serving import load
 
     folder = _MODEL_DIR.value
     if _OUTPUT.value:
         storage.try_writing(_OUTPUT.value)
-    detector = trained.load_detector(folder, checkpoints.newest_readable(folder, set_aside=False, say=print))
+    detector = load.load_trained(folder, "newest")
     source = open_source(experiment.read_params(folder).task.validation_data)
     seen = _see(detector, source, ratios)
     rows = {}

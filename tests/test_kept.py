@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import tarfile
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from in_process import call
 from kept import make
 
-from fsaf_tf.cli import predict, train
+from fsaf_tf.cli import analyze, predict, train
+from fsaf_tf.run import checkpoints
 
 EAGER = "trainer.train_tf_function=false,trainer.train_tf_while_loop=false"  # three steps cost less than to trace one
 ARCHIVES = sorted((pathlib.Path(__file__).parent / "kept").glob("*.tar.xz"))
@@ -47,10 +49,30 @@ def test_a_kept_model_finds_what_it_found_then(kept, monkeypatch, model):
 def test_a_kept_run_is_evaluated_to_the_same_figures(kept, monkeypatch):
     wanted = json.loads((kept / "run" / "metrics.json").read_text())
     assert call(train, monkeypatch, "--mode=eval", "--model_dir=run") == 0
-    found = json.loads((kept / "run" / "metrics.json").read_text())
+    best = checkpoints.choose("run")
+    found = best.read_metrics()
+    assert best.results_dir == "run/best" and best.ap == wanted["AP"]
+    assert json.loads((kept / "run" / "metrics.json").read_text()) == wanted
     assert wanted["AP"] > 0.1
     for key in ("AP", "AP50", "AP75", "AR100"):
         np.testing.assert_allclose(found[key], wanted[key], atol=1e-6)
+
+
+def test_a_report_on_a_kept_run_is_of_the_detections_that_it_has(kept, monkeypatch, capsys):
+    """Versions before had those of the newest checkpoint alone."""
+    has_its_own = (kept / "run" / "best" / "detections.json").exists()
+    assert call(analyze, monkeypatch, "--model_dir=run", "--output=report.html") == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+    step, best = make.STEPS, f"run/best/best_ckpt-{make.STEPS}"
+    if has_its_own:
+        assert first.startswith(f"Checkpoint: {best}, step {step}, AP 0.")
+    else:
+        assert re.fullmatch(
+            rf"Checkpoint: run/ckpt-{step}, step {step}, AP (0\.\d+), which was evaluated last: {best}, step {step}, AP"
+            r" \1 has no figures and detections of its own; this makes them: python tools/train.py --mode=eval"
+            r" --model_dir=run",
+            first,
+        )
 
 
 def test_a_kept_run_goes_on_with_the_same_steps(kept, monkeypatch):

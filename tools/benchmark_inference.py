@@ -13,7 +13,7 @@ from tensorflow.python.framework import convert_to_constants
 
 from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.serving import frozen, saved_model, tflite
+from fsaf_tf.serving import frozen, load, saved_model, tflite
 
 CHILD = pathlib.Path(__file__).with_name("measure_model.py")
 COLUMNS = {
@@ -76,7 +76,8 @@ def _noise(height: int, width: int) -> np.ndarray:
 
 def _export(model_dir: str, folder: str, height: int, width: int, images: str | None) -> dict[str, tuple[str, str]]:
     """Kind and path of each form that this detector has."""
-    detector = trained.load_detector(model_dir)
+    detector = load.load_trained(model_dir)
+    print(detector.checkpoint.line)
     sides = sorted((height, width))
     detector.config.input_size.override({"shorter_side": sides[0], "longer_side": sides[1]})
     forms = {"checkpoint": ("checkpoint", model_dir)}
@@ -128,7 +129,7 @@ def _bytes(kind: str, path: str) -> int:
     if kind == "checkpoint":
         from fsaf_tf.run import checkpoints
 
-        prefix = checkpoints.find(path)
+        prefix = checkpoints.choose(path).prefix
         return sum(file.stat().st_size for file in pathlib.Path(prefix).parent.glob(f"{pathlib.Path(prefix).name}.*"))
     if os.path.isfile(path):
         return os.path.getsize(path)

@@ -28,10 +28,10 @@ def tensorflow(threads: int):
 def checkpoint(path: str, threads: int):
     """The detector of a run as `fsaf_tf.load_detector` gives it, at the size of the pictures."""
     tensorflow(threads)
-    from fsaf_tf.detect import trained
+    from fsaf_tf.serving import load as loading
 
     def load(image):
-        detector = trained.load_detector(path)
+        detector = loading.load_trained(path)
         sides = sorted(image.shape[:2])
         detector.config.input_size.override({"shorter_side": sides[0], "longer_side": sides[1]})
         return lambda: len(detector(image)["scores"])

@@ -2,7 +2,6 @@
 
 import collections
 import io
-import os
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -20,36 +19,40 @@ MOST_BOXES = 10**6  # of an image: nothing here is padded to them
 THUMBNAIL_SIDE = 420  # pixels; some 20 kB a picture
 
 
-def run_data(model_dir: str) -> dict[str, str]:
-    """Where the data come from that a run, or an exported model, was last evaluated on: keys of `schema.Data`.
+def run_data(folder: str) -> dict[str, str]:
+    """Where the data come from that an evaluation was of: keys of `schema.Data`.
+
+    Args:
+        folder: of an evaluation: that of a run, of its best checkpoint, of an exported model's.
 
     Raises:
         UserError: nothing in the folder says so.
     """
-    recorded = (storage.read_json(f"{model_dir}/metrics.json") or {}).get("data")
-    if not recorded and not os.path.exists(f"{model_dir}/params.yaml"):
+    recorded = (storage.read_json(f"{folder}/metrics.json") or {}).get("data")
+    run = experiment.folder_of(folder)
+    if not (recorded or run):
         raise UserError(
-            f"{model_dir} is no folder of a run, nor of an evaluation: it has no params.yaml; give --annotations"
+            f"{folder} is no folder of a run, nor of an evaluation: it has no params.yaml; give --annotations"
         )
-    return recorded or records.data_keys(experiment.read_params(model_dir))
+    return recorded or records.data_keys(experiment.read_params(run))
 
 
-def check_same_data(model_dirs: Sequence[str]) -> None:
-    """Refuses runs that were last evaluated on other data than the first one."""
-    data = {folder: run_data(folder) for folder in model_dirs}
+def check_same_data(folders: Sequence[str]) -> None:
+    """Refuses evaluations that were of other data than the first one; see `run_data`."""
+    data = {folder: run_data(folder) for folder in folders}
     for folder, keys in data.items():
-        if keys != data[model_dirs[0]]:
+        if keys != data[folders[0]]:
             raise UserError(
-                f"{folder} was evaluated on {keys}, {model_dirs[0]} on {data[model_dirs[0]]}; evaluate both on the same"
+                f"{folder} was evaluated on {keys}, {folders[0]} on {data[folders[0]]}; evaluate both on the same"
                 " data, or give --annotations"
             )
 
 
-def open_run_data(model_dir: str, *, download: bool = False) -> examples.Source:
+def open_run_data(folder: str, *, download: bool = False) -> examples.Source:
     """Opens what `run_data` names."""
-    has_params = os.path.exists(f"{model_dir}/params.yaml")
-    config = experiment.read_params(model_dir).task.validation_data if has_params else schema.Data()
-    config.override({**dict.fromkeys(schema.SOURCES, ""), **run_data(model_dir), "max_instances": MOST_BOXES})
+    run = experiment.folder_of(folder)
+    config = experiment.read_params(run).task.validation_data if run else schema.Data()
+    config.override({**dict.fromkeys(schema.SOURCES, ""), **run_data(folder), "max_instances": MOST_BOXES})
     return open_source(config, download=download)
 
 

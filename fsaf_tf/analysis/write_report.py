@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fsaf_tf import storage
 from fsaf_tf.analysis import inputs, measures, page, report
+from fsaf_tf.analysis.evaluations import Evaluation
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, coco_results
@@ -11,7 +12,7 @@ from fsaf_tf.terminal.progress import Progress
 
 
 def make(
-    model_dirs: Sequence[str],
+    evaluated: Sequence[Evaluation],
     files: Sequence[str],
     output: str,
     *,
@@ -25,7 +26,7 @@ def make(
     """Writes the report on some detectors, and says where.
 
     Args:
-        model_dirs: folders of runs, with their `detections.json`.
+        evaluated: evaluations of runs or of exported models.
         files: further files of COCO's results.
         output: the page, NAME.html; NAME.json is what is returned, without the boxes of pictures that are not shown.
         annotations: COCO JSON with the ground truth; if not given, what the runs were evaluated on.
@@ -41,16 +42,21 @@ def make(
     Raises:
         UserError: something cannot be read, or the detectors are not of the same data.
     """
-    paths = [*(f"{folder}/{coco_results.DETECTIONS}" for folder in model_dirs), *files]
-    names = list(labels) or coco_results.names_of(paths)
-    _check(names, model_dirs, annotations)
+    folders = [evaluation.folder for evaluation in evaluated]
+    paths = [*_detections_in(folders), *files]
+    asked = _detections_in([evaluation.asked for evaluation in evaluated])
+    names = list(labels) or coco_results.names_of([*asked, *files])
+    _check(names, folders, annotations)
     for path in (output, _json(output)):
         storage.try_writing(path)
     progress = Progress()
+    for evaluation in evaluated:
+        if evaluation.line:
+            progress.say(evaluation.line)
     if annotations:
         ground_truth, source = inputs.open_annotations(annotations, image_dir)
     else:
-        source = inputs.open_run_data(model_dirs[0], download=download)
+        source = inputs.open_run_data(folders[0], download=download)
         ground_truth = source.ground_truth()
     runs = {}
     for name, path in zip(names, paths):
@@ -75,6 +81,10 @@ def make(
     return found
 
 
+def _detections_in(folders: Sequence[str]) -> list[str]:
+    return [f"{folder}/{coco_results.DETECTIONS}" for folder in folders]
+
+
 def _said(analysis: dict) -> str:
     """The figures of a detector, and the kind of error to look at first."""
     metrics, kinds = analysis["metrics"], analysis["errors"]["kinds"]
@@ -92,13 +102,13 @@ def _cost(kind: dict) -> float:
     return kind["cost"] or 0.0
 
 
-def _check(names: Sequence[str], model_dirs: Sequence[str], annotations: str | None) -> None:
+def _check(names: Sequence[str], folders: Sequence[str], annotations: str | None) -> None:
     if len(set(names)) < len(names):
         raise UserError(f"the detectors need names that differ; they are called {', '.join(names)}")
     if len(names) > len(page.COLOURS):
         raise UserError(f"{len(names)} detectors are too many for one page; give at most {len(page.COLOURS)}")
     if not annotations:
-        inputs.check_same_data(model_dirs)
+        inputs.check_same_data(folders)
 
 
 def _facts(name: str, ground_truth: dict) -> dict:

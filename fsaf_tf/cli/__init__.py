@@ -44,6 +44,31 @@ def define_pictures(own_flags: flags.FlagValues) -> tuple[flags.FlagHolder, flag
     return images, output, threshold
 
 
+def define_checkpoint(own_flags: flags.FlagValues, whose: str, define=flags.DEFINE_string):
+    """Defines --checkpoint, which all tools have alike that take a trained detector.
+
+    Args:
+        own_flags: of the tool.
+        whose: the flag that names the run.
+        define: `flags.DEFINE_multi_string` where there may be several runs.
+    """
+    rule = f"Of {whose}: best, newest, or the path of a checkpoint. If not given, the best that can be read, else the"
+    several = define is flags.DEFINE_multi_string
+    more = " Once for all of them, or as often and in the same order." if several else ""
+    options = {} if several else {"allow_overwrite": False}
+    return define("checkpoint", None, f"{rule} newest that can.{more}", flag_values=own_flags, **options)
+
+
+def checkpoint_of_each(given: list[str] | None, runs: list[str], flag: str) -> list[str | None]:
+    """The --checkpoint of each run, of a flag that may be given once for all of them."""
+    if given and not runs:
+        raise UserError(f"--checkpoint is for a run in {flag}; there is none")
+    given = given or [None]
+    if len(given) not in (1, len(runs)):
+        raise UserError(f"--checkpoint is given {len(given)} times for {len(runs)} {flag}; once is for all of them")
+    return given * len(runs) if len(given) == 1 else given
+
+
 def _read(own_flags: flags.FlagValues) -> None:
     try:
         _, *rest = own_flags(sys.argv)

@@ -3,9 +3,10 @@
     python tools/analyze.py --model_dir=runs/fsaf_r50 --output=report.html
     python tools/analyze.py --detections=out/detections.json --annotations=val.json --images=photos --output=report.html
 
-The first takes the detections of a run's last evaluation and the data that they are of. The second takes any file of
-COCO's results, also one that tools/predict.py wrote, whose pictures are found by name. Either flag may be given several
-times: detectors on the same data are shown side by side.
+The first takes the detections of a run's best checkpoint, else of its newest, and the data that they are of;
+--checkpoint=newest takes those of the newest. The second takes any file of COCO's results, also one that
+tools/predict.py wrote, whose pictures are found by name. Either flag may be given several times: detectors on the same
+data are shown side by side.
 
 On the page: AP, precision and recall, AP by size, by shape (long and thin objects), and by class; the kinds of errors
 and what each costs; which class is taken for which; and the pictures with the worst errors.
@@ -23,6 +24,7 @@ _DETECTIONS = flags.DEFINE_multi_string(
 _MODEL_DIR = flags.DEFINE_multi_string(
     "model_dir", [], "The folder of a run, or of an evaluation. May be given several times.", flag_values=_FLAGS
 )
+_CHECKPOINT = cli.define_checkpoint(_FLAGS, "--model_dir", flags.DEFINE_multi_string)
 _ANNOTATIONS = flags.DEFINE_string(
     "annotations",
     None,
@@ -72,10 +74,11 @@ def _analyze() -> None:
         raise UserError("--images is for --annotations; a run knows its images")
     if _LABELS.value and len(_LABELS.value) != len(model_dirs) + len(files):
         raise UserError(f"--labels has {len(_LABELS.value)} names for {len(model_dirs) + len(files)} detectors")
-    from fsaf_tf.analysis import write_report
+    checkpoints = cli.checkpoint_of_each(_CHECKPOINT.value, model_dirs, "--model_dir")
+    from fsaf_tf.analysis import evaluations, write_report
 
     write_report.make(
-        model_dirs,
+        [evaluations.find(*each) for each in zip(model_dirs, checkpoints)],
         files,
         _OUTPUT.value,
         annotations=_ANNOTATIONS.value,

@@ -4,8 +4,8 @@
     python tools/export.py --format=tflite --quantize=int8 --images=photos --model_dir=runs/fsaf_r50 --output=exported
 
 The first writes exported/fsaf_r50/<version> for TensorFlow Serving, a new version each time; docs/serving.md describes
-its inputs and outputs. The second writes exported/model_int8.tflite, which takes uint8 pictures of one size; see
-docs/tflite.md.
+its inputs and outputs. It is of the best checkpoint, else the newest; --checkpoint=newest or a path says otherwise.
+The second writes exported/model_int8.tflite, which takes uint8 pictures of one size; see docs/tflite.md.
 """
 
 from absl import flags
@@ -18,10 +18,11 @@ _FORMAT = flags.DEFINE_enum("format", None, ["saved_model", "tflite"], "What to 
 _MODEL_DIR = flags.DEFINE_string(
     "model_dir",
     None,
-    "The folder of a run (its best checkpoint, else the newest) or of imported weights.",
+    "The folder of a run or of imported weights.",
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
+_CHECKPOINT = cli.define_checkpoint(_FLAGS, "--model_dir")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", flag_values=_FLAGS, allow_overwrite=False)
 _QUANTIZE = flags.DEFINE_enum(
     "quantize", "none", ["none", "float16", "int8"], "tflite: the type of the weights.", flag_values=_FLAGS
@@ -60,22 +61,16 @@ def _saved_model() -> None:
     unread = [flag.name for flag in (_QUANTIZE, _IMAGES, _HEIGHT, _WIDTH, _RAW) if flag.present]
     if unread:
         raise UserError(f"--{unread[0]} is for --format=tflite only")
-    from fsaf_tf.detect import trained
     from fsaf_tf.serving import saved_model
 
-    detector = trained.load_detector(_MODEL_DIR.value)
-    _say_what_is_left_out(detector)
-    print(saved_model.export(detector, _OUTPUT.value))
+    print(saved_model.export(_load(), _OUTPUT.value))
 
 
 def _tflite() -> None:
-    from fsaf_tf.detect import trained
     from fsaf_tf.serving import tflite
 
-    detector = trained.load_detector(_MODEL_DIR.value)
-    _say_what_is_left_out(detector)
     written = tflite.export(
-        detector,
+        _load(),
         _OUTPUT.value,
         quantize=_QUANTIZE.value,
         images=_IMAGES.value,
@@ -86,9 +81,15 @@ def _tflite() -> None:
     print(written)
 
 
-def _say_what_is_left_out(detector) -> None:
+def _load():
+    """The detector; says which checkpoint it is, and what of its experiment an exported model does not have."""
+    from fsaf_tf.serving import load
+
+    detector = load.load_trained(_MODEL_DIR.value, _CHECKPOINT.value or None)
+    print(detector.checkpoint.line)
     if detector.config.test_augmentation.enabled:
         print("task.test_augmentation is left out: an exported model sees a picture at one size")
+    return detector
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ in a file is run.
 """
 
 import os
-import sys
 
 from absl import flags
 
 from fsaf_tf import cli
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import commands
 
 _FLAGS = flags.FlagValues()
 _SOURCE = flags.DEFINE_enum(
@@ -71,19 +71,16 @@ def _import() -> None:
 
 
 def _next_steps(output: str, trained: bool) -> list[str]:
-    """The commands to go on with, as this one was typed."""
-    installed = os.path.basename(sys.argv[0]).startswith("fsaf-")
-    train, predict = (
-        ("fsaf-train", "fsaf-predict") if installed else ("python tools/train.py", "python tools/predict.py")
-    )
-    custom = f"  {train} --experiment=custom --params_override=task.init_checkpoint={output},...  # your images"
+    """The commands to go on with."""
+    start = f"--params_override=task.init_checkpoint={output}"
+    custom = f"  {commands.of_tool('train', '--experiment=custom', start)},...  # your images"
     if not trained:
-        same = f"  {train} --experiment={_EXPERIMENT.value} --params_override=task.init_checkpoint={output}"
-        return ["Next, training:", same, custom]
+        same = commands.of_tool("train", f"--experiment={_EXPERIMENT.value}", start)
+        return ["Next, training:", f"  {same}", custom]
     return [
         "Next:",
-        f"  {predict} --model={output} --images=photos --output=out",
-        f"  {train} --mode=eval --model_dir={output}  # the data by --params_override",
+        f"  {commands.of_tool('predict', f'--model={output}', '--images=photos', '--output=out')}",
+        f"  {commands.of_tool('train', '--mode=eval', f'--model_dir={output}')}  # the data by --params_override",
         custom,
     ]
 

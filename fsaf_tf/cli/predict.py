@@ -4,10 +4,13 @@
     python tools/predict.py --model=exported/fsaf_r50 --video=street.mp4 --output=out
     python tools/predict.py --model=exported/model_int8.tflite --camera=0 --output=out
 
---model is the folder of a run, a SavedModel or a .tflite file; what is written is the same. Of pictures it is
-out/detections.json, in the form of COCO's results with file names, and the pictures with their boxes in out/pictures. A
-picture is turned as its EXIF orientation says before anything else; boxes are in pixels of the upright picture. Files
-that cannot be read are named and left out; the exit status is 1 only if none can be read.
+--model is the folder of a run, a SavedModel or a .tflite file. Of a run the best checkpoint is taken, else the newest;
+--checkpoint says otherwise: newest, or a path such as runs/fsaf_r50/ckpt-500, which also goes without --model.
+
+What is written is the same for all. Of pictures it is out/detections.json, in the form of COCO's results with file
+names, and the pictures with their boxes in out/pictures. A picture is turned as its EXIF orientation says before
+anything else; boxes are in pixels of the upright picture. Files that cannot be read are named and left out; the exit
+status is 1 only if none can be read.
 
 --test_augmentation looks at each picture in several sizes, mirrored too, and merges what is found: slower by as many
 times, and better for models that were trained with scale jitter. `on` takes the sizes of the model's experiment, by
@@ -41,18 +44,11 @@ _EXPERIMENT = flags.DEFINE_string(
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "The folder of a run (its best checkpoint, else the newest), a SavedModel (a version, or the folder of them: the"
-    " newest), or a .tflite file.",
+    "The folder of a run, a SavedModel (a version, or the folder of them: the newest), or a .tflite file.",
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
-_CHECKPOINT = flags.DEFINE_string(
-    "checkpoint",
-    None,
-    "In the place of --model: the file prefix of a checkpoint, or a folder of checkpoints.",
-    flag_values=_FLAGS,
-    allow_overwrite=False,
-)
+_CHECKPOINT = cli.define_checkpoint(_FLAGS, "--model")
 _IMAGES, _OUTPUT, _SCORE_THRESHOLD = cli.define_pictures(_FLAGS)
 _VIDEO = flags.DEFINE_string("video", None, "A video file.", flag_values=_FLAGS, allow_overwrite=False)
 _CAMERA = flags.DEFINE_string(
@@ -89,22 +85,24 @@ def _predict() -> None:
         raise UserError("--max_frames is for --video and --camera only")
     if not _OUTPUT.value:
         raise UserError("--output is missing (--help lists the flags)")
-    if _MODEL.value and _CHECKPOINT.value:
-        raise UserError("give --model or --checkpoint, not both")
-    name = _EXPERIMENT.value
-    model = _MODEL.value or _CHECKPOINT.value or _run_folder(name)
+    name, checkpoint = _EXPERIMENT.value, _CHECKPOINT.value or None
     if name:
         catalog.find(name)  # before TensorFlow, which takes seconds to import
+    model = _MODEL.value
+    if not model and checkpoint in (None, "best", "newest"):
+        model = _run_folder(name)
+    elif not model:
+        model, checkpoint = checkpoint, None
     from fsaf_tf.detect import predict_files
 
     if _IMAGES.value:
         files = predict_files.find_images(_IMAGES.value)
-        predict_files.run(_load(name, model), files, _OUTPUT.value, score_threshold=_SCORE_THRESHOLD.value)
+        predict_files.run(_load(model, checkpoint, name), files, _OUTPUT.value, score_threshold=_SCORE_THRESHOLD.value)
         return
     from fsaf_tf.detect import predict_video
 
     predict_video.run(
-        _load(name, model),
+        _load(model, checkpoint, name),
         given[0].value,
         _OUTPUT.value,
         is_live=bool(_CAMERA.value),
@@ -123,28 +121,13 @@ def _run_folder(name: str | None) -> str:
     return folder
 
 
-def _load(name: str | None, model: str):
-    """The detector: an exported one, or a checkpoint of what `params.yaml` beside it, or else the experiment, says."""
-    from fsaf_tf import detection
-    from fsaf_tf.config import experiment
-    from fsaf_tf.detect import trained
-    from fsaf_tf.run import checkpoints
-    from fsaf_tf.serving import exported_models
+def _load(model: str, checkpoint: str | None, name: str | None):
+    from fsaf_tf.serving import load
 
-    found, augmentation = exported_models.find(model), _TEST_AUGMENTATION.value
-    if found:
-        exported_models.refuse_augmentation(found, augmentation is not None)
-        return exported_models.load(found)
-    prefix = checkpoints.find(model)
-    run = experiment.folder_of(prefix)
-    if not (run or name):
-        raise UserError(f"there is no params.yaml beside {prefix}; say by --experiment what it is a checkpoint of")
-    params = experiment.read_params(run) if run else experiment.load(name)
-    if augmentation is not None:
-        experiment.augment_tests(params, augmentation)
-    if views := detection.views_of(params.task):
-        print(views.describe())
-    return trained.restore_detector(params.task, run or os.path.dirname(prefix), prefix)
+    detector = load.load_detector(model, checkpoint, _TEST_AUGMENTATION.value, name)
+    for line in load.describe(detector):
+        print(line)
+    return detector
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@
 
     python tools/train.py --mode=eval --model_dir=runs/fsaf_r50
 
-evaluates what is there by the experiment that is recorded there; --params_override may name other validation data with
-the same classes.
+evaluates the best checkpoint there, else the newest, by the experiment that is recorded there; --checkpoint names
+another one, and --params_override other validation data with the same classes. metrics.json and detections.json are
+written beside the checkpoint: the newest's into the folder of the run, the best's into its best/, those of any other,
+such as ckpt-500, into a folder ckpt-500-eval.
 
     python tools/train.py --mode=eval --model=exported/model_int8.tflite --experiment=runs/fsaf_r50/params.yaml
 
@@ -23,6 +25,7 @@ from absl import flags
 from fsaf_tf import cli
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
+from fsaf_tf.run import mode
 
 DATA_ONLY = "custom"  # what data keys are laid over where no experiment is named
 
@@ -33,7 +36,7 @@ _EXPERIMENT = flags.DEFINE_string(
 _MODE = flags.DEFINE_enum(
     "mode",
     "train_and_eval",
-    ["train", "eval", "train_and_eval", "continuous_eval"],
+    list(mode.MODES),
     "What to do; continuous_eval evaluates each new checkpoint of a training that runs elsewhere.",
     flag_values=_FLAGS,
 )
@@ -51,6 +54,7 @@ _MODEL = flags.DEFINE_string(
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
+_CHECKPOINT = cli.define_checkpoint(_FLAGS, "the run, with --mode=eval")
 _CONFIG_FILE = flags.DEFINE_multi_string(
     "config_file", [], "A YAML file with further differences; may be given several times.", flag_values=_FLAGS
 )
@@ -71,6 +75,8 @@ def main() -> None:
 
 
 def _train() -> None:
+    if _CHECKPOINT.value and _MODE.value != "eval":
+        raise UserError("--checkpoint is for --mode=eval; a training goes on from the newest checkpoint of its run")
     if _MODEL.value:
         _evaluate(_MODEL.value)
         return
@@ -102,6 +108,8 @@ def _evaluate(model: str) -> None:
             raise UserError(f"{model} is no exported model; give a run as --model_dir alone")
         _run(name, model)
         return
+    if _CHECKPOINT.value:
+        raise UserError(f"{path} is an exported model and has no checkpoints; leave --checkpoint out")
     if not (name or _PARAMS_OVERRIDE.value or _CONFIG_FILE.value):
         raise UserError(
             "an exported model does not know its data: give --experiment, such as the params.yaml of its run, or the"
@@ -119,7 +127,7 @@ def _run(name: str | None, model_dir: str) -> None:
     if params is not None:
         from fsaf_tf.run import training
 
-        training.run(params, model_dir, _MODE.value, download=_DOWNLOAD.value)
+        training.run(params, model_dir, _MODE.value, checkpoint=_CHECKPOINT.value or None, download=_DOWNLOAD.value)
 
 
 def _load(name: str | None, model_dir: str | None):

@@ -34,6 +34,7 @@ _MODEL = flags.DEFINE_multi_string(
     " as often as wanted for training.",
     flag_values=_FLAGS,
 )
+_CHECKPOINT = cli.define_checkpoint(_FLAGS, "--model", flags.DEFINE_multi_string)
 _LABELS = flags.DEFINE_list("labels", [], "What to call each --model, in their order; else by its folder.", **_OWN)
 _IMAGES = flags.DEFINE_string("images", None, "A file, a folder or a glob in quotes.", **_OWN)
 _ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO JSON with the boxes of --images.", **_OWN)
@@ -66,6 +67,7 @@ _READERS = {
     "score_threshold": ("compare", "levels"),
     "images": ("targets", "selection", "compare", "levels"),
     "image_ids": ("targets", "selection", "compare", "levels"),
+    "checkpoint": ("targets", "selection", "compare", "levels"),
     "count": ("targets", "selection", "compare", "levels"),
 }
 
@@ -91,22 +93,29 @@ def _visualize() -> None:
     all_of_them = figure == "levels" and not _IMAGE_IDS.value
     count = 0 if ids or all_of_them else _COUNT.value
     choice = write_figures.Choice(_IMAGES.value or "", _ANNOTATIONS.value or "", ids, count)
+    wanted = [write_figures.Model(*each) for each in zip(models, names, _checkpoints(models))]
     if figure == "targets":
-        write_figures.targets(models[0], names[0], output, choice)
+        write_figures.targets(wanted[0], output, choice)
     elif figure == "selection":
-        write_figures.selection(models[0], names[0], output, choice, _INSTANCE.value)
+        write_figures.selection(wanted[0], output, choice, _INSTANCE.value)
     elif figure == "compare":
-        write_figures.compare(models, names, output, choice, _SCORE_THRESHOLD.value)
+        write_figures.compare(wanted, output, choice, _SCORE_THRESHOLD.value)
     else:
         write_figures.levels(
-            models[0],
-            names[0],
+            wanted[0],
             output,
             choice,
             score_threshold=_SCORE_THRESHOLD.value,
             rule=_RULE.value,
             pictures_wanted=len(ids) or _COUNT.value,
         )
+
+
+def _checkpoints(models: list[str]) -> list[str | None]:
+    """The --checkpoint of each model; files of detections have none."""
+    runs = [model for model in models if not model.endswith(".json")]
+    of_run = iter(cli.checkpoint_of_each(_CHECKPOINT.value, runs, "--model"))
+    return [next(of_run) if model in runs else None for model in models]
 
 
 def _check() -> None:

@@ -13,13 +13,12 @@ from fsaf_tf.errors import UserError
 SIZES = ("shorter_sides", "ratios")  # of test-time augmentation
 
 
-def check(params: config_definitions.ExperimentConfig, mode: str | None = None) -> None:
+def check(params: config_definitions.ExperimentConfig, data: Sequence[str] = ()) -> None:
     """Checks that the values make sense together.
 
     Args:
         params: an experiment.
-        mode: what it is about to be used for, `train`, `eval`, `train_and_eval` or `continuous_eval`: then it must
-            also name the data for that.
+        data: what is about to be read, `train_data` or `validation_data` or both: it must be named.
 
     Raises:
         UserError: the first that does not; the message names the key.
@@ -30,8 +29,8 @@ def check(params: config_definitions.ExperimentConfig, mode: str | None = None) 
     _check_trainer(params.trainer)
     _check_sizes(params.task)
     check_test_augmentation(params.task.test_augmentation)
-    _check_data(params.task.train_data, "task.train_data", wanted=mode is not None and "train" in mode)
-    _check_data(params.task.validation_data, "task.validation_data", wanted=mode is not None and "eval" in mode)
+    for section in ("train_data", "validation_data"):
+        _check_data(getattr(params.task, section), f"task.{section}", wanted=section in data)
 
 
 def check_fields(config: hyperparams.Config, prefix: str = "") -> None:

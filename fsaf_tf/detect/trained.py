@@ -1,22 +1,21 @@
 """A trained detector as a function from a picture to its detections."""
 
-import os
-
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
 from fsaf_tf import detection
 from fsaf_tf.classes import LABELS, Classes
-from fsaf_tf.config import experiment, schema
+from fsaf_tf.config import schema
 from fsaf_tf.data import augment
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
-from fsaf_tf.run import checkpoints
+from fsaf_tf.run import restore
+from fsaf_tf.run.checkpoints import Checkpoint
 
 
 class Detector:
-    """Detects the objects of one picture; made by `load_detector`.
+    """Detects the objects of one picture; made by `serving.load.load_detector`.
 
     Attributes:
         model: the Keras model: normalised float32 images `[B, H, W, 3]` in the channel order of its backbone, as
@@ -26,12 +25,16 @@ class Detector:
         category_ids: a list of these ids.
         config: the experiment's `task`.
         program: all but the network, as `config` has it; its views are made of each picture if there are any.
+        checkpoint: where the variables come from: `checkpoint.prefix`, its `step`, the `ap` that is recorded of it.
     """
 
-    def __init__(self, model: tf_keras.Model, config: schema.Task, classes: Classes):
+    def __init__(
+        self, model: tf_keras.Model, config: schema.Task, classes: Classes, checkpoint: Checkpoint | None = None
+    ):
         self.model = model
         self.classes = classes
         self.class_names, self.category_ids = list(classes.names), list(classes.ids)
+        self.checkpoint = checkpoint
         self.config = config
         self.program = detection.program(config, len(classes))
         canvas = (detection.CANVASES, detection.SIZES)
@@ -73,7 +76,7 @@ class Detector:
     def at_one_size(self) -> "Detector":
         """The same detector without test-time augmentation."""
         config = self.config.replace(test_augmentation={"enabled": False})
-        return Detector(self.model, config, self.classes)
+        return Detector(self.model, config, self.classes, self.checkpoint)
 
     def preprocess(self, image: np.ndarray, resize: bool = True) -> tf.Tensor:
         """What `model` sees of a picture: resized, normalised, and padded with zeros below and to the right.
@@ -107,41 +110,13 @@ class Detector:
         return self.model(images, training=False)
 
 
-def load_detector(
-    model_dir: str | os.PathLike, checkpoint: str | os.PathLike | None = None, test_augmentation: dict | None = None
-) -> Detector:
-    """Loads the detector that a run trained. No ImageNet weights are needed.
-
-    Args:
-        model_dir: the run's folder, with `params.yaml` and `labels.json`.
-        checkpoint: a file prefix such as `runs/fsaf_r50/ckpt-90000`, or a folder of checkpoints; if not given, the
-            best one (`model_dir/best`), or the newest where there is no best one.
-        test_augmentation: keys of `task.test_augmentation`, which then is done: `{"ratios": [0.5, 1.0, 1.5]}`.
-
-    Returns:
-        A callable; see `Detector`.
-
-    Raises:
-        UserError: no such folder, no checkpoint, or one of another model; a wrong key or value of test_augmentation.
-    """
-    model_dir = os.fspath(model_dir)
-    if not tf.io.gfile.isdir(model_dir):
-        raise UserError(f"{model_dir} is not a folder; give the model_dir of a run")
-    params = experiment.read_params(model_dir)
-    best = params.trainer.best_checkpoint_export_subdir or checkpoints.BEST
-    if test_augmentation is not None:
-        experiment.augment_tests(params, test_augmentation)
-    prefix = checkpoints.find(os.fspath(checkpoint or model_dir), best)
-    return restore_detector(params.task, model_dir, prefix)
-
-
-def restore_detector(config: schema.Task, labels_dir: str, prefix: str) -> Detector:
-    """Builds a detector and takes its variables from a checkpoint.
+def restore_detector(config: schema.Task, labels_dir: str, checkpoint: Checkpoint) -> Detector:
+    """Builds a detector and takes its variables from a checkpoint. No ImageNet weights are needed.
 
     Args:
         config: the experiment's `task`.
         labels_dir: the folder with `labels.json`.
-        prefix: of the checkpoint's files.
+        checkpoint: one that can be read.
 
     Raises:
         UserError: `labels.json` is not there or does not fit, or the checkpoint is of another model.
@@ -149,12 +124,9 @@ def restore_detector(config: schema.Task, labels_dir: str, prefix: str) -> Detec
     classes, wanted = Classes.read(f"{labels_dir}/{LABELS}"), config.model.num_classes
     if wanted not in (0, len(classes)):
         raise UserError(f"{labels_dir}/{LABELS} has {len(classes)} classes, but task.model.num_classes is {wanted}")
-    problem = checkpoints.problem(prefix)
-    if problem:
-        raise UserError(f"{prefix} cannot be read ({problem}); give another checkpoint")
     model = detector.build_detector(config.model, len(classes))
-    checkpoints.restore(tf.train.Checkpoint(model=model), prefix)
-    return Detector(model, config, classes)
+    restore.restore(tf.train.Checkpoint(model=model), checkpoint.prefix)
+    return Detector(model, config, classes, checkpoint)
 
 
 def check_image(image) -> None:

@@ -2,14 +2,13 @@
 
 import collections
 import dataclasses
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from fsaf_tf import boxes as box_ops
+from fsaf_tf.analysis import evaluations
 from fsaf_tf.classes import Classes, in_place_of
-from fsaf_tf.config import experiment
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
@@ -79,23 +78,24 @@ class Compared:
     Attributes:
         model: the path that was given.
         name: what to call it.
-        run: the folder of the run that it belongs to, if there is one.
+        folder: what says on which data it was evaluated, inside a run or its folder; None if nothing does.
         detector: None for results.
         results: COCO's, None for a detector.
     """
 
     model: str
     name: str
-    run: str | None
+    folder: str | None
     detector: Callable | None
     results: list[dict] | None
 
     @classmethod
-    def open(cls, model: str, name: str) -> "Compared":
+    def open(cls, model: str, name: str, checkpoint: str | None) -> "Compared":
         """Reads a `detections.json`, or loads what else `model` names; a UserError if that cannot be."""
         if model.endswith(".json"):
-            return cls(model, name, experiment.folder_of(os.path.dirname(model) or "."), None, coco_results.read(model))
-        return cls(model, name, experiment.folder_of(model), load.load_detector(model), None)
+            return cls(model, name, evaluations.folder_of(model), None, coco_results.read(model))
+        detector = load.load_detector(model, checkpoint)
+        return cls(model, name, evaluations.folder_of(model, detector), detector, None)
 
     def side(self, source: Source, *, has_truth: bool) -> Side:
         """It as a side.

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from fsaf_tf import storage
-from fsaf_tf.analysis import inputs
+from fsaf_tf.analysis import evaluations, inputs
 from fsaf_tf.classes import LABELS, Classes
 from fsaf_tf.config import experiment
 from fsaf_tf.data.examples import Source
@@ -18,7 +19,7 @@ from fsaf_tf.figures import levels as level_figure
 from fsaf_tf.figures import pictures, training
 from fsaf_tf.figures import selection as selection_figure
 from fsaf_tf.figures import targets as target_figure
-from fsaf_tf.serving import exported_models, load
+from fsaf_tf.serving import load
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
 from fsaf_tf.visualize import curves
 
@@ -58,12 +59,25 @@ class Choice:
         return pictures.select(source, self.image_ids, self.count)
 
 
-def targets(model: str, name: str, output: str, choice: Choice) -> None:
+class Model(NamedTuple):
+    """A detector that figures are wanted of.
+
+    Attributes:
+        path: the folder of a run; for `compare` also an exported model or a `detections.json`.
+        name: what to call it.
+        checkpoint: which one of the run; see `checkpoints.choose`.
+    """
+
+    path: str
+    name: str
+    checkpoint: str | None = None
+
+
+def targets(model: Model, output: str, choice: Choice) -> None:
     """Writes Fig. 5 of each picture, `targets_ID.png`.
 
     Args:
-        model: the folder of a run with an anchor-free branch.
-        name: what to call it.
+        model: a run with an anchor-free branch.
         output: the folder to write to.
         choice: the pictures.
 
@@ -71,26 +85,26 @@ def targets(model: str, name: str, output: str, choice: Choice) -> None:
         UserError: model or pictures cannot be read, or do not have the same classes.
     """
     detector = _of_a_run(model, needs_anchor_free=True)
-    source = _with_its_classes(choice.open(experiment.folder_of(model)), detector)
-    _write_each(target_figure.draw(detector, name, source), source, output, "targets", Progress())
+    source = _with_its_classes(choice.open(evaluations.folder_of(model.path, detector)), detector)
+    _write_each(target_figure.draw(detector, model.name, source), source, output, "targets", Progress())
 
 
-def selection(model: str, name: str, output: str, choice: Choice, instance: int) -> None:
+def selection(model: Model, output: str, choice: Choice, instance: int) -> None:
     """Writes Fig. 6, `selection_ID.png`, of the object `instance` of each picture, from 1, or with 0 of the first ones.
 
     For the other arguments and errors see `targets`.
     """
     detector = _of_a_run(model, needs_anchor_free=True)
-    source = _with_its_classes(choice.open(experiment.folder_of(model)), detector)
-    _write_each(selection_figure.draw(detector, name, source, instance), source, output, "selection", Progress())
+    source = _with_its_classes(choice.open(evaluations.folder_of(model.path, detector)), detector)
+    drawn = selection_figure.draw(detector, model.name, source, instance)
+    _write_each(drawn, source, output, "selection", Progress())
 
 
-def compare(models: Sequence[str], names: Sequence[str], output: str, choice: Choice, score_threshold: float) -> None:
+def compare(models: Sequence[Model], output: str, choice: Choice, score_threshold: float) -> None:
     """Writes Fig. 1 and 7 of each picture, `compare_ID.png`, and says how much each side found.
 
     Args:
-        models: two, of any kind; also `detections.json` files.
-        names: what to call them.
+        models: two, of any kind.
         output: the folder to write to.
         choice: the pictures.
         score_threshold: detections of less are left out.
@@ -98,14 +112,15 @@ def compare(models: Sequence[str], names: Sequence[str], output: str, choice: Ch
     Raises:
         UserError: models or pictures cannot be read, or do not belong together.
     """
-    compared = [comparing.Compared.open(model, name) for model, name in zip(models, names)]
-    evaluated = [each.run for each in compared if each.run and each.results is not None]
+    compared, line = [comparing.Compared.open(*model) for model in models], Progress()
+    for text in (text for each in compared for text in load.describe(each.detector)):
+        line.say(text)
+    evaluated = [each.folder for each in compared if each.folder and each.results is not None]
     if not choice.images:
         inputs.check_same_data(evaluated)
-    runs = [each.run for each in compared if each.run]
-    classes = next((each.detector.classes for each in compared if each.detector), None) or _recorded_classes(runs)
-    source = choice.open(next(iter([*evaluated, *runs]), None), classes)
-    line = Progress()
+    folders = [each.folder for each in compared if each.folder]
+    classes = next((each.detector.classes for each in compared if each.detector), None) or _recorded_classes(folders)
+    source = choice.open(next(iter([*evaluated, *folders]), None), classes)
     drawn = comparing.draw(
         [each.side(source, has_truth=choice.has_truth) for each in compared],
         source,
@@ -117,8 +132,7 @@ def compare(models: Sequence[str], names: Sequence[str], output: str, choice: Ch
 
 
 def levels(
-    model: str,
-    name: str,
+    model: Model,
     output: str,
     choice: Choice,
     *,
@@ -129,8 +143,7 @@ def levels(
     """Writes Fig. 8 of the first pictures, `levels_ID.png`, and of all `levels.png` (a chart), `.csv` and `.json`.
 
     Args:
-        model: the folder of a run.
-        name: what to call it.
+        model: a run.
         output: the folder to write to.
         choice: the pictures.
         score_threshold: detections of less are left out.
@@ -141,7 +154,7 @@ def levels(
         UserError: see `targets`.
     """
     detector = _of_a_run(model)
-    source = choice.open(experiment.folder_of(model), detector.classes)
+    source = choice.open(evaluations.folder_of(model.path, detector), detector.classes)
     if choice.has_truth:
         _with_its_classes(source, detector)
     rows, paths, line = [], [], Progress()
@@ -149,14 +162,15 @@ def levels(
     for number, seen in enumerate(_tracked(looked, source, line), start=1):
         rows.append(seen.objects.of(seen.counts))
         if number <= pictures_wanted:
-            figure = level_figure.draw(seen, name, rule, score_threshold)
+            figure = level_figure.draw(seen, model.name, rule, score_threshold)
             paths.append(_write(figure, f"{output}/levels_{seen.picture['image_id']}.png"))
     objects, all_levels = level_figure.Objects.join(rows), detector.program.geometry.levels
     what = "objects found" if choice.has_truth else "detections"
-    title = f"{len(objects.sizes)} {what} in {source.num_images} images by {name}, score {score_threshold:g} or more"
+    found = f"{len(objects.sizes)} {what} in {source.num_images} images by {model.name}"
+    title = f"{found}, score {score_threshold:g} or more"
     paths.append(_write(level_figure.chart(objects, all_levels, title, rule), f"{output}/levels.png"))
     table = level_figure.table(objects, all_levels)
-    facts = {"model": model, "data": source.name, "images": source.num_images, "score_threshold": score_threshold}
+    facts = {"model": model.path, "data": source.name, "images": source.num_images, "score_threshold": score_threshold}
     storage.write_json(f"{output}/levels.json", {**facts, **table})
     text = level_figure.as_csv(table, all_levels)
     storage.write_text(f"{output}/levels.csv", text)
@@ -179,13 +193,14 @@ def over_time(models: Sequence[str], names: Sequence[str], output: str) -> None:
     Progress().say(_write(figure, f"{output}/training.png"))
 
 
-def _of_a_run(model: str, *, needs_anchor_free: bool = False) -> trained.Detector:
-    if exported_models.find(model):
-        raise UserError(f"{model} is an exported model; this figure needs the run that it was made from")
-    detector = load.load_detector(model).at_one_size()  # a level means something at the size of training alone
+def _of_a_run(model: Model, *, needs_anchor_free: bool = False) -> trained.Detector:
+    detector = load.load_trained(model.path, model.checkpoint)
     if needs_anchor_free and not detector.config.model.anchor_free.enabled:
-        raise UserError(f"{model} has no anchor-free branch (task.model.anchor_free.enabled), which this figure shows")
-    return detector
+        raise UserError(
+            f"{model.path} has no anchor-free branch (task.model.anchor_free.enabled), which this figure shows"
+        )
+    print(detector.checkpoint.line)
+    return detector.at_one_size()  # a level means something at the size of training alone
 
 
 def _with_its_classes(source: Source, detector: trained.Detector) -> Source:
@@ -195,9 +210,9 @@ def _with_its_classes(source: Source, detector: trained.Detector) -> Source:
     return source
 
 
-def _recorded_classes(runs: Sequence[str]) -> Classes:
-    """The classes that the first of the runs recorded; none if there is no run."""
-    return Classes.read(f"{runs[0]}/{LABELS}") if runs else NO_CLASSES
+def _recorded_classes(folders: Sequence[str]) -> Classes:
+    """The classes that the run of the first folder recorded; none if there is no folder."""
+    return Classes.read(f"{experiment.folder_of(folders[0])}/{LABELS}") if folders else NO_CLASSES
 
 
 def _write_each(figures: Iterable[tuple], source: Source, output: str, name: str, line: Progress) -> None:

@@ -1,32 +1,231 @@
-"""The checkpoints of a run: the newest that can be read, what it must hold, the best by AP."""
+"""The checkpoints of a run: which one a tool takes, and whether it can be read."""
 
+import contextlib
+import dataclasses
+import os
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
-from official.core import train_utils
-from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from fsaf_tf import storage
+from fsaf_tf.config import experiment
 from fsaf_tf.errors import UserError
+from fsaf_tf.run import early_stop, records
 
-_FILE = re.compile(r"(ckpt-\d+)\.(index|data-\d{5}-of-\d{5})")
-_STEP = "global_step/.ATTRIBUTES/VARIABLE_VALUE"
-_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+NAME, BEST_NAME = "ckpt", "best_ckpt"  # of files, before the step
+BEST, NEWEST = "best", "newest"  # what `--checkpoint` takes beside a path; the first is a folder's name too
 UNREADABLE = "unreadable-"
-BEST = "best"  # the folder of the best checkpoint in a run's folder
-NAMES_SHOWN = 3
+INFO = "info.json"  # the figures of the best checkpoint, beside it
+_STEP = "global_step/.ATTRIBUTES/VARIABLE_VALUE"
+_FILE_END = r"\.(index|data-\d{5}-of-\d{5})"
 
 
-def prefixes(directory: str) -> list[str]:
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that can be read.
+
+    Attributes:
+        prefix: of its files.
+        step: of training; 0 of imported weights.
+        ap: the AP that is recorded of it, on the validation data of its run; None if there is none.
+        kind: `BEST` or `NEWEST` of its run, else empty.
+        notes: what is wrong with others that would have come before it, or with its record.
+        other: what the other value of `--checkpoint` takes, in words; may be empty.
+    """
+
+    prefix: str
+    step: int
+    ap: float | None
+    kind: str
+    notes: tuple[str, ...] = ()
+    other: str = ""
+
+    def __str__(self) -> str:
+        step = f"step {self.step}" if self.step else "imported weights"
+        return ", ".join([self.prefix, step, *([] if self.ap is None else [f"AP {self.ap:.3f}"])])
+
+    @property
+    def reasoned(self) -> str:
+        """Which it is, and why it was taken."""
+        return self._with_reasons()
+
+    @property
+    def line(self) -> str:
+        """What a tool says when it starts."""
+        return f"Checkpoint: {self._with_reasons(*[self.other] * bool(self.other))}"
+
+    def _with_reasons(self, *more: str) -> str:
+        reasons = "; ".join([*[f"the {self.kind}"] * bool(self.kind), *self.notes, *more])
+        return f"{self} ({reasons})" if reasons else str(self)
+
+    @property
+    def results_dir(self) -> str:
+        """The folder of the `metrics.json` and `detections.json` of an evaluation of it.
+
+        Those of a run's best and newest stand beside them. Others have a folder of their own.
+        """
+        return os.path.dirname(self.prefix) or "." if self.kind else f"{self.prefix}-eval"
+
+    def read_metrics(self) -> dict[str, Any]:
+        """What `metrics.json` holds of it; empty if it was not evaluated, or another checkpoint since."""
+        metrics = _read_dict(f"{self.results_dir}/metrics.json")
+        names = (os.path.basename(str(metrics.get("checkpoint"))), os.path.basename(self.prefix))
+        return metrics if names[0] == names[1] and metrics.get("step") == self.step else {}
+
+
+# Which one.
+
+
+def choose(path: str, wanted: str | None = None) -> Checkpoint:
+    """The checkpoint that a tool takes: the best that can be read, else the newest that can be read.
+
+    Every tool asks here. Only training goes on from the newest, which is `newest_readable`.
+
+    Args:
+        path: the folder of a run or of imported weights, a folder of checkpoints, or the file prefix of one.
+        wanted: in place of the rule `best` or `newest`, which must be there; or a path as above, of a checkpoint that
+            is to be used as one of the run `path`.
+
+    Raises:
+        UserError: there is none, or none that can be read.
+    """
+    path = path.rstrip("/") or path
+    run = experiment.folder_of(path) or path
+    if wanted not in (None, BEST, NEWEST):
+        return _named(choose(wanted).prefix, run)
+    if tf.io.gfile.isdir(path):
+        chosen = _of_folder(path, wanted)
+        return chosen if run == path else _named(chosen.prefix, run)  # a folder inside a run, such as that of its best
+    if wanted:
+        raise UserError(f"{path} is not the folder of a run, of which --checkpoint={wanted} says one")
+    return _named(_existing(path), run)
+
+
+def _of_folder(folder: str, wanted: str | None) -> Checkpoint:
+    """The rule."""
+    best, notes = (None, []) if wanted == NEWEST else find_best(best_folder(folder))
+    if best:
+        newest = next(iter(prefixes(folder)), "")
+        is_another = newest and number(newest) != number(best)
+        other = f"--checkpoint={NEWEST} takes {os.path.basename(newest)}" if is_another else ""
+        return _described(best, folder, BEST, notes, other)
+    if wanted == BEST:
+        raise UserError("; ".join([*(notes or [f"{folder} has no best checkpoint"]), _what_there_is(folder)]))
+    newest, broken = _first_readable(prefixes(folder) or prefixes(folder, BEST_NAME) or _recorded(folder))
+    if not newest:
+        _complain(folder, broken, notes)
+        raise UserError(f"{folder} holds no checkpoint; train first, or give the folder or file prefix of one")
+    notes += [f"{prefix} cannot be read: {reason}" for prefix, reason in broken.items()]
+    best = next(iter(prefixes(best_folder(folder), BEST_NAME)), "") if wanted == NEWEST else ""
+    return _described(newest, folder, NEWEST, notes, best and f"--checkpoint={BEST} takes {os.path.basename(best)}")
+
+
+def find_best(folder: str) -> tuple[str | None, list[str]]:
+    """The best checkpoint of a run, in the folder that is kept for it.
+
+    Returns:
+        Its prefix, None if there is none that can be read; and what is wrong with it, its record, or others there.
+    """
+    info_path = f"{folder}/{INFO}"
+    step = _read_dict(info_path).get("best_ckpt_global_step")
+    candidates = sorted(prefixes(folder, BEST_NAME), key=lambda prefix: number(prefix) != step)
+    best, broken = _first_readable(candidates)
+    notes = [f"the best, {prefix}, cannot be read: {reason}" for prefix, reason in broken.items()]
+    if best is None:
+        traces = [path for path in (info_path, f"{folder}/checkpoint") if tf.io.gfile.exists(path)]
+        return None, notes or [f"the best, which {path} records, is gone" for path in traces[:1]]
+    if tf.io.gfile.exists(info_path) and step != number(best):
+        notes.append(f"{info_path} {'cannot be read' if step is None else f'is of step {step}'}")
+    return best, notes
+
+
+def best_folder(run: str) -> str:
+    """The folder of a run's best checkpoint, by the run's `params.yaml` if there is one that can be read."""
+    recorded = {}
+    with contextlib.suppress(UserError):
+        recorded = records.recorded_params(run)
+    return f"{run}/{recorded.get('trainer.best_checkpoint_export_subdir') or BEST}"
+
+
+def _named(prefix: str, run: str) -> Checkpoint:
+    """A checkpoint that was named by its path."""
+    reason = problem(prefix)
+    if reason:
+        raise UserError(f"{prefix} cannot be read ({reason}); give another checkpoint")
+    folder, kind = os.path.dirname(prefix) or ".", ""
+    if _is_same(folder, best_folder(run)) and _is_same(find_best(best_folder(run))[0] or "", prefix):
+        kind = BEST
+    elif _is_same(folder, run) and _is_same(_first_readable(prefixes(run))[0] or "", prefix):
+        kind = NEWEST
+    return _described(prefix, run, kind)
+
+
+def _described(prefix: str, run: str, kind: str, notes: Sequence[str] = (), other: str = "") -> Checkpoint:
+    checkpoint = Checkpoint(prefix, _step_of(prefix), None, kind, tuple(notes), other)
+    return dataclasses.replace(checkpoint, ap=_recorded_ap(checkpoint, run))
+
+
+def _recorded_ap(checkpoint: Checkpoint, run: str) -> float | None:
+    """By the record of the best, by that of all evaluations, or by `metrics.json` if it is of the run's own data."""
+    folder = os.path.dirname(checkpoint.prefix) or "."
+    info = _read_dict(f"{folder}/{INFO}")
+    of_step = [info] if info.get("best_ckpt_global_step") == checkpoint.step else []
+    if checkpoint.kind or _is_same(folder, run):
+        of_step += [row for row in early_stop.read(run, checkpoint.step) if row["step"] == checkpoint.step]
+    metrics = checkpoint.read_metrics()
+    if metrics and tf.io.gfile.exists(f"{run}/params.yaml"):
+        of_step += [metrics] if records.is_evaluated_as(metrics, experiment.read_params(run)) else []
+    values = [row.get("AP") for row in of_step]
+    return next((float(value) for value in values if isinstance(value, (int, float))), None)
+
+
+def _existing(path: str) -> str:
+    prefix = re.sub(f"{_FILE_END}$", "", path)
+    if not tf.io.gfile.exists(f"{prefix}.index"):
+        raise UserError(f"{path} is neither a folder nor a checkpoint: there is no {prefix}.index")
+    return prefix
+
+
+def _what_there_is(folder: str) -> str:
+    names = [os.path.basename(prefix) for prefix in prefixes(folder)]
+    return f"there is {', '.join(names)}, the newest first (--checkpoint={NEWEST})" if names else "nor is there another"
+
+
+def _recorded(folder: str) -> list[str]:
+    """What the record named `checkpoint` says is the newest: files of other names than ours."""
+    with contextlib.suppress(ValueError):  # an empty record
+        prefix = tf.train.latest_checkpoint(folder)
+        return [prefix] if prefix else []
+    return []
+
+
+def _read_dict(path: str) -> dict[str, Any]:
+    content = storage.read_json(path)
+    return content if isinstance(content, dict) else {}
+
+
+def _is_same(path: str, other: str) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
+# Files.
+
+
+def prefixes(directory: str, name: str = NAME) -> list[str]:
     """File prefixes of the checkpoints in `directory`, newest step first, whole or not.
 
     The files count, not the record named `checkpoint` beside them: it may be missing or stale.
     """
-    names = tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else []
-    found = {match[1] for match in map(_FILE.fullmatch, names) if match}
-    return [f"{directory}/{name}" for name in sorted(found, key=lambda name: -int(name.split("-")[1]))]
+    files = tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else []
+    matches = (re.fullmatch(rf"({name}-\d+){_FILE_END}", file) for file in files)
+    return [f"{directory}/{each}" for each in sorted({match[1] for match in matches if match}, key=number)[::-1]]
+
+
+def number(prefix: str) -> int:
+    """The step in the name of a checkpoint."""
+    return int(prefix.rsplit("-", 1)[1])
 
 
 def problem(prefix: str) -> str | None:
@@ -47,15 +246,36 @@ def problem(prefix: str) -> str | None:
     return None
 
 
-def step_of(prefix: str | None) -> int:
-    """The training step of a checkpoint that can be read; 0 of None."""
-    if prefix is None:
-        return 0
+def _first_readable(candidates: Sequence[str]) -> tuple[str | None, dict[str, str]]:
+    """The first prefix that can be read, and why those before it cannot."""
+    broken = {}
+    for prefix in candidates:
+        reason = problem(prefix)
+        if reason is None:
+            return prefix, broken
+        broken[prefix] = reason
+    return None, broken
+
+
+def is_best(prefix: str) -> bool:
+    """Whether it was written as the best of a run: in the middle of an evaluation."""
+    return os.path.basename(prefix).startswith(f"{BEST_NAME}-")
+
+
+def _step_of(prefix: str) -> int:
     reader = tf.train.load_checkpoint(prefix)
     return int(reader.get_tensor(_STEP)) if reader.has_tensor(_STEP) else 0
 
 
-def newest_readable(directory: str, *, set_aside: bool, say: Callable[[str], None]) -> str | None:
+# What training goes on from.
+
+
+def holds_run(directory: str) -> bool:
+    """Whether there is a checkpoint of a run, readable or not, or what only a run with checkpoints leaves behind."""
+    return bool(prefixes(directory) or _trace_of_a_run(directory))
+
+
+def newest_readable(directory: str, *, set_aside: bool, say: Callable[[str], None]) -> Checkpoint | None:
     """The newest checkpoint of a run that can be read; None if the folder holds no run.
 
     Args:
@@ -66,189 +286,60 @@ def newest_readable(directory: str, *, set_aside: bool, say: Callable[[str], Non
     Raises:
         UserError: the folder holds a run, but no checkpoint of it can be read. Starting from step 0 would hide that.
     """
-    broken = {}
-    for prefix in prefixes(directory):
-        reason = problem(prefix)
-        if reason is None:
-            _leave_behind(broken, prefix, set_aside, say)
-            return prefix
-        broken[prefix] = reason
+    newest, broken = _first_readable(prefixes(directory))
+    if not newest:
+        _complain(directory, broken)
+        return None
+    for prefix, reason in broken.items():
+        moved = f"; set aside as {put_aside(prefix)}" if set_aside else ""
+        say(f"Checkpoint {prefix} cannot be read ({reason}){moved}; going on from {newest}.")
+    return _described(newest, directory, NEWEST)
+
+
+def put_aside(prefix: str) -> str:
+    """Renames the files of a checkpoint that cannot be read, and returns their pattern."""
+    directory, name = prefix.rsplit("/", 1)
+    for file in tf.io.gfile.listdir(directory):
+        if file.startswith(f"{name}."):
+            tf.io.gfile.rename(f"{directory}/{file}", f"{directory}/{UNREADABLE}{file}", overwrite=True)
+    return f"{UNREADABLE}{name}.*"
+
+
+def _complain(directory: str, broken: dict[str, str], notes: Sequence[str] = ()) -> None:
+    """Raises a UserError if a folder without a checkpoint that can be read holds a run."""
     trace = next(iter(broken), None) or _trace_of_a_run(directory)
     if trace:
-        why = f" ({next(iter(broken.values()))})" if broken else ""
+        why = "; ".join([*broken.values()][:1] or notes)
         raise UserError(
-            f"{directory} holds a run, but none of its checkpoints can be read: see {trace}{why}; bring one back, or"
-            " take another --model_dir to start anew"
+            f"{directory} holds a run, but none of its checkpoints can be read: see {trace}{f' ({why})' * bool(why)};"
+            " bring one back, or take another --model_dir to start anew"
         )
-    return None
-
-
-def _leave_behind(broken: dict, taken: str, set_aside: bool, say: Callable[[str], None]) -> None:
-    for prefix, reason in broken.items():
-        directory, name = prefix.rsplit("/", 1)
-        moved = f"; set aside as {UNREADABLE}{name}.*" if set_aside else ""
-        for file in tf.io.gfile.listdir(directory) if set_aside else ():
-            if file.startswith(f"{name}."):
-                tf.io.gfile.rename(f"{directory}/{file}", f"{directory}/{UNREADABLE}{file}", overwrite=True)
-        say(f"Checkpoint {prefix} cannot be read ({reason}){moved}; going on from {taken}.")
 
 
 def _trace_of_a_run(directory: str) -> str | None:
     """A file that only a run with checkpoints leaves behind."""
     metrics = f"{directory}/metrics.json"
-    if (storage.read_json(metrics) or {}).get("step"):  # 0: weights from elsewhere were evaluated
+    if _read_dict(metrics).get("step"):  # 0: weights from elsewhere were evaluated
         return metrics
-    patterns = ("checkpoint", f"{UNREADABLE}ckpt-*")
-    return next((path for pattern in patterns for path in tf.io.gfile.glob(f"{directory}/{pattern}")), None)
+    best = f"{best_folder(directory)}/{BEST_NAME}-*"
+    patterns = (f"{directory}/checkpoint", f"{directory}/{UNREADABLE}{NAME}-*", best)
+    return next((path for pattern in patterns for path in tf.io.gfile.glob(pattern)), None)
 
 
-def write_record(directory: str) -> None:
-    """Writes the file `checkpoint` anew from the files that are there, names relative to it.
+def write_record(directory: str, name: str = NAME) -> None:
+    """Writes the file `checkpoint` anew from the files that are there, names relative to it; none where there are none.
 
     TensorFlow's manager takes the list of what it may delete from it, and `tf.train.latest_checkpoint` the newest.
     """
-    found = prefixes(directory)[::-1]
-    ages = [tf.io.gfile.stat(f"{prefix}.index").mtime_nsec / 1e9 for prefix in found]
-    names = [prefix.rsplit("/", 1)[1] for prefix in found]
-    lines = [f'model_checkpoint_path: "{names[-1]}"', *(f'all_model_checkpoint_paths: "{name}"' for name in names)]
+    record = f"{directory}/checkpoint"
+    whole = [prefix for prefix in prefixes(directory, name)[::-1] if tf.io.gfile.exists(f"{prefix}.index")]
+    if not whole:
+        if tf.io.gfile.exists(record):
+            tf.io.gfile.remove(record)
+        return
+    ages = [tf.io.gfile.stat(f"{prefix}.index").mtime_nsec / 1e9 for prefix in whole]
+    names = [os.path.basename(prefix) for prefix in whole]
+    lines = [f'model_checkpoint_path: "{names[-1]}"', *(f'all_model_checkpoint_paths: "{each}"' for each in names)]
     lines += [f"all_model_checkpoint_timestamps: {age}" for age in ages]
     lines += [f"last_preserved_timestamp: {min(ages) - 1}"]  # older than all: the manager keeps those before it
-    storage.write_text(f"{directory}/checkpoint", "\n".join(lines) + "\n")
-
-
-def find(path: str, best: str = BEST) -> str:
-    """The file prefix of a checkpoint.
-
-    Args:
-        path: such a prefix (or one of its files), a folder of checkpoints, or the folder of a run: there, the best one
-            (in the folder `best`) comes before the newest.
-        best: name of that folder.
-
-    Raises:
-        UserError: there is none.
-    """
-    if not tf.io.gfile.isdir(path):
-        prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path)
-        if not tf.io.gfile.exists(f"{prefix}.index"):
-            raise UserError(f"{path} is neither a folder nor a checkpoint: there is no {prefix}.index")
-        return prefix
-    prefix = _latest(f"{path}/{best}") or _latest(path) or newest_readable(path, set_aside=False, say=print)
-    if prefix is None:
-        raise UserError(f"{path} holds no checkpoint; train first, or give the folder or file prefix of one")
-    return prefix
-
-
-def _latest(folder: str) -> str | None:
-    try:
-        return tf.train.latest_checkpoint(folder)
-    except ValueError:  # an empty record
-        return None
-
-
-def restore(checkpoint: tf.train.Checkpoint, prefix: str) -> None:
-    """Restores all of `checkpoint`; slots of the optimizer that do not exist yet are filled when they are made.
-
-    Args:
-        checkpoint: with the attribute `model`.
-        prefix: of a checkpoint that can be read.
-
-    Raises:
-        UserError: a variable of the model is not in the checkpoint, or the other way round, or shapes differ.
-    """
-    complain(compare(checkpoint, prefix), prefix)
-    checkpoint.restore(prefix).expect_partial()  # silences warnings: an evaluation needs no optimizer
-
-
-class Comparison(NamedTuple):
-    """A model's variables beside those in a checkpoint, matched by their place in the model.
-
-    Attributes:
-        keys: variables that are in it, and their keys.
-        missing: variables that it does not have.
-        misshapen: variables that it has in another shape, and that shape.
-        surplus: names of variables that only it has.
-    """
-
-    keys: list[tuple[tf.Variable, str]]
-    missing: list[tf.Variable]
-    misshapen: list[tuple[tf.Variable, list[int]]]
-    surplus: list[str]
-
-
-def compare(checkpoint: tf.train.Checkpoint, prefix: str) -> Comparison:
-    """Compares the model of `checkpoint` with what a checkpoint that can be read has for it.
-
-    Raises:
-        UserError: it is not a checkpoint of a run.
-    """
-    reader = tf.train.load_checkpoint(prefix)
-    shapes = reader.get_variable_to_shape_map()
-    if not any(_is_weight(key) for key in shapes):
-        raise UserError(f"{prefix} is not a checkpoint of this model: it was not written by a run of these tools")
-    saved = _saved_variables(reader)
-    matched = tf.train.CheckpointView(prefix).match(checkpoint)
-    ours = {id(matched[node]): key for node, (key, _) in saved.items() if node in matched}
-    variables = checkpoint.model.variables
-    keys = [(variable, ours[id(variable)]) for variable in variables if id(variable) in ours]
-    return Comparison(
-        keys=keys,
-        missing=[variable for variable in variables if id(variable) not in ours],
-        misshapen=[(variable, shapes[key]) for variable, key in keys if list(variable.shape) != shapes[key]],
-        surplus=[name for node, (key, name) in saved.items() if node not in matched and _is_weight(key)],
-    )
-
-
-def complain(found: Comparison, prefix: str) -> None:
-    """Raises a UserError if a checkpoint and a model differ."""
-    differences = [f"it has no {variable.name}" for variable in found.missing]
-    differences += [
-        f"{variable.name} is {shape} in it and {list(variable.shape)} in the model"
-        for variable, shape in found.misshapen
-    ]
-    differences += [f"the model has no {name}" for name in found.surplus]
-    if differences:
-        shown = "; ".join(differences[:NAMES_SHOWN])
-        more = f"; and {len(differences) - NAMES_SHOWN} more" if len(differences) > NAMES_SHOWN else ""
-        raise UserError(
-            f"{prefix} is not a checkpoint of this model: {shown}{more}; take the experiment it was trained with"
-        )
-
-
-def _is_weight(key: str) -> bool:
-    return key.startswith("model/") and "/.OPTIMIZER_SLOT/" not in key
-
-
-def _saved_variables(reader) -> dict:
-    """From the number of a node in the checkpoint's object graph to the key and the name of its variable."""
-    graph = trackable_object_graph_pb2.TrackableObjectGraph()
-    graph.ParseFromString(reader.get_tensor(_OBJECT_GRAPH))
-    nodes = ((number, node.attributes) for number, node in enumerate(graph.nodes))
-    return {number: (each.checkpoint_key, each.full_name) for number, values in nodes for each in values}
-
-
-class BestExporter(train_utils.BestCheckpointExporter):
-    """Keeps the checkpoint with the best figure. The Garden's, with the weights written before their record.
-
-    In the other order, a run killed in between takes weights that were never written for the best ones.
-    """
-
-    def maybe_export_checkpoint(self, checkpoint, eval_logs, global_step, write_logs=True) -> bool:
-        """Writes `best_ckpt-<step>`, then `info.json`, if the figure is better than the record's or there is none."""
-        if self._has_best() and not self._new_metric_is_better(self._best_ckpt_logs, eval_logs):
-            return False
-        self._get_checkpoint_manager(checkpoint).save(checkpoint_number=int(global_step))
-        self._best_ckpt_logs = eval_logs
-        if write_logs:
-            self.export_best_eval_metric(eval_logs, int(global_step))
-        return True
-
-    def export_best_eval_metric(self, eval_logs, global_step) -> None:
-        """Writes the record in one piece."""
-        storage.write_json(self.best_ckpt_logs_path, {**eval_logs, "best_ckpt_global_step": global_step})
-
-    def _has_best(self) -> bool:
-        value = storage.plain((self._best_ckpt_logs or {}).get("|".join(self._metric_name)))
-        return value is not None and self.best_ckpt_path is not None
-
-    def _maybe_load_best_eval_metric(self) -> dict | None:
-        return storage.read_json(self.best_ckpt_logs_path)
+    storage.write_text(record, "\n".join(lines) + "\n")

@@ -7,7 +7,9 @@ import orbit
 import tensorflow as tf
 
 from fsaf_tf import storage
-from fsaf_tf.run import checkpoints, early_stop, init_weights, records
+from fsaf_tf.run import checkpoints, early_stop, init_weights, records, restore
+from fsaf_tf.run.run import Run
+from fsaf_tf.run.task import FSAFTask
 from fsaf_tf.terminal import progress as progress_lines
 
 
@@ -17,28 +19,26 @@ class Controller(orbit.Controller):
     Training logs are averaged over `trainer.summary_interval` steps; pictures are written with each evaluation.
     """
 
-    def __init__(self, *, params, task, model_dir, prefix, progress, interrupt, **kwargs):
-        """Restores `prefix`, or initialises the model if it is None.
+    def __init__(self, run: Run, task: FSAFTask, **kwargs):
+        """Restores the run's checkpoint, or initialises the model if it has none.
 
         Args:
-            params: the experiment.
+            run: what it does.
             task: its task.
-            model_dir: the run's folder.
-            prefix: the checkpoint to go on from.
-            progress: a `progress.Progress`.
-            interrupt: an `interrupts.Interrupts`.
             **kwargs: Orbit's.
         """
-        self._params = params
+        self._run = run
+        self._params = run.params
         self._task = task
-        self._model_dir = model_dir
-        self._checkpoint = prefix
-        self._progress = progress
-        self._interrupt = interrupt
+        self._checkpoint = run.checkpoint.prefix if run.checkpoint else None
+        self._progress = run.progress
+        self._interrupt = run.interrupt
         self._rate = progress_lines.Rate()
         self._logs = []
         self._evaluation_seconds = 0.0
-        self.metrics = records.read_metrics(model_dir, params)
+        self.metrics = records.read_metrics(run.model_dir, run.params)
+        if run.is_chief:
+            kwargs["eval_summary_dir"] = f"{run.results_dir}/{run.trainer.validation_summary_subdir}"
         super().__init__(**kwargs)
         self._saved_step = self._step
         self.evaluator.on_batch = self._after_batch
@@ -54,12 +54,11 @@ class Controller(orbit.Controller):
 
         In a cluster without: all workers must take part in saving, and a signal reaches one.
         """
-        in_cluster = isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
         with self._interrupt.deferred():
             while (step := self._step) < steps and not self._interrupt.requested:
                 self._train_n_steps(min(steps - step, self.steps_per_loop))
                 self._maybe_save_checkpoint()
-            wanted = not in_cluster if self._interrupt.requested else checkpoint_at_completion
+            wanted = not self._run.in_cluster if self._interrupt.requested else checkpoint_at_completion
             if wanted:
                 self._maybe_save_checkpoint(check_interval=False)
             if self._logs:
@@ -82,11 +81,10 @@ class Controller(orbit.Controller):
             self.train(min(train_steps, (step // interval + 1) * interval))
 
     def _stops_early(self, step: int) -> bool:
-        trainer = self._params.trainer
-        reason = early_stop.reason(early_stop.read(self._model_dir, step), trainer)
+        trainer = self._run.trainer
+        reason = early_stop.reason(early_stop.read(self._run.model_dir, step), trainer)
         if reason:
-            best = f"{self._model_dir}/{trainer.best_checkpoint_export_subdir}"
-            kept = f"; the best checkpoint is in {best}" if trainer.best_checkpoint_export_subdir else ""
+            kept = f"; the best checkpoint is in {self._run.best_dir}" if self._run.best_dir else ""
             self._progress.say(f"Stopped early at step {step} of {trainer.train_steps}: {reason}{kept}.")
         return reason is not None
 
@@ -101,7 +99,7 @@ class Controller(orbit.Controller):
         self._rate.add(images, seconds)
         self._logs.append((num_steps, {**logs, "images_per_second": images / seconds}))
         step = self._step
-        interval = self._params.trainer.summary_interval
+        interval = self._run.trainer.summary_interval
         if step // interval > (step - num_steps) // interval:
             self._write_logs()
         self._show(step, float(logs["training_loss"]))
@@ -114,7 +112,7 @@ class Controller(orbit.Controller):
         self._logs.clear()
 
     def _show(self, step: int, loss: float) -> None:
-        trainer = self._params.trainer
+        trainer = self._run.trainer
         evaluations = math.ceil(trainer.train_steps / trainer.validation_interval) - step // trainer.validation_interval
         images_left = (trainer.train_steps - step) * self._params.task.train_data.global_batch_size
         seconds_left = images_left / self._rate.per_second + evaluations * self._evaluation_seconds
@@ -133,7 +131,9 @@ class Controller(orbit.Controller):
         self._checkpoint = checkpoint_path or self._checkpoint
         with self.strategy.scope():
             if self._checkpoint:
-                checkpoints.restore(self.checkpoint_manager.checkpoint, self._checkpoint)
+                restore.restore(self.checkpoint_manager.checkpoint, self._checkpoint)
+                if checkpoints.is_best(self._checkpoint):
+                    self.evaluator.swap_averages()
             elif self._params.task.init_checkpoint:
                 init_weights.restore_weights(
                     self.evaluator.model,
@@ -147,7 +147,7 @@ class Controller(orbit.Controller):
 
     def _maybe_save_checkpoint(self, check_interval: bool = True) -> bool:
         """Saves if the last step is past a multiple of the interval, or in any case; never a step twice."""
-        step, interval = self._step, self._params.trainer.checkpoint_interval
+        step, interval = self._step, self._run.trainer.checkpoint_interval
         if step == self._saved_step or (check_interval and step // interval == self._saved_step // interval):
             return False
         self._checkpoint = self.checkpoint_manager.save(checkpoint_number=step)
@@ -182,14 +182,14 @@ class Controller(orbit.Controller):
 
     def evaluate_continuously(self, steps: int = -1, timeout: float | None = None, timeout_fn=None) -> dict:
         """Evaluates each new checkpoint of `model_dir`, until that of the last step or until none comes in time."""
-        for prefix in tf.train.checkpoints_iterator(self._model_dir, timeout=timeout, timeout_fn=timeout_fn):
+        for prefix in tf.train.checkpoints_iterator(self._run.model_dir, timeout=timeout, timeout_fn=timeout_fn):
             reason = checkpoints.problem(prefix)
             if reason:
                 self._progress.say(f"Checkpoint {prefix} cannot be read ({reason}); waiting for the next.")
                 continue
             self.restore_checkpoint(prefix)
             self.evaluate(steps)
-            if self._step >= self._params.trainer.train_steps:
+            if self._step >= self._run.trainer.train_steps:
                 break
         return self.metrics
 
@@ -201,15 +201,17 @@ class Controller(orbit.Controller):
         self._progress.update(progress_lines.evaluation_line(images, self._eval_total, rate))
 
     def _record(self, seconds: float) -> None:
-        results = storage.plain(self.evaluator.evaluated.results)
-        checkpoint = (self._checkpoint or self._params.task.init_checkpoint).removeprefix(f"{self._model_dir}/")
+        evaluated = self.evaluator.evaluated
+        results = storage.plain(evaluated.results)
+        checkpoint = (self._checkpoint or self._params.task.init_checkpoint).removeprefix(f"{self._run.model_dir}/")
         facts = {"step": self._step, "images": self._eval_total, "checkpoint": checkpoint}
         facts |= records.evaluation_keys(self._params)
         self.metrics = {**results, **facts, "seconds": round(seconds, 1)}
         figures = ", ".join(f"{name} {results[name]:.3f}" for name in ("AP", "AP50") if results.get(name) is not None)
         self._progress.keep(f"step {facts['step']}: {figures or 'no AP'} on {self._eval_total} images")
-        storage.write_results(f"{self._model_dir}/detections.json", self.evaluator.evaluated.detections)
         if self.trainer is not None:
-            metric = self._params.trainer.best_checkpoint_eval_metric
-            early_stop.add(self._model_dir, self._step, metric, results[metric])
-        storage.write_json(f"{self._model_dir}/metrics.json", self.metrics)
+            metric = self._run.trainer.best_checkpoint_eval_metric
+            early_stop.add(self._run.model_dir, self._step, metric, results[metric])
+        if evaluated.is_best:
+            self.evaluator.checkpoint_exporter.record(self.metrics, evaluated.detections, results)
+        records.write_evaluation(self._run.results_dir, self.metrics, evaluated.detections)

@@ -6,6 +6,7 @@ from official.core import config_definitions
 from official.modeling import performance
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.run.mode import Mode
 
 STRATEGIES = ("mirrored", "multi_worker_mirrored", "one_device", "tpu")
 
@@ -50,28 +51,28 @@ def names(strategy: tf.distribute.Strategy) -> list[str]:
     return [":".join(name.split(":")[-2:]) for name in strategy.extended.worker_devices]
 
 
-def describe(strategy: tf.distribute.Strategy, params: config_definitions.ExperimentConfig, mode: str) -> str:
+def describe(strategy: tf.distribute.Strategy, params: config_definitions.ExperimentConfig, mode: Mode) -> str:
     """One line: the devices, and how many images each takes a step.
 
     Raises:
         UserError: a batch does not divide by the replicas, or a cluster is to evaluate, where each worker would score
             its own share of the images.
     """
-    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and "eval" in mode:
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and mode.evaluates:
         raise UserError(
-            f"--mode={mode} does not work with multi_worker_mirrored; take --mode=train there, and"
+            f"--mode={mode.name} does not work with multi_worker_mirrored; take --mode=train there, and"
             " --mode=continuous_eval with another strategy beside it"
         )
     replicas = strategy.num_replicas_in_sync
     shares = []
-    for key, word in (("train_data", "train"), ("validation_data", "eval")):
-        if word in mode:
-            batch_size = getattr(params.task, key).global_batch_size
-            if batch_size % replicas:
-                raise UserError(
-                    f"task.{key}.global_batch_size is {batch_size}, which does not divide by {replicas} replicas; take"
-                    f" a multiple of {replicas}"
-                )
-            shares.append(f"{word} {batch_size} images a step, {batch_size // replicas} on each")
+    for key in mode.data:
+        batch_size = getattr(params.task, key).global_batch_size
+        if batch_size % replicas:
+            raise UserError(
+                f"task.{key}.global_batch_size is {batch_size}, which does not divide by {replicas} replicas; take"
+                f" a multiple of {replicas}"
+            )
+        word = {"train_data": "train", "validation_data": "eval"}[key]
+        shares.append(f"{word} {batch_size} images a step, {batch_size // replicas} on each")
     number = f"{replicas} {'replica' if replicas == 1 else 'replicas'}"
     return f"Devices: {number} ({', '.join(names(strategy))}); {'; '.join(shares)}"

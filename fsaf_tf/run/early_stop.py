@@ -14,7 +14,7 @@ def read(model_dir: str, step: int) -> Record:
     Later ones are those of checkpoints that are gone.
     """
     record = storage.read_json(_path(model_dir))
-    return [each for each in record or () if each["step"] <= step]
+    return [each for each in record or () if isinstance(each, dict) and each["step"] <= step]
 
 
 def add(model_dir: str, step: int, metric: str, value: float | None) -> None:

@@ -8,7 +8,7 @@ import tf_keras
 from fsaf_tf.classes import Classes, recorded_classes
 from fsaf_tf.config import experiment
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import checkpoints
+from fsaf_tf.run import checkpoints, restore
 
 _BRANCHES = ("anchor-free", "anchor-based")
 
@@ -28,7 +28,7 @@ def restore_weights(
 
     Args:
         model: a fresh detector.
-        path: prefix of a checkpoint, or a folder; see `checkpoints.find`.
+        path: prefix of a checkpoint, or a folder; see `checkpoints.choose`.
         classes: the data's.
         say: prints where the weights come from, and a line for each thing that is new or left out.
         to_train: what is new will be trained; if not, there may be nothing new.
@@ -37,16 +37,14 @@ def restore_weights(
         UserError: there is no such checkpoint, it cannot be read, or it is of another model; or something is new and
             will not be trained.
     """
-    prefix = checkpoints.find(path)
-    reason = checkpoints.problem(prefix)
-    if reason:
-        raise UserError(f"task.init_checkpoint {path} cannot be read: {reason}")
-    found = checkpoints.compare(tf.train.Checkpoint(model=model), prefix)
+    chosen = checkpoints.choose(path)
+    prefix = chosen.prefix
+    found = restore.compare(tf.train.Checkpoint(model=model), prefix)
     new = _new(model, found, _other_classes(path, classes))
     new_names = set().union(*new.values())
-    checkpoints.complain(_without(found, new_names), prefix)
+    restore.complain(_without(found, new_names), prefix)
     _check_new(model, new, path, to_train)
-    say(f"Starting with the weights of {prefix}.")
+    say(f"Starting with the weights of {chosen.reasoned}.")
     for line in (*new, *_left_out(found)):
         say(f"  {line}")
     reader = tf.train.load_checkpoint(prefix)
@@ -55,7 +53,7 @@ def restore_weights(
             variable.assign(reader.get_tensor(key))
 
 
-def _new(model: tf_keras.Model, found: checkpoints.Comparison, other_classes: str | None) -> dict[str, set[str]]:
+def _new(model: tf_keras.Model, found: restore.Comparison, other_classes: str | None) -> dict[str, set[str]]:
     """The variables that keep their initial values, by a line that says why."""
     new = {}
     if other_classes:
@@ -68,7 +66,7 @@ def _new(model: tf_keras.Model, found: checkpoints.Comparison, other_classes: st
     return new
 
 
-def _left_out(found: checkpoints.Comparison) -> list[str]:
+def _left_out(found: restore.Comparison) -> list[str]:
     return [
         f"its {branch} branch is left out, which task.model does not have"
         for branch in _BRANCHES
@@ -76,7 +74,7 @@ def _left_out(found: checkpoints.Comparison) -> list[str]:
     ]
 
 
-def _without(found: checkpoints.Comparison, new: set[str]) -> checkpoints.Comparison:
+def _without(found: restore.Comparison, new: set[str]) -> restore.Comparison:
     """What differs beside that which is new, and beside a branch that is left out."""
     return found._replace(
         missing=[variable for variable in found.missing if variable.name not in new],

@@ -2,12 +2,10 @@
 
 import datetime
 import importlib.metadata
-import os
 import pathlib
 import platform
-import shlex
 import subprocess
-import sys
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
@@ -17,6 +15,7 @@ from fsaf_tf import storage
 from fsaf_tf.classes import LABELS, Classes, recorded_classes
 from fsaf_tf.config import plain_values, schema
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import commands
 
 PACKAGES = ("fsaf_tf", "tensorflow", "tf_keras", "tf-models-official", "tensorflow-datasets", "numpy", "pycocotools")
 # What makes it another run. Batch size, seed and the like may change when a run goes on; thresholds of
@@ -41,9 +40,31 @@ def evaluation_keys(params: config_definitions.ExperimentConfig) -> dict[str, An
 def read_metrics(model_dir: str, params: config_definitions.ExperimentConfig) -> dict[str, Any]:
     """What `metrics.json` holds; empty if it is not there, or its figures came about otherwise; see above."""
     metrics = storage.read_json(f"{model_dir}/metrics.json") or {}
+    return metrics if is_evaluated_as(metrics, params) else {}
+
+
+def is_evaluated_as(metrics: dict[str, Any], params: config_definitions.ExperimentConfig) -> bool:
+    """Whether figures came about as an experiment says: on its data, with its test-time augmentation or without."""
     here = evaluation_keys(params)
     recorded = {"data": here["data"], "test_augmentation": None} | metrics
-    return metrics if all(recorded[key] == here.get(key) for key in ("data", "test_augmentation")) else {}
+    return all(recorded[key] == here.get(key) for key in ("data", "test_augmentation"))
+
+
+def write_evaluation(folder: str, metrics: dict[str, Any], detections: Iterable[dict]) -> None:
+    """Writes `detections.json` and `metrics.json`, which says what both are of.
+
+    After a kill at any moment the figures are of the detections beside them, or are not there.
+    """
+    tf.io.gfile.makedirs(folder)
+    forget_evaluation(folder)
+    storage.write_results(f"{folder}/detections.json", detections)
+    storage.write_json(f"{folder}/metrics.json", metrics)
+
+
+def forget_evaluation(folder: str) -> None:
+    """Takes `metrics.json` away, before the detections or the checkpoint that it is of go."""
+    if tf.io.gfile.exists(f"{folder}/metrics.json"):
+        tf.io.gfile.remove(f"{folder}/metrics.json")
 
 
 def check_params(model_dir: str, params: config_definitions.ExperimentConfig, *, to_train: bool = True) -> list[str]:
@@ -60,7 +81,7 @@ def check_params(model_dir: str, params: config_definitions.ExperimentConfig, *,
     Raises:
         UserError: model or data differ, or the file cannot be read.
     """
-    recorded = plain_values.flatten(_recorded_params(f"{model_dir}/params.yaml"))
+    recorded = recorded_params(model_dir)
     now = plain_values.flatten(params.as_dict())
     changed = [key for key in now if key in recorded and now[key] != recorded[key]]
     another = [key for key in changed if _is_identity(key) or (to_train and _is_of_training(key))]
@@ -96,7 +117,7 @@ def record_start(model_dir: str, *, step: int, devices: list[str]) -> None:
         {
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "from_step": step,
-            "command": command(),
+            "command": commands.this_one(),
             "git": _git_commit(),
             "python": platform.python_version(),
             "packages": _versions(),
@@ -106,17 +127,17 @@ def record_start(model_dir: str, *, step: int, devices: list[str]) -> None:
     storage.write_json(path, {"starts": starts})
 
 
-def command() -> str:
-    """The command line of this process, as one would type it."""
-    program = [sys.argv[0]] if os.access(sys.argv[0], os.X_OK) else ["python", sys.argv[0]]
-    return shlex.join([*program, *sys.argv[1:]])
+def recorded_params(model_dir: str) -> dict[str, Any]:
+    """The keys of `params.yaml`, `trainer.train_steps` and so on, as they are; empty if there is none.
 
-
-def _recorded_params(path: str) -> dict[str, Any]:
+    Raises:
+        UserError: it is no YAML.
+    """
+    path = f"{model_dir}/params.yaml"
     if not tf.io.gfile.exists(path):
         return {}
     with tf.io.gfile.GFile(path) as file:
-        return plain_values.parse(file.read(), path)
+        return plain_values.flatten(plain_values.parse(file.read(), path))
 
 
 def _is_identity(key: str) -> bool:

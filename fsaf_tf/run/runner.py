@@ -9,19 +9,22 @@ import tensorflow as tf
 from official.core import base_trainer, train_lib, train_utils
 from official.modeling import optimization
 
-from fsaf_tf.run import checkpoints
+from fsaf_tf.run.best import BestExporter
 from fsaf_tf.run.controller import Controller
+from fsaf_tf.run.run import Run
+from fsaf_tf.run.task import FSAFTask
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """Figures, nested as the task returns them, and detections in the form of COCO's results.
+    """Figures, nested as the task returns them, detections in the form of COCO's results, and whether it is a new best.
 
     In an object of their own because a `tf.Module` such as the trainer wraps lists and dicts that are set on it.
     """
 
     results: dict
     detections: list
+    is_best: bool
 
 
 class Trainer(base_trainer.Trainer):
@@ -49,14 +52,18 @@ class Trainer(base_trainer.Trainer):
         """
         detections = aggregated_logs or []
         results = self.task.reduce_aggregated_logs(detections, global_step=self.global_step)
-        name = self.config.trainer.best_checkpoint_eval_metric
-        if self.checkpoint_exporter:
-            self.checkpoint_exporter.maybe_export_checkpoint(self.checkpoint, results, self.global_step.numpy())
-            results = {**results, f"best_{name}": self.checkpoint_exporter.best_ckpt_logs[name]}
+        name, best, is_best = self.config.trainer.best_checkpoint_eval_metric, self.checkpoint_exporter, False
+        if best:
+            is_best = best.maybe_export_checkpoint(self.checkpoint, results, self.global_step.numpy())
+            results = {**results, f"best_{name}": best.best_ckpt_logs[name]}
+        self.swap_averages()
+        self.evaluated = Evaluated(results, detections, is_best)
+        return dict(_flat(results))
+
+    def swap_averages(self) -> None:
+        """Swaps the weights with their moving averages, if the optimizer has these: the best checkpoint is swapped."""
         if isinstance(self.optimizer, optimization.ExponentialMovingAverage):
             self.optimizer.swap_weights()
-        self.evaluated = Evaluated(results, detections)
-        return dict(_flat(results))
 
 
 def _flat(nested: dict, prefix: str = ""):
@@ -74,36 +81,34 @@ class Runner(train_lib.OrbitExperimentRunner):
     workers an empty folder, so that after a restart they begin at step 0.)
     """
 
-    def __init__(self, *, strategy, task, mode, params, model_dir, prefix, progress, interrupt):
-        """Builds the model and restores `prefix`; see `Controller` and the base class."""
-        self._is_chief = strategy.extended.should_checkpoint
+    def __init__(self, run: Run, task: FSAFTask):
+        """Builds the model and restores the run's checkpoint; see `Controller` and the base class."""
+        self._run = run
         self._scratch = tempfile.TemporaryDirectory()  # what is not kept: all workers must take part in saving
-        controller = functools.partial(
-            Controller,
-            params=params,
-            task=task,
-            model_dir=model_dir,
-            prefix=prefix,
-            progress=progress,
-            interrupt=interrupt,
-        )
+        controller = functools.partial(Controller, run, task)
         super().__init__(
-            strategy, task, mode, params, model_dir, save_summary=self._is_chief, controller_cls=controller
+            run.strategy,
+            task,
+            run.mode.name,
+            run.params,
+            run.model_dir,
+            save_summary=run.is_chief,
+            controller_cls=controller,
         )
 
     def run(self) -> dict:
         """Runs the mode; the metrics of the last evaluation."""
-        trainer = self.params.trainer
+        trainer, mode = self._run.trainer, self._run.mode
         with self.strategy.scope():
-            if self._mode == "train":
-                self.controller.train(trainer.train_steps)
-            elif self._mode == "train_and_eval":
+            if mode.watches:
+                self.controller.evaluate_continuously(trainer.validation_steps, trainer.continuous_eval_timeout)
+            elif mode.is_one_evaluation:
+                self.controller.evaluate(trainer.validation_steps)
+            elif mode.evaluates:
                 steps, interval = trainer.validation_steps, trainer.validation_interval
                 self.controller.train_and_evaluate(trainer.train_steps, steps, interval)
-            elif self._mode == "eval":
-                self.controller.evaluate(trainer.validation_steps)
             else:
-                self.controller.evaluate_continuously(trainer.validation_steps, trainer.continuous_eval_timeout)
+                self.controller.train(trainer.train_steps)
         return self.controller.metrics
 
     def _build_trainer(self, task, train: bool, evaluate: bool) -> Trainer:
@@ -119,23 +124,19 @@ class Runner(train_lib.OrbitExperimentRunner):
                 checkpoint_exporter=self._build_best_checkpoint_exporter(),
             )
 
-    def _build_best_checkpoint_exporter(self) -> checkpoints.BestExporter | None:
-        trainer = self.params.trainer
-        if self._mode == "eval" or not trainer.best_checkpoint_export_subdir:
+    def _build_best_checkpoint_exporter(self) -> BestExporter | None:
+        trainer, folder = self._run.trainer, self._run.best_dir
+        if not (self._run.mode.keeps_best and folder):
             return None
-        directory = f"{self._kept_in()}/{trainer.best_checkpoint_export_subdir}"
-        return checkpoints.BestExporter(
-            directory, trainer.best_checkpoint_eval_metric, trainer.best_checkpoint_metric_comp
-        )
+        kept = folder if self._run.is_chief else f"{self._scratch.name}/best"
+        metric, comp = trainer.best_checkpoint_eval_metric, trainer.best_checkpoint_metric_comp
+        return BestExporter(kept, metric, comp, self._run.progress.say)
 
     def _maybe_build_checkpoint_manager(self) -> tf.train.CheckpointManager:
-        is_training = "train" in self._mode
+        is_kept = self._run.mode.trains and self._run.is_chief
         return tf.train.CheckpointManager(
             self.trainer.checkpoint,
-            directory=self._kept_in() if is_training else self._scratch.name,
-            max_to_keep=self.params.trainer.max_to_keep if self._is_chief else 1,
+            directory=self._run.model_dir if is_kept else self._scratch.name,
+            max_to_keep=self._run.trainer.max_to_keep if self._run.is_chief else 1,
             init_fn=self.trainer.initialize,
         )
-
-    def _kept_in(self) -> str:
-        return self.model_dir if self._is_chief else self._scratch.name

@@ -1,6 +1,7 @@
 """The run: checks, devices, then training and evaluation by the Garden's runner."""
 
 import contextlib
+import dataclasses
 import re
 from collections.abc import Iterator
 
@@ -10,25 +11,35 @@ from official.core import config_definitions
 
 from fsaf_tf import detection, storage
 from fsaf_tf.classes import LABELS
-from fsaf_tf.config import checks, experiment, schema
+from fsaf_tf.config import checks, experiment
 from fsaf_tf.data import images
 from fsaf_tf.data.source import Sources, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.modeling import backbones, freezing
 from fsaf_tf.run import checkpoints, devices, early_stop, records, runner
-from fsaf_tf.run import task as tasks
+from fsaf_tf.run.checkpoints import Checkpoint
+from fsaf_tf.run.mode import Mode, parse
+from fsaf_tf.run.run import Run
+from fsaf_tf.run.task import NON_FINITE, FSAFTask
+from fsaf_tf.terminal import commands
 from fsaf_tf.terminal.interrupts import Interrupted, Interrupts
 from fsaf_tf.terminal.progress import Progress
 
-MODES = ("train", "eval", "train_and_eval", "continuous_eval")
 
-
-def run(params: config_definitions.ExperimentConfig, model_dir: str, mode: str, *, download: bool = False) -> dict:
+def run(
+    params: config_definitions.ExperimentConfig,
+    model_dir: str,
+    mode: str,
+    *,
+    checkpoint: str | None = None,
+    download: bool = False,
+) -> dict:
     """Trains, evaluates, or both, and goes on where an earlier run in `model_dir` stopped.
 
     `model_dir` then holds the checkpoints `ckpt-<step>`, the best one in `best/`, `params.yaml`, `labels.json`,
-    `run.json`, `metrics.json` of the last evaluation, and TensorBoard's events in `train/` and `validation/`. A run
+    `run.json`, and TensorBoard's events in `train/` and `validation/`. Its `metrics.json` and `detections.json` are of
+    the newest checkpoint, those in `best/` of the best one; an evaluation of any other writes to `<prefix>-eval`. A run
     that has reached its last step evaluates if that is missing, else only says so. A resumed run restores weights,
     optimizer and step; the order of its data starts anew, from another seed.
 
@@ -39,8 +50,9 @@ def run(params: config_definitions.ExperimentConfig, model_dir: str, mode: str, 
             multiple of `trainer.steps_per_loop`; the other intervals need not be: evaluation shortens a loop, a
             checkpoint is saved after the loop that passes its multiple.
         model_dir: the folder of the run.
-        mode: `train`, `eval` (the newest checkpoint, else `task.init_checkpoint`), `train_and_eval`, or
-            `continuous_eval` (each new checkpoint while another process trains).
+        mode: `train`, `eval` (the checkpoint that `checkpoints.choose` says, else `task.init_checkpoint`),
+            `train_and_eval`, or `continuous_eval` (each new checkpoint while another process trains).
+        checkpoint: to evaluate; see `checkpoints.choose`.
         download: let TFDS download what is not there.
 
     Returns:
@@ -49,20 +61,30 @@ def run(params: config_definitions.ExperimentConfig, model_dir: str, mode: str, 
     Raises:
         UserError: settings, data or checkpoints do not fit; a loss is not finite.
     """
-    _check(params, mode)
+    mode = parse(mode)
+    _check(params, mode, checkpoint)
     strategy = devices.build_strategy(params.runtime)
-    if params.runtime.enable_xla and "train" in mode:
+    if params.runtime.enable_xla and mode.trains:
         _check_xla(params, strategy)
     progress = Progress()
     progress.say(devices.describe(strategy, params, mode))
     with Interrupts() as interrupt, _ending(progress, model_dir):
-        return _run(params, model_dir.rstrip("/"), mode, strategy, progress, interrupt, download)
+        this = Run(params, mode, model_dir.rstrip("/"), None, strategy, progress, interrupt)
+        changed = _check_same_run(this)
+        return _run(dataclasses.replace(this, checkpoint=_checkpoint(this, checkpoint)), changed, download)
 
 
-def _check(params: config_definitions.ExperimentConfig, mode: str) -> None:
-    if mode not in MODES:
-        raise UserError(f"--mode is {mode!r}; it must be one of {', '.join(MODES)}")
-    checks.check(params, mode)
+def _check_same_run(run: Run) -> list[str]:
+    """See `records.check_params`. What a start left that came to no checkpoint holds nobody to its settings."""
+    if not checkpoints.holds_run(run.model_dir):
+        return []
+    return records.check_params(run.model_dir, run.params, to_train=run.mode.trains)
+
+
+def _check(params: config_definitions.ExperimentConfig, mode: Mode, checkpoint: str | None) -> None:
+    if checkpoint is not None and not mode.is_one_evaluation:
+        raise UserError(f"--checkpoint is for --mode=eval; --mode={mode.name} takes the newest of its run")
+    checks.check(params, mode.data)
     known = average_precision.names()
     if params.trainer.best_checkpoint_eval_metric not in known:
         raise UserError(
@@ -93,57 +115,60 @@ def _check_xla(params: config_definitions.ExperimentConfig, strategy: tf.distrib
         )
 
 
-def _run(
-    params, model_dir: str, mode: str, strategy, progress: Progress, interrupt: Interrupts, download: bool
-) -> dict:
-    is_training, is_chief = "train" in mode, strategy.extended.should_checkpoint
-    changed = records.check_params(model_dir, params, to_train=is_training)
-    prefix = _checkpoint(model_dir, mode, params, progress, set_aside=is_training and is_chief)
-    step = checkpoints.step_of(prefix)
-    done = records.read_metrics(model_dir, params)
-    ended = _end(model_dir, mode, params.trainer, step, evaluated=done.get("step") == step)
+def _run(run: Run, changed: list[str], download: bool) -> dict:
+    done = records.read_metrics(run.model_dir, run.params)
+    ended = _end(run, is_evaluated=done.get("step") == run.step)
     if ended:
-        progress.say(f"The run in {model_dir} is finished: {ended}.")
-        return _report(done, model_dir, progress)
-    if is_training:
-        progress.say("\n".join(experiment.rates_report(params)))
-    if prefix and is_training:
-        progress.say("\n".join([f"Going on from step {step}, {prefix}.", *(f"  {line}" for line in changed)]))
-    if prefix and is_training and is_chief:
-        checkpoints.write_record(model_dir)
-    seed = params.task.train_data.seed + step
+        run.progress.say(f"The run in {run.model_dir} is finished: {ended}.")
+        return _report(run, done)
+    _say_start(run, changed)
+    seed = run.params.task.train_data.seed + run.step
     tf_keras.utils.set_random_seed(seed)
-    data = _open_data(params.task, mode, progress, download)
-    with strategy.scope():
-        task = tasks.FSAFTask(params.task, logging_dir=model_dir, runtime=params.runtime, data=data)
-    if "eval" in mode and (views := detection.views_of(params.task)):
-        progress.say(views.describe())
-    records.check_classes(model_dir, task.classes)
-    loops = runner.Runner(
-        strategy=strategy,
-        task=task,
-        mode=mode,
-        params=_for_the_runner(params, seed),
-        model_dir=model_dir,
-        prefix=prefix,
-        progress=progress,
-        interrupt=interrupt,
-    )
-    if params.task.freeze and is_training:
-        progress.say(freezing.report(loops.trainer.model, params.task.freeze))
-    if is_chief and mode != "continuous_eval":  # there, the run that trains writes them
-        _write_records(model_dir, params, is_training, task, step, strategy)
-    return _report(loops.run(), model_dir, progress)
+    data = _open_data(run, download)
+    with run.strategy.scope():
+        task = FSAFTask(run.params.task, logging_dir=run.model_dir, runtime=run.params.runtime, data=data)
+    if checkpoints.holds_run(run.model_dir):
+        records.check_classes(run.model_dir, task.classes)
+    if run.checkpoint and run.mode.trains and run.is_chief:
+        checkpoints.write_record(run.model_dir)
+        _forget_evaluation_after(run)
+    loops = runner.Runner(dataclasses.replace(run, params=_for_the_runner(run.params, seed)), task)
+    if run.params.task.freeze and run.mode.trains:
+        run.progress.say(freezing.report(loops.trainer.model, run.params.task.freeze))
+    if run.is_chief and not run.mode.watches:  # there, the run that trains writes them
+        _write_records(run, task)
+    return _report(run, loops.run())
 
 
-def _end(model_dir: str, mode: str, trainer, step: int, *, evaluated: bool) -> str | None:
+def _say_start(run: Run, changed: list[str]) -> None:
+    """The rates of a training and what it goes on from, or what is evaluated."""
+    if run.mode.trains:
+        run.progress.say("\n".join(experiment.rates_report(run.params)))
+    if run.checkpoint and run.mode.trains:
+        going_on = f"Going on from step {run.step}, {run.checkpoint.prefix}."
+        run.progress.say("\n".join([going_on, *(f"  {line}" for line in changed)]))
+    elif run.checkpoint:
+        run.progress.say(run.checkpoint.line)
+    if run.mode.evaluates and (views := detection.views_of(run.params.task)):
+        run.progress.say(views.describe())
+
+
+def _forget_evaluation_after(run: Run) -> None:
+    """Figures of a checkpoint that is gone would be taken for those of the one that will have its step."""
+    metrics = storage.read_json(f"{run.model_dir}/metrics.json") or {}
+    if metrics.get("step", 0) > run.step:
+        records.forget_evaluation(run.model_dir)
+
+
+def _end(run: Run, *, is_evaluated: bool) -> str | None:
     """Why a run has nothing left to do, in words; None if it has."""
-    place = f"it is at step {step} of {trainer.train_steps}"
-    if "train" in mode and step >= trainer.train_steps and (mode == "train" or evaluated):
-        return place
-    if mode == "train_and_eval" and evaluated:
-        reason = early_stop.reason(early_stop.read(model_dir, step), trainer)
-        return f"{place}, stopped early: {reason}; it goes on with more patience" if reason else None
+    mode, step, trainer = run.mode, run.step, run.trainer
+    reached = f"it is at step {step} of {trainer.train_steps}"
+    if mode.trains and step >= trainer.train_steps and (is_evaluated or not mode.evaluates):
+        return reached
+    if mode.trains and mode.evaluates and is_evaluated:
+        reason = early_stop.reason(early_stop.read(run.model_dir, step), trainer)
+        return f"{reached}, stopped early: {reason}; it goes on with more patience" if reason else None
     return None
 
 
@@ -160,22 +185,26 @@ def _for_the_runner(params, seed: int):
     )
 
 
-def _checkpoint(model_dir: str, mode: str, params, progress: Progress, set_aside: bool) -> str | None:
-    """The checkpoint to start from. Raises a UserError if there is none and the mode needs one."""
-    if mode == "continuous_eval":
+def _checkpoint(run: Run, wanted: str | None) -> Checkpoint | None:
+    """The checkpoint to start from or to evaluate. Raises a UserError if there is none and the mode needs one."""
+    init_checkpoint = run.params.task.init_checkpoint
+    if run.mode.watches:
         return None
-    prefix = checkpoints.newest_readable(model_dir, set_aside=set_aside, say=progress.say)
-    backbone = params.task.model.backbone
-    if prefix:
-        return prefix
-    if params.task.init_checkpoint:
-        checkpoints.find(params.task.init_checkpoint)  # before the data are opened, which may take minutes
-    elif mode == "eval":
-        raise UserError(
-            f"{model_dir} holds no checkpoint to evaluate; train first, or name one by"
-            " --params_override=task.init_checkpoint=PATH"
-        )
-    elif backbones.family(backbone).awaits_checkpoint(backbone):
+    if run.mode.is_one_evaluation:
+        if wanted or checkpoints.holds_run(run.model_dir):
+            return checkpoints.choose(run.model_dir, wanted)
+        if not init_checkpoint:
+            raise UserError(
+                f"{run.model_dir} holds no checkpoint to evaluate; train first, or name one by"
+                " --params_override=task.init_checkpoint=PATH"
+            )
+    elif newest := checkpoints.newest_readable(run.model_dir, set_aside=run.is_chief, say=run.progress.say):
+        return newest
+    if init_checkpoint:
+        checkpoints.choose(init_checkpoint)  # before the data are opened, which may take minutes
+        return None
+    backbone = run.params.task.model.backbone
+    if backbones.family(backbone).awaits_checkpoint(backbone):
         raise UserError(
             f"task.model.backbone.{backbone.type}.weights is checkpoint, but there is none: import published weights by"
             " tools/import_weights.py and give the folder as task.init_checkpoint=DIR"
@@ -183,34 +212,60 @@ def _checkpoint(model_dir: str, mode: str, params, progress: Progress, set_aside
     return None
 
 
-def _open_data(task: schema.Task, mode: str, progress: Progress, download: bool) -> Sources:
+def _open_data(run: Run, download: bool) -> Sources:
     """Opens the data that the mode needs, so that what is wrong with them is told before anything is built."""
-    data = open_sources(task, train="train" in mode, validation="eval" in mode, download=download)
+    mode = run.mode
+    data = open_sources(run.params.task, train=mode.trains, validation=mode.evaluates, download=download)
     for source in (data.train, data.validation):
         if source is not None:
             lines = [f"{source.name}: {source.num_images} images, {len(source.classes)} classes", *source.report]
-            progress.say("\n  ".join(lines))
+            run.progress.say("\n  ".join(lines))
     return data
 
 
-def _write_records(model_dir: str, params, is_training: bool, task, step: int, strategy) -> None:
+def _write_records(run: Run, task: FSAFTask) -> None:
     """What the run is, written only after its checkpoint and data were found to fit."""
-    tf.io.gfile.makedirs(model_dir)
-    path = f"{model_dir}/params.yaml"
-    if is_training or not tf.io.gfile.exists(path):
-        storage.write_text(path, experiment.to_yaml(params))
-    task.classes.write(f"{model_dir}/{LABELS}")
-    records.record_start(model_dir, step=step, devices=devices.names(strategy))
+    for folder in (run.model_dir, run.results_dir):
+        tf.io.gfile.makedirs(folder)
+    path = f"{run.model_dir}/params.yaml"
+    if run.mode.trains or not tf.io.gfile.exists(path):
+        storage.write_text(path, experiment.to_yaml(run.params))
+    task.classes.write(f"{run.model_dir}/{LABELS}")
+    records.record_start(run.model_dir, step=run.step, devices=devices.names(run.strategy))
 
 
-def _report(metrics: dict, model_dir: str, progress: Progress) -> dict:
-    """Prints the table of the last evaluation, if there was one, and where everything is."""
-    progress.close()
+# The end.
+
+
+def _report(run: Run, metrics: dict) -> dict:
+    """Prints the table of the last evaluation, if there was one, where everything is, and what may come next."""
+    run.progress.close()
     if "AP" in metrics:
-        progress.say(f"Evaluation of {metrics['checkpoint']}, {metrics['images']} images:")
-        progress.say(metrics_table.format_table(metrics))
-    progress.say(f"Everything is in {model_dir}; curves and pictures: tensorboard --logdir={model_dir}")
+        run.progress.say(f"Evaluation of {metrics['checkpoint']}, {metrics['images']} images:")
+        run.progress.say(metrics_table.format_table(metrics))
+    if run.mode.is_one_evaluation:
+        run.progress.say(f"The figures are in {run.results_dir}/metrics.json, the detections in detections.json there")
+    else:
+        logs = f"tensorboard --logdir={run.model_dir}"
+        run.progress.say(f"Everything is in {run.model_dir}; curves and pictures: {logs}")
+    if run.mode.trains and run.is_chief:
+        run.progress.say("\n".join(_next_steps(run)))
     return metrics
+
+
+def _next_steps(run: Run) -> list[str]:
+    """The checkpoint that the other tools take, and their commands."""
+    checkpoint, folder = checkpoints.choose(run.model_dir), run.model_dir
+    which = {checkpoints.BEST: "Best checkpoint", checkpoints.NEWEST: "Newest checkpoint"}[checkpoint.kind]
+    look = commands.of_tool("analyze", f"--model_dir={folder}", "--output=report.html")
+    if not checkpoint.read_metrics():
+        look = commands.of_tool("train", "--mode=eval", f"--model_dir={folder}")
+    return [
+        f"{which}: {checkpoint}. Next:",
+        f"  {commands.of_tool('predict', f'--model={folder}', '--images=photos', '--output=out')}",
+        f"  {commands.of_tool('export', '--format=saved_model', f'--model_dir={folder}', '--output=exported')}",
+        f"  {look}",
+    ]
 
 
 @contextlib.contextmanager
@@ -220,10 +275,10 @@ def _ending(progress: Progress, model_dir: str) -> Iterator[None]:
         yield
     except Interrupted as stop:
         newest = next(iter(checkpoints.prefixes(model_dir)), "no checkpoint yet")
-        progress.say(f"Stopped by {stop} ({newest}). The same command goes on from there: {records.command()}")
+        progress.say(f"Stopped by {stop} ({newest}). The same command goes on from there: {commands.this_one()}")
         raise SystemExit(128 + stop.signum) from None
     except tf.errors.InvalidArgumentError as error:
-        found = re.search(f"{tasks.NON_FINITE}.*", str(error))
+        found = re.search(f"{NON_FINITE}.*", str(error))
         if not found:
             raise images.user_error(error) or error from None
         said = " ".join(re.sub(r"[\[\]\"]", " ", found[0]).split())

@@ -52,8 +52,7 @@ def evaluate(
     metrics = storage.plain(average_precision.coco_metrics(source.ground_truth(), results))
     facts = {"images": source.num_images, "model": path, "data": records.data_keys(params)}
     metrics |= {**facts, "seconds": round(time.monotonic() - start, 1)}
-    storage.write_results(f"{output}/detections.json", results)
-    storage.write_json(f"{output}/metrics.json", metrics)
+    records.write_evaluation(output, metrics, results)
     progress.say(f"Evaluation of {path}, {source.num_images} images:")
     progress.say(metrics_table.format_table(metrics))
     progress.say(f"The figures are in {output}/metrics.json, the detections in {output}/detections.json")

@@ -1,34 +1,82 @@
 """One call for a detector of any kind: a run, a SavedModel, a TFLite file."""
 
 import os
+import warnings
 
+from fsaf_tf.config import experiment as experiments
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
+from fsaf_tf.run import checkpoints
 from fsaf_tf.serving import exported_models
 
 
 def load_detector(
-    path: str | os.PathLike, checkpoint: str | os.PathLike | None = None, test_augmentation: dict | None = None
+    path: str | os.PathLike,
+    checkpoint: str | os.PathLike | None = None,
+    test_augmentation: dict | str | None = None,
+    experiment: str | None = None,
 ) -> trained.Detector | exported_models.SavedModel | exported_models.TFLite:
     """Loads a detector of any kind; all are called alike, with a picture.
 
     Args:
-        path: the folder of a run, a SavedModel (a version, or the folder of the versions: the newest), or a `.tflite`
-            file.
-        checkpoint: of a run, see `trained.load_detector`.
-        test_augmentation: of a run, see there.
+        path: the folder of a run or of imported weights, a SavedModel (a version, or the folder of the versions: the
+            newest), or a `.tflite` file; also a checkpoint, as below.
+        checkpoint: of a run: `best`, `newest`, or the path of another one, a file prefix such as
+            `runs/fsaf_r50/ckpt-90000` or a folder. If not given, the best that can be read, else the newest that can.
+        test_augmentation: of a run: keys of `task.test_augmentation`, which then is done: `{"ratios": [0.5, 1, 1.5]}`.
+            Or `on` or `off`.
+        experiment: its name or path, where there is no `params.yaml` beside the checkpoint.
 
     Returns:
-        A callable with `class_names` and `category_ids`; see `trained.Detector`. What is exported has no `model` and
-        no `preprocess`, and takes pictures at the size it was exported for.
+        A callable with `class_names` and `category_ids`; see `trained.Detector`, whose `checkpoint` says which it is.
+        What is exported has no `checkpoint`, no `model` and no `preprocess`, and takes pictures at the size it was
+        exported for.
 
     Raises:
-        UserError: there is no such thing, or it cannot be read.
+        UserError: there is no such thing, it cannot be read, or it is of another model; a key or value is wrong.
     """
-    found = exported_models.find(path)
-    if found is None:
-        return trained.load_detector(path, checkpoint, test_augmentation)
-    exported_models.refuse_augmentation(found, test_augmentation is not None)
+    exported = exported_models.find(path)
+    if exported is None:
+        return load_trained(path, checkpoint, test_augmentation, experiment)
+    exported_models.refuse_augmentation(exported, test_augmentation is not None)
     if checkpoint is not None:
-        raise UserError(f"{found} is an exported model and has no checkpoints; leave checkpoint out")
-    return exported_models.load(found)
+        raise UserError(f"{exported} is an exported model and has no checkpoints; leave checkpoint out")
+    return exported_models.load(exported)
+
+
+def load_trained(
+    path: str | os.PathLike,
+    checkpoint: str | os.PathLike | None = None,
+    test_augmentation: dict | str | None = None,
+    experiment: str | None = None,
+) -> trained.Detector:
+    """Loads the detector of a run; see `load_detector`. An exported model, which has no Keras model, is refused."""
+    exported = exported_models.find(path)
+    if exported:
+        raise UserError(f"{exported} is an exported model; give the run that it was made from")
+    path, checkpoint = os.fspath(path), None if checkpoint is None else os.fspath(checkpoint)
+    chosen = checkpoints.choose(path, checkpoint)
+    run = experiments.folder_of(path) or experiments.folder_of(chosen.prefix)
+    if not (run or experiment):
+        raise UserError(
+            f"there is no params.yaml beside {chosen.prefix}; say by experiment what it is a checkpoint of, the name or"
+            " the path of a YAML file"
+        )
+    params = experiments.read_params(run) if run else experiments.load(experiment)
+    if test_augmentation is not None:
+        experiments.augment_tests(params, test_augmentation)
+    for note in chosen.notes:
+        warnings.warn(f"{note}; taking {chosen}", stacklevel=4)  # the caller of `fsaf_tf.load_detector`
+    return trained.restore_detector(params.task, run or os.path.dirname(chosen.prefix), chosen)
+
+
+def describe(detector) -> list[str]:
+    """Lines for the terminal: which checkpoint a detector is, and its test-time augmentation; none of an exported one.
+
+    Args:
+        detector: from `load_detector`.
+    """
+    if not isinstance(detector, trained.Detector):
+        return []
+    views = detector.program.views
+    return [detector.checkpoint.line, *([views.describe()] if views else [])]

@@ -34,7 +34,7 @@ def export(detector: trained.Detector, output: str) -> str:
     looks on sees all of it or nothing.
 
     Args:
-        detector: from `trained.load_detector`.
+        detector: from `load_detector`.
         output: the model's folder on this machine; the model gets its name.
 
     Returns:

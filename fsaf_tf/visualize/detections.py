@@ -21,7 +21,7 @@ def draw_detections(image: np.ndarray, detections: dict, score_threshold: float 
 
     Args:
         image: `[H, W, 3]` uint8 RGB.
-        detections: of one image, as the callable of `trained.load_detector` returns them: `boxes` `[D, 4]` yxyx in
+        detections: of one image, as the callable of `load_detector` returns them: `boxes` `[D, 4]` yxyx in
             pixels of `image`, `scores`, `classes`, `names`, and where they are known `levels` and `branch` (0
             anchor-free, 1 anchor-based).
         score_threshold: draw those that score at least this.

@@ -4,10 +4,12 @@ import copy
 import html.parser
 import json
 import re
+import shutil
 
 import in_process
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf.analysis import errors, inputs, measures, page
@@ -338,6 +340,74 @@ def test_a_run_knows_its_data(data, monkeypatch, capsys):
     (data / "wrong" / "metrics.json").write_text(json.dumps({"AP": 1, "data": {**keys, "image_dir": "elsewhere"}}))
     status = in_process.call(analyze, monkeypatch, *flags, f"--model_dir={data}/wrong")
     assert "evaluate both on the same data" in status
+
+
+@pytest.fixture
+def run(data):
+    """A run whose best and newest checkpoint have detections of their own: of the best all are right."""
+    folder = data / "run"
+    (folder / "best").mkdir(parents=True)
+    keys = {"annotation_file": f"{data}/val.json", "image_dir": f"{data}/images"}
+    lines = "".join(f"    {key}: {value}\n" for key, value in keys.items())
+    (folder / "params.yaml").write_text(f"task:\n  validation_data:\n{lines}")
+    (folder / "best" / "info.json").write_text('{"AP": 1.0, "best_ckpt_global_step": 2}')
+    for name, step, detector in (("best/best_ckpt", 2, "right"), ("ckpt", 4, "wrong"), ("ckpt", 3, None)):
+        tf.train.Checkpoint(global_step=tf.Variable(step, dtype=tf.int64)).write(f"{folder}/{name}-{step}")
+        place = (folder / name).parent
+        if detector:
+            shutil.copy(data / detector / "detections.json", place)
+            metrics = {"step": step, "checkpoint": f"{name}-{step}", "AP": 0.5, "data": keys}
+            (place / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+def test_a_report_is_of_the_best_checkpoint_unless_another_is_asked_for(run, monkeypatch, capsys):
+    flags = [f"--model_dir={run}", f"--output={run}/report.html"]
+    best = f"Checkpoint: {run}/best/best_ckpt-2, step 2, AP 1.000 (the best; --checkpoint=newest takes ckpt-4)"
+    newest = f"Checkpoint: {run}/ckpt-4, step 4, AP 0.500 (the newest; --checkpoint=best takes best_ckpt-2)"
+    for given, line, figure in (([], best, "1.000"), (["best"], best, "1.000"), (["newest"], newest, "0.500")):
+        assert in_process.call(analyze, monkeypatch, *flags, *(f"--checkpoint={word}" for word in given)) == 0
+        said = capsys.readouterr().out
+        assert said.splitlines()[0] == line and f"run: 2 detections on 1 images; AP {figure}" in said
+    both = [f"--model_dir={run}", "--labels=a,b", "--checkpoint=best", "--checkpoint=newest"]
+    assert in_process.call(analyze, monkeypatch, *flags, *both) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [best, newest]
+    message = in_process.call(analyze, monkeypatch, *flags, f"--checkpoint={run}/ckpt-3")
+    command = f"python tools/train.py --mode=eval --model_dir={run} --checkpoint={run}/ckpt-3"
+    assert "ckpt-3, step 3 has no figures and detections of its own; " in message and message.endswith(command)
+    (run / "ckpt-3-eval").mkdir()
+    shutil.copy(run / "detections.json", run / "ckpt-3-eval")
+    (run / "ckpt-3-eval" / "metrics.json").write_text('{"step": 3, "checkpoint": "ckpt-3"}')
+    assert in_process.call(analyze, monkeypatch, *flags, f"--checkpoint={run}/ckpt-3") == 0
+
+
+@pytest.mark.parametrize("damage", ["no pair", "pair of another", "no weights", "no checkpoints"])
+def test_a_report_without_the_best_says_so_and_is_of_the_newest(run, damage, monkeypatch, capsys):
+    weights = run / "best" / "best_ckpt-2.data-00000-of-00001"
+    if damage == "no pair":
+        (run / "best" / "detections.json").unlink()
+    elif damage == "pair of another":  # as a kill leaves it between the weights of a new best and its figures
+        (run / "best" / "metrics.json").write_text('{"step": 1, "checkpoint": "best/best_ckpt-1"}')
+    elif damage == "no weights":
+        weights.write_bytes(b"")
+    else:
+        for path in (*run.glob("ckpt*"), *run.glob("best/best_ckpt*")):
+            path.unlink()
+    flags = [f"--model_dir={run}", f"--output={run}/report.html"]
+    assert in_process.call(analyze, monkeypatch, *flags) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"Checkpoint: {run}/ckpt-4, step 4, AP 0.500") and "AP 0.500" in rest[-2]
+    why = {"no weights": "best_ckpt-2, cannot be read: ", "no checkpoints": "none of its checkpoints can be read"}
+    assert why.get(damage, "best_ckpt-2, step 2, AP 1.000 has no figures and detections of its own; this ") in first
+    message = in_process.call(analyze, monkeypatch, *flags, "--checkpoint=best")
+    assert message.startswith("error: ") and "\n" not in message
+
+
+def test_what_is_no_run_has_no_checkpoints(data, monkeypatch):
+    flags = [f"--model_dir={data}/right", f"--output={data}/report.html", "--checkpoint=best"]
+    assert "right is not the folder of a run" in in_process.call(analyze, monkeypatch, *flags)
+    flags = [f"--detections={data}/right/detections.json", f"--annotations={data}/val.json", *flags[1:]]
+    assert "--checkpoint is for a run in --model_dir" in in_process.call(analyze, monkeypatch, *flags)
 
 
 def test_short_names():

@@ -6,6 +6,7 @@ from official.core import exp_factory
 
 from fsaf_tf.config import catalog, checks, experiment, schema
 from fsaf_tf.errors import UserError
+from fsaf_tf.run.mode import parse
 
 
 @pytest.fixture
@@ -254,9 +255,9 @@ def test_data_is_needed_for_what_the_mode_does(mode, needed):
     custom = experiment.load("custom")  # its paths are to be filled in
     for name in needed:
         with pytest.raises(UserError, match=f"^task.{name} names no data: set task.{name}.annotation_file"):
-            checks.check(custom, mode)
+            checks.check(custom, parse(mode).data)
         custom.override({"task": {name: {"annotation_file": "a.json", "image_dir": "images"}}})
-    checks.check(custom, mode)
+    checks.check(custom, parse(mode).data)
 
 
 def test_default_warmup_is_no_longer_than_a_tenth_of_the_run(read):

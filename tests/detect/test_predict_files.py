@@ -134,7 +134,9 @@ def test_the_tool(run, tmp_path):
     Image.fromarray(noise(60, 90)).save(tmp_path / "a.png")
     done = predict(f"--checkpoint={run}", "--images=a.png", "--output=out", cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    assert "detections in 1 images: out/detections.json" in done.stdout and len(done.stdout.splitlines()) <= 2
+    first, *others = done.stdout.splitlines()
+    assert first == f"Checkpoint: {run}/ckpt-7, step 7 (the newest)"
+    assert "detections in 1 images: out/detections.json" in done.stdout and len(others) <= 2
     assert json.loads((tmp_path / "out" / "detections.json").read_text())
 
 
@@ -143,6 +145,7 @@ def test_the_tool(run, tmp_path):
     [
         ((), "--images is missing"),
         (("--images=a.png", "--output=out"), "give --model"),
+        (("--images=a.png", "--output=out", "--checkpoint=best"), "give --model"),
         (("--images=a.png", "--video=a.mp4"), "give --images or --video, not both"),
         (("--images=a.png", "--output=out", "--experiment=no_such"), "no experiment 'no_such'"),
         (("--images=a.png", "--output=out", "--experiment=fsaf_r50"), "there is no runs/fsaf_r50"),

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from in_process import call
+from PIL import Image
 from small_run import NAMES, build_model, small_params, write_run
 
 import fsaf_tf
 from fsaf_tf import postprocess
 from fsaf_tf.classes import Classes
+from fsaf_tf.cli import export, predict
 from fsaf_tf.config import experiment
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -150,23 +152,47 @@ def test_loads_every_variable_of_the_best_checkpoint(detect, model):
         np.testing.assert_array_equal(loaded, saved, err_msg=saved.name)
 
 
-def test_finds_checkpoints(run, tmp_path):
-    newest, best = f"{run}/ckpt-7", f"{run}/best/best_ckpt-3"
-    assert checkpoints.find(str(run)) == checkpoints.find(f"{run}/best") == best
-    for path in (newest, f"{newest}.index", f"{newest}.data-00000-of-00001"):
-        assert checkpoints.find(path) == newest
-    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
-    shutil.rmtree(tmp_path / "best")
-    assert checkpoints.find(str(tmp_path)) == f"{tmp_path}/ckpt-7"
-    (tmp_path / "checkpoint").write_text("")  # a record that is empty
-    assert checkpoints.find(str(tmp_path)) == f"{tmp_path}/ckpt-7"
+def test_says_which_checkpoint_it_is(run, detect):
+    found = detect.checkpoint
+    assert (found.prefix, found.step, found.ap) == (f"{run}/best/best_ckpt-3", 3, None)
+    newest = fsaf_tf.load_detector(run, checkpoint="newest")
+    assert (newest.checkpoint.prefix, newest.checkpoint.step) == (f"{run}/ckpt-7", 7)
+    for ours, best in zip(newest.model.get_weights(), detect.model.get_weights()):
+        np.testing.assert_array_equal(ours, best + 1)
+
+
+def test_the_tools_take_the_same_one(run, image, tmp_path, monkeypatch, capsys):
+    Image.fromarray(image).save(tmp_path / "a.png")
+    pictures = (f"--images={tmp_path}/a.png", f"--output={tmp_path}/out")
+    newest = f"Checkpoint: {run}/ckpt-7, step 7 (the newest; --checkpoint=best takes best_ckpt-3)"
+    best = f"Checkpoint: {run}/best/best_ckpt-3, step 3 (the best; --checkpoint=newest takes ckpt-7)"
+    for flags, line in (
+        ([f"--model={run}"], best),
+        ([f"--model={run}", "--checkpoint=newest"], newest),
+        ([f"--checkpoint={run}/best"], f"Checkpoint: {run}/best/best_ckpt-3, step 3 (the best)"),
+        ([f"--model={run}", f"--checkpoint={run}/ckpt-7"], f"Checkpoint: {run}/ckpt-7, step 7 (the newest)"),
+    ):
+        assert call(predict, monkeypatch, *flags, *pictures) == 0
+        assert capsys.readouterr().out.startswith(f"{line}\n")
+    flags = (f"--model_dir={run}", "--checkpoint=newest", "--format=tflite", f"--output={tmp_path}/exported")
+    assert "anchor" in call(export, monkeypatch, *flags)  # it has two branches, which such a file cannot hold
+    assert capsys.readouterr().out == f"{newest}\n"
+
+
+def test_a_checkpoint_alone_needs_an_experiment(run, tmp_path):
+    for path in (*run.glob("ckpt-7.*"), run / "labels.json"):
+        shutil.copy(path, tmp_path)
+    prefix = tmp_path / "ckpt-7"
+    with pytest.raises(UserError, match="no params.yaml beside .*ckpt-7; say by experiment what it is"):
+        fsaf_tf.load_detector(prefix)
+    detect = fsaf_tf.load_detector(prefix, experiment=str(run / "params.yaml"))
+    assert detect.checkpoint.step == 7 and detect.class_names == NAMES
+    assert fsaf_tf.load_detector(run, prefix).checkpoint.prefix == str(prefix)
 
 
 def test_no_folder_no_run_no_checkpoint(run, tmp_path):
-    with pytest.raises(UserError, match="nowhere is not a folder"):
+    with pytest.raises(UserError, match="nowhere is neither a folder nor a checkpoint"):
         fsaf_tf.load_detector(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="params.yaml"):
-        fsaf_tf.load_detector(tmp_path)
     for name in ("params.yaml", "labels.json"):
         shutil.copy(run / name, tmp_path)
     with pytest.raises(UserError, match="holds no checkpoint"):
@@ -188,8 +214,11 @@ def test_a_damaged_checkpoint(run, tmp_path):
     shutil.copytree(run, tmp_path, dirs_exist_ok=True)
     data = tmp_path / "best" / "best_ckpt-3.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:1000])
-    with pytest.raises(UserError, match="best_ckpt-3 cannot be read"):
-        fsaf_tf.load_detector(tmp_path)
+    with pytest.warns(UserWarning, match="the best, .*/best_ckpt-3, cannot be read: .*; taking .*/ckpt-7, step 7"):
+        assert fsaf_tf.load_detector(tmp_path).checkpoint.step == 7
+    for path in ("best", data):
+        with pytest.raises(UserError, match="best_ckpt-3,? cannot be read"):
+            fsaf_tf.load_detector(tmp_path, path)
 
 
 def test_labels_that_are_missing_or_do_not_fit(run, tmp_path):

@@ -296,7 +296,10 @@ def test_objects_keep_their_numbers_beside_a_crowd(place, detector, tmp_path):
 
 def test_levels_and_comparison_by_their_command(place, tmp_path, monkeypatch, capsys):
     wanted = ["--figure=levels", f"--model={place}/run", "--rule=anchor", "--image_ids=5", f"--output={tmp_path}/a"]
-    assert call(tool, monkeypatch, *wanted, "--score_threshold=0.01") == 0
+    assert call(tool, monkeypatch, *wanted, "--score_threshold=0.01", "--checkpoint=newest") == 0
+    line = f"Checkpoint: {place}/run/ckpt-7, step 7 (the newest)"
+    assert line in capsys.readouterr().out.splitlines()
+    assert "has no best checkpoint" in call(tool, monkeypatch, *wanted, "--checkpoint=best")
     assert written(tmp_path / "a") == {"levels_5.png", "levels.png", "levels.csv", "levels.json"}
     table = json.loads((tmp_path / "a" / "levels.json").read_text())
     assert table["images"] == 1 and table["objects"] == sum(table["levels"].values())
@@ -310,6 +313,12 @@ def test_levels_and_comparison_by_their_command(place, tmp_path, monkeypatch, ca
     assert call(tool, monkeypatch, "--figure=compare", *models, *data) == 0
     assert "Found by both 0 of 3 objects, only by one 1, only by two 0" in capsys.readouterr().out
     assert written(tmp_path / "c") == {"compare_1.png", "compare_5.png"}
+    models[1] = f"--model={place}/run"
+    assert call(tool, monkeypatch, "--figure=compare", *models, *data, f"--checkpoint={place}/run/ckpt-7") == 0
+    assert line in capsys.readouterr().out.splitlines()
+    assert "2 times for 1 --model" in call(
+        tool, monkeypatch, "--figure=compare", *models, *data, *["--checkpoint=a"] * 2
+    )
 
 
 def test_a_level_is_that_of_one_view(place, tmp_path):
@@ -319,7 +328,9 @@ def test_a_level_is_that_of_one_view(place, tmp_path):
     shutil.copytree(place / "run", augmented)
     (augmented / "params.yaml").write_text(experiment.to_yaml(params))
     image = next(pictures.read(pictures.of_files(str(place / "images" / "1.png"), CLASSES)))["image"]
-    once, plain = write_figures._of_a_run(str(augmented))(image), write_figures._of_a_run(str(place / "run"))(image)
+    once, plain = (
+        write_figures._of_a_run(write_figures.Model(str(run), "run"))(image) for run in (augmented, place / "run")
+    )
     np.testing.assert_array_equal(once["levels"], plain["levels"])
     np.testing.assert_array_equal(once["boxes"], plain["boxes"])
 
@@ -369,6 +380,10 @@ def test_a_run_finds_what_its_own_detections_hold(place, detector, tmp_path, cap
         (["--figure=targets", "--output=o", "--model=a", "--rule=anchor"], "--rule is for --figure=levels"),
         (["--figure=targets", "--output=o", "--model=a", "--images=i"], "--figure=targets needs boxes"),
         (["--figure=levels", "--output=o", "--model=a", "--annotations=i"], "--annotations needs --images"),
+        (
+            ["--figure=training", "--output=o", "--model=a", "--checkpoint=best"],
+            "--checkpoint is for --figure=targets or",
+        ),
         (["--figure=levels", "--output=o", "--model=a", "--image_ids=x"], "--image_ids are whole numbers"),
         (["--figure=levels", "--output=o", "--model=a", f"--image_ids={2**63}"], "of at most 64 bits"),
         (["--figure=training", "--output=o", "--model=a", "--labels=a,b"], "--labels has 2 names for 1 --model"),

@@ -51,7 +51,7 @@ def test_same_model_and_classes_keep_everything(start, place):
     model = build()
     said = restore(model, folder / place, to_train=False)
     assert kept(model, values)[1] == set()
-    assert said == [f"Starting with the weights of {folder}/ckpt-7."]
+    assert said == [f"Starting with the weights of {folder}/ckpt-7, step 7 (the newest)."]
 
 
 @pytest.mark.parametrize(

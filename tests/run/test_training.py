@@ -14,12 +14,14 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 from in_process import call
+from official.modeling import optimization
 
 from fsaf_tf import storage
 from fsaf_tf.cli import train
 from fsaf_tf.config import experiment
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import controller, devices, records, training
+from fsaf_tf.run import checkpoints, controller, devices, training
+from fsaf_tf.run.mode import parse
 
 IMAGES = 4
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -115,7 +117,10 @@ def test_run_leaves_everything_behind(finished, data):
     assert isinstance(storage.read_json(f"{folder}/detections.json"), list)
     assert experiment.read_params(folder).task.train_data.annotation_file == f"{data}/squares.json"
     assert storage.read_json(f"{folder}/run.json")["starts"][0]["from_step"] == 0
-    assert tf.train.latest_checkpoint(str(folder / "best"))
+    best = storage.read_json(f"{folder}/best/metrics.json")
+    assert (best["step"], best["checkpoint"]) == (3, "best/best_ckpt-3") and best.keys() == metrics.keys()
+    assert isinstance(storage.read_json(f"{folder}/best/detections.json"), list)
+    assert tf.train.latest_checkpoint(str(folder / "best")) == f"{folder}/best/best_ckpt-3"
     assert sorted(path.stem for path in folder.glob("ckpt-*.index")) == ["ckpt-2", "ckpt-3", "ckpt-4"]
     assert not list(folder.glob("*.part"))
 
@@ -133,15 +138,27 @@ def test_finished_run_says_so_and_changes_nothing(finished, params, capsys):
     folder, metrics = finished
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert training.run(params, str(folder), "train_and_eval") == metrics
-    assert "finished" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "finished" in said and said.splitlines()[-4:] == [
+        f"Best checkpoint: {folder}/best/best_ckpt-3, step 3, AP {metrics['best_AP']:.3f}. Next:",
+        f"  python tools/predict.py --model={folder} --images=photos --output=out",
+        f"  python tools/export.py --format=saved_model --model_dir={folder} --output=exported",
+        f"  python tools/analyze.py --model_dir={folder} --output=report.html",
+    ]
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 @pytest.mark.parametrize("mode", ["train_and_eval", "continuous_eval"])
-def test_missing_evaluation_is_made_up_for(copy, params, mode):
+def test_missing_evaluation_is_made_up_for_and_a_best_that_cannot_be_read(copy, params, mode, capsys):
     (copy / "metrics.json").unlink()
+    os.truncate(copy / "best" / "best_ckpt-3.data-00000-of-00001", 1000)
     checkpoint = (copy / "ckpt-4.index").read_bytes()
     metrics = training.run(params, str(copy), mode)
+    said = f"The best, {copy}/best/best_ckpt-3, cannot be read: "
+    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith(said)]) == 1
+    best = {**metrics, "checkpoint": "best/best_ckpt-4"}
+    assert storage.read_json(f"{copy}/best/metrics.json") == best
+    assert not list((copy / "best").glob("best_ckpt-3*"))
     assert metrics == storage.read_json(f"{copy}/metrics.json") and metrics["step"] == 4
     assert (copy / "ckpt-4.index").read_bytes() == checkpoint
 
@@ -232,7 +249,8 @@ def test_fine_tuning_for_other_classes(finished, params, data, tmp_path, capsys)
     training.run(params, str(tmp_path / "run"), "train")
     said = capsys.readouterr().out
     assert "of the heads: 10 times as much" in said and "task.freeze backbone, heads/box_.*: " in said
-    assert f"Starting with the weights of {finished[0]}/ckpt-2.\n  it has other classes than the data, 1 odd" in said
+    start = f"Starting with the weights of {finished[0]}/ckpt-2, step 2.\n  it has other classes than the data, 1 odd"
+    assert start in said
     before, after = variables(finished[0] / "ckpt-2"), variables(tmp_path / "run/ckpt-1")
     weights = {name for name in after if name.startswith("model/") and "OPTIMIZER_SLOT" not in name}
     change = {name: np.abs(after[name] - before[name]).max() for name in weights}
@@ -274,21 +292,61 @@ def test_early_stop_counts_over_restarts_and_the_run_is_finished_then(params, tm
     assert f"is finished: it is at step 3 of 9, stopped early: {reason}; " in capsys.readouterr().out
 
 
-def test_eval_takes_the_recorded_experiment_and_other_data_and_views(copy, data, tmp_path, monkeypatch):
-    """With its architecture, whatever the defaults are; the run's own figures are found missing afterwards."""
+def test_eval_takes_the_recorded_experiment_and_other_data_and_views(copy, data, tmp_path, monkeypatch, capsys):
+    """The best, with its architecture, whatever the defaults are; figures of the newest stay as they were."""
     content = json.loads((data / "squares.json").read_text())
     content["images"], content["annotations"] = content["images"][:2], content["annotations"][:2]
     (tmp_path / "two.json").write_text(json.dumps(content))
-    record = (copy / "params.yaml").read_bytes()
+    kept = {path: path.read_bytes() for path in copy.glob("*.*")}
     override = f"--params_override=task.validation_data.annotation_file={tmp_path}/two.json"
     override += ",task.test_augmentation.enabled=true,task.test_augmentation.ratios=[1.0]"
     assert call(train, monkeypatch, "--mode=eval", f"--model_dir={copy}", override) == 0
-    metrics = storage.read_json(f"{copy}/metrics.json")
-    assert (metrics["images"], metrics["step"], metrics["checkpoint"]) == (2, 4, "ckpt-4")
+    line = f"Checkpoint: {copy}/best/best_ckpt-3, step 3, AP 0.000 (the best; --checkpoint=newest takes ckpt-4)"
+    said = capsys.readouterr().out
+    assert line in said.splitlines() and f"The figures are in {copy}/best/metrics.json" in said
+    metrics = storage.read_json(f"{copy}/best/metrics.json")
+    assert (metrics["images"], metrics["step"], metrics["checkpoint"]) == (2, 3, "best/best_ckpt-3")
     assert metrics["data"]["annotation_file"] == f"{tmp_path}/two.json"
     assert metrics["test_augmentation"] == {"shorter_sides": [], "ratios": [1.0], "flip": True}
-    assert (copy / "params.yaml").read_bytes() == record
-    assert records.read_metrics(str(copy), experiment.read_params(copy)) == {}
+    del kept[copy / "run.json"]
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert checkpoints.choose(str(copy)).ap == 0.0  # of training, not of other data
+
+
+def test_eval_of_a_checkpoint_writes_beside_it(copy, monkeypatch, capsys):
+    """The newest's figures in the run's folder, any other's in one of its own; nobody's where another's were."""
+    pairs = [folder / name for folder in (copy, copy / "best") for name in ("metrics.json", "detections.json")]
+    before = {path: path.read_bytes() for path in pairs}
+    flags = ["--mode=eval", f"--model_dir={copy}", "--params_override=trainer.eval_tf_function=false"]
+    assert call(train, monkeypatch, *flags, f"--checkpoint={copy}/ckpt-2") == 0
+    assert f"Checkpoint: {copy}/ckpt-2, step 2\n" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in pairs} == before
+    metrics = storage.read_json(f"{copy}/ckpt-2-eval/metrics.json")
+    assert (metrics["step"], metrics["checkpoint"]) == (2, "ckpt-2")
+    assert isinstance(storage.read_json(f"{copy}/ckpt-2-eval/detections.json"), list)
+    for path in pairs:
+        path.unlink()
+    assert call(train, monkeypatch, *flags, "--checkpoint=newest") == 0
+    assert storage.read_json(f"{copy}/metrics.json")["checkpoint"] == "ckpt-4" and pairs[1].exists()
+    assert not pairs[2].exists()
+    message = call(train, monkeypatch, "--experiment=custom", "--checkpoint=newest")
+    assert message.startswith("error: --checkpoint is for --mode=eval; a training goes on from the newest")
+
+
+def test_a_best_of_moving_averages_is_evaluated_as_in_training(params, tmp_path):
+    """The best has them in the place of the weights, the newest beside them."""
+    params.task.model.postprocess.score_threshold = 0.0
+    params.trainer.override({"train_steps": 2, "validation_interval": 2, "eval_tf_function": False, **EAGER})
+    params.trainer.optimizer_config.ema = optimization.EMAConfig(average_decay=0.5)
+    folder = tmp_path / "run"
+    trained = training.run(params, str(folder), "train_and_eval")
+    found = [storage.read_json(path) for path in (folder / "detections.json", folder / "best" / "detections.json")]
+    assert found[0] == found[1] and len(found[0]) > 10
+    for which in ("best", "newest"):
+        assert training.run(params, str(folder), "eval", checkpoint=which)["AP"] == trained["AP"]
+    again = [storage.read_json(path) for path in (folder / "detections.json", folder / "best" / "detections.json")]
+    for rows in again:
+        np.testing.assert_allclose([row["score"] for row in rows], [row["score"] for row in found[0]], rtol=1e-4)
 
 
 def test_weights_that_come_with_a_checkpoint_need_one(params, tmp_path):
@@ -304,6 +362,24 @@ def test_weights_that_come_with_a_checkpoint_need_one(params, tmp_path):
 # What must not go on.
 
 
+def leave_a_dead_start(folder):
+    """What a start with another model and other classes leaves that comes to no checkpoint."""
+    folder.mkdir()
+    (folder / "params.yaml").write_text("task: {model: {fpn: {channels: 32}}}")
+    (folder / "labels.json").write_text('{"names": ["other"], "category_ids": [7]}')
+
+
+def test_a_start_that_came_to_no_checkpoint_holds_nobody_to_its_settings(params, tmp_path):
+    """Traces of checkpoints do, even if none is left that can be read."""
+    leave_a_dead_start(tmp_path / "run")
+    params.task.init_checkpoint = str(tmp_path / "none")
+    with pytest.raises(UserError, match="none is neither a folder nor a checkpoint"):  # which comes later
+        training.run(params, str(tmp_path / "run"), "train")
+    (tmp_path / "run" / "unreadable-ckpt-7.index").touch()
+    with pytest.raises(UserError, match="records another experiment: task.model.fpn.channels is 32 there and 16 now"):
+        training.run(params, str(tmp_path / "run"), "train")
+
+
 def test_other_model_in_the_folder_is_an_error_and_the_record_stays(copy, params):
     before = (copy / "params.yaml").read_bytes()
     params.task.model.fpn.channels = 32
@@ -311,7 +387,7 @@ def test_other_model_in_the_folder_is_an_error_and_the_record_stays(copy, params
         training.run(params, str(copy), "train")
     assert (copy / "params.yaml").read_bytes() == before
     (copy / "params.yaml").unlink()
-    with pytest.raises(UserError, match="ckpt-4 is not a checkpoint of this model: .* in it and"):
+    with pytest.raises(UserError, match="best_ckpt-3 is not a checkpoint of this model: .* in it and"):
         training.run(params, str(copy), "eval")
     assert not (copy / "params.yaml").exists()
 
@@ -337,6 +413,7 @@ def test_an_image_that_turns_out_damaged_is_named(params, data, tmp_path):
     damaged = tmp_path / "images" / "2.png"
     damaged.write_bytes(damaged.read_bytes()[:-2000])
     params.task.train_data.image_dir = str(tmp_path / "images")
+    leave_a_dead_start(tmp_path / "run")
     with pytest.raises(UserError, match="^2.png") as caught:
         training.run(params, str(tmp_path / "run"), "train")
     assert "\n" not in str(caught.value)
@@ -365,11 +442,11 @@ def test_wrong_settings_are_named(params, tmp_path, mode, change, message):
 
 def test_batch_must_divide_by_the_replicas(params):
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    said = devices.describe(strategy, params, "train_and_eval")
+    said = devices.describe(strategy, params, parse("train_and_eval"))
     assert (
         said == "Devices: 2 replicas (CPU:0, CPU:1); train 4 images a step, 2 on each; eval 4 images a step, 2 on each"
     )
     params.task.validation_data.global_batch_size = 3
-    devices.describe(strategy, params, "train")
+    devices.describe(strategy, params, parse("train"))
     with pytest.raises(UserError, match="validation_data.global_batch_size is 3, which does not divide by 2 replicas"):
-        devices.describe(strategy, params, "eval")
+        devices.describe(strategy, params, parse("eval"))

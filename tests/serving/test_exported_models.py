@@ -220,6 +220,8 @@ def test_the_tool_evaluates_beside_the_model(folder, paths, monkeypatch, capsys)
     assert code == 0
     assert sorted(os.listdir(folder / "lite" / "model_float32-eval")) == ["detections.json", "metrics.json"]
     assert "AP by class" in capsys.readouterr().out
+    message = call(train, monkeypatch, "--mode=eval", "--model=lite/model_float32.tflite", "--checkpoint=best")
+    assert "is an exported model and has no checkpoints" in message
     assert "does not know its data" in call(train, monkeypatch, "--mode=eval", "--model=lite/model_float32.tflite")
     assert "--model is for --mode=eval" in call(train, monkeypatch, "--model=lite/model_float32.tflite")
     assert "is no exported model" in call(train, monkeypatch, "--mode=eval", "--model=run", "--model_dir=run")
@@ -244,8 +246,8 @@ def test_the_tool_predicts_with_every_kind(folder, paths, monkeypatch, tmp_path,
         assert len(results[kind]) == len(results["run"]) > 10
         ours, theirs = (sorted([each[key] for key in keys] for each in results[one]) for one in (kind, "run"))
         assert ours == theirs
-    arguments = ("--model=a", "--checkpoint=b", "--images=c", "--output=d")
-    assert "give --model or --checkpoint, not both" in call(predict, monkeypatch, *arguments)
+    arguments = (f"--model={paths['tflite']}", "--checkpoint=best", f"--images={folder}/data/*.png", "--output=d")
+    assert "is an exported model and has no checkpoints" in call(predict, monkeypatch, *arguments)
 
 
 # Servers.

@@ -1,0 +1,73 @@
+"""Keeps the best checkpoint of a run, with its figures and detections."""
+
+from collections.abc import Callable
+from typing import Any
+
+from official.core import train_utils
+
+from fsaf_tf import storage
+from fsaf_tf.run import checkpoints, records
+
+_STEP = "best_ckpt_global_step"
+
+
+class BestExporter(train_utils.BestCheckpointExporter):
+    """Keeps the checkpoint with the best figure. The Garden's, with the weights written before their record.
+
+    In the other order, a run killed in between takes weights that were never written for the best ones. Figures and
+    detections come between the two. Each file names its step, so that what a kill leaves behind is known by that.
+    """
+
+    def __init__(self, export_dir: str, metric_name: str, metric_comp: str, say: Callable[[str], None] = print):
+        """Finds the best checkpoint up to now.
+
+        Args:
+            export_dir: its folder.
+            metric_name: the figure that counts.
+            metric_comp: `higher` or `lower`, whichever is better.
+            say: prints a line on what is wrong with the best up to now.
+        """
+        super().__init__(export_dir, metric_name, metric_comp)
+        best, notes = checkpoints.find_best(export_dir)
+        checkpoints.write_record(export_dir, checkpoints.BEST_NAME)
+        recorded = (self._best_ckpt_logs or {}).get(_STEP)
+        # Weights of a later step than the record's are the better ones that a run was killed after.
+        if not best or (recorded is not None and recorded > checkpoints.number(best)):
+            self._best_ckpt_logs = None
+        for note in notes:
+            kept = "it still counts" if self._has_best() else "the next evaluation decides anew which is the best"
+            say(f"{note[0].upper()}{note[1:]}; {kept}.")
+
+    def maybe_export_checkpoint(self, checkpoint, eval_logs, global_step, write_logs=True) -> bool:
+        """Writes `best_ckpt-<step>` if the figure is better than the record's or there is none; see `record`.
+
+        Returns:
+            Whether it was written.
+        """
+        if self._has_best() and not self._new_metric_is_better(self._best_ckpt_logs, eval_logs):
+            return False
+        records.forget_evaluation(self._export_dir)  # of a checkpoint that goes, and may be of the same step
+        self._get_checkpoint_manager(checkpoint).save(checkpoint_number=int(global_step))
+        self._best_ckpt_logs = eval_logs
+        return True
+
+    def record(self, metrics: dict[str, Any], detections: list[dict], figures: dict[str, Any]) -> None:
+        """Writes what belongs to the checkpoint that was just written: its evaluation, then `info.json`.
+
+        Args:
+            metrics: what `metrics.json` holds of its step.
+            detections: in the form of COCO's results.
+            figures: those that the next ones are compared with.
+        """
+        step = metrics["step"]
+        name = f"{self._export_dir.rsplit('/', 1)[1]}/{checkpoints.BEST_NAME}-{step}"
+        records.write_evaluation(self._export_dir, {**metrics, "checkpoint": name}, detections)
+        storage.write_json(self.best_ckpt_logs_path, {**figures, _STEP: step})
+
+    def _has_best(self) -> bool:
+        """Whether there is a figure to be better than."""
+        return storage.plain((self._best_ckpt_logs or {}).get("|".join(self._metric_name))) is not None
+
+    def _maybe_load_best_eval_metric(self) -> dict | None:
+        info = storage.read_json(self.best_ckpt_logs_path)
+        return info if isinstance(info, dict) else None

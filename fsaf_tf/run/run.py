@@ -1,0 +1,66 @@
+"""A run as one value: what all of its parts are given."""
+
+import dataclasses
+
+import tensorflow as tf
+from official.core import config_definitions
+
+from fsaf_tf.config import schema
+from fsaf_tf.run.checkpoints import Checkpoint
+from fsaf_tf.run.mode import Mode
+from fsaf_tf.terminal.interrupts import Interrupts
+from fsaf_tf.terminal.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run does, where, and from which checkpoint.
+
+    Attributes:
+        params: the experiment.
+        mode: what to do.
+        model_dir: the run's folder.
+        checkpoint: what it goes on from or evaluates; None if it starts from elsewhere.
+        strategy: its devices.
+        progress: its lines on the terminal.
+        interrupt: whether it was asked to stop.
+    """
+
+    params: config_definitions.ExperimentConfig
+    mode: Mode
+    model_dir: str
+    checkpoint: Checkpoint | None
+    strategy: tf.distribute.Strategy
+    progress: Progress
+    interrupt: Interrupts
+
+    @property
+    def trainer(self) -> schema.Trainer:
+        """The experiment's `trainer`."""
+        return self.params.trainer
+
+    @property
+    def step(self) -> int:
+        """The step that it starts at."""
+        return self.checkpoint.step if self.checkpoint else 0
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process of a cluster is the one that writes."""
+        return self.strategy.extended.should_checkpoint
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether there are other processes."""
+        return isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+    @property
+    def best_dir(self) -> str | None:
+        """The folder of its best checkpoint; None if none is kept."""
+        name = self.trainer.best_checkpoint_export_subdir
+        return f"{self.model_dir}/{name}" if name else None
+
+    @property
+    def results_dir(self) -> str:
+        """The folder of its evaluations: of the newest checkpoint, but for an evaluation of another one."""
+        return self.checkpoint.results_dir if self.mode.is_one_evaluation and self.checkpoint else self.model_dir
