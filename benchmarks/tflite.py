@@ -128,11 +128,11 @@ def study():
     detector = load.load_trained(MODEL_DIR.value)
     output = OUTPUT.value or f"{MODEL_DIR.value}/tflite"
     calibration = calibration_pictures(open_source(detector.config.train_data), pathlib.Path(output, "calibration"))
-    size = {"height": HEIGHT.value, "width": WIDTH.value}
+    size = (HEIGHT.value, WIDTH.value) if HEIGHT.value and WIDTH.value else None
     paths = {}
     for kind in tflite.QUANTIZATIONS:
         pattern = calibration if kind == "int8" else None
-        paths[kind] = tflite.export(detector, output, quantize=kind, images=pattern, **size)
+        paths[kind] = tflite.export(detector, output, quantize=kind, images=pattern, size=size)
     source = open_source(detector.config.validation_data)
     _, image = next(pictures(source))
     result = {"checkpoint": figures(detector, source)}

@@ -89,7 +89,7 @@ def _export(model_dir: str, folder: str, height: int, width: int, images: str | 
             continue
         options = {"quantize": quantize, "images": images if quantize == "int8" else None}
         try:
-            path = tflite.export(detector, folder, height=height, width=width, **options)
+            path = tflite.export(detector, folder, size=(height, width), **options)
         except UserError as error:
             print(f"TFLite is left out: {error}")
             break

@@ -3,6 +3,7 @@
 import collections
 import io
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 from PIL import Image
@@ -17,6 +18,20 @@ from fsaf_tf.run import records
 
 MOST_BOXES = 10**6  # of an image: nothing here is padded to them
 THUMBNAIL_SIDE = 420  # pixels; some 20 kB a picture
+
+
+class Data(NamedTuple):
+    """What detections are compared with.
+
+    Attributes:
+        annotations: COCO JSON with the ground truth; if not given, what the runs were evaluated on.
+        image_dir: the folder of its images.
+        download: let TFDS fetch data that is not there.
+    """
+
+    annotations: str | None
+    image_dir: str | None
+    download: bool
 
 
 def run_data(folder: str) -> dict[str, str]:

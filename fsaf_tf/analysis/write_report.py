@@ -16,12 +16,10 @@ def make(
     files: Sequence[str],
     output: str,
     *,
-    annotations: str | None = None,
-    image_dir: str | None = None,
-    labels: Sequence[str] = (),
+    data: inputs.Data,
+    labels: Sequence[str],
     score_threshold: float,
     pictures: int,
-    download: bool = False,
 ) -> dict:
     """Writes the report on some detectors, and says where.
 
@@ -29,12 +27,10 @@ def make(
         evaluated: evaluations of runs or of exported models.
         files: further files of COCO's results.
         output: the page, NAME.html; NAME.json is what is returned, without the boxes of pictures that are not shown.
-        annotations: COCO JSON with the ground truth; if not given, what the runs were evaluated on.
-        image_dir: the folder of its images.
-        labels: names of the detectors; if not given, as much of their paths as tells them apart.
+        data: what they are compared with.
+        labels: names of the detectors; if there are none, as much of their paths as tells them apart.
         score_threshold: confusions and pictures are of detections of at least this score.
         pictures: show at most so many.
-        download: let TFDS fetch data that is not there.
 
     Returns:
         What `report.render` takes.
@@ -46,17 +42,17 @@ def make(
     paths = [*_detections_in(folders), *files]
     asked = _detections_in([evaluation.asked for evaluation in evaluated])
     names = list(labels) or coco_results.names_of([*asked, *files])
-    _check(names, folders, annotations)
+    _check(names, folders, data.annotations)
     for path in (output, _json(output)):
         storage.try_writing(path)
     progress = Progress()
     for evaluation in evaluated:
         if evaluation.line:
             progress.say(evaluation.line)
-    if annotations:
-        ground_truth, source = inputs.open_annotations(annotations, image_dir)
+    if data.annotations:
+        ground_truth, source = inputs.open_annotations(data.annotations, data.image_dir)
     else:
-        source = inputs.open_run_data(folders[0], download=download)
+        source = inputs.open_run_data(folders[0], download=data.download)
         ground_truth = source.ground_truth()
     runs = {}
     for name, path in zip(names, paths):
@@ -69,7 +65,7 @@ def make(
     progress.close()
     found = {
         "title": f"Detections of {', '.join(names)}",
-        "data": _facts(annotations or source.name, ground_truth),
+        "data": _facts(data.annotations or source.name, ground_truth),
         "score_threshold": score_threshold,
         "runs": storage.plain(runs),
     }

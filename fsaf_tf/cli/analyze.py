@@ -75,18 +75,16 @@ def _analyze() -> None:
     if _LABELS.value and len(_LABELS.value) != len(model_dirs) + len(files):
         raise UserError(f"--labels has {len(_LABELS.value)} names for {len(model_dirs) + len(files)} detectors")
     checkpoints = cli.checkpoint_of_each(_CHECKPOINT.value, model_dirs, "--model_dir")
-    from fsaf_tf.analysis import evaluations, write_report
+    from fsaf_tf.analysis import evaluations, inputs, write_report
 
     write_report.make(
         [evaluations.find(*each) for each in zip(model_dirs, checkpoints)],
         files,
         _OUTPUT.value,
-        annotations=_ANNOTATIONS.value,
-        image_dir=_IMAGES.value,
-        labels=_LABELS.value,
+        data=inputs.Data(_ANNOTATIONS.value, _IMAGES.value, _DOWNLOAD.value),
+        labels=_LABELS.value or (),
         score_threshold=_SCORE_THRESHOLD.value,
         pictures=_PICTURES.value,
-        download=_DOWNLOAD.value,
     )
 
 

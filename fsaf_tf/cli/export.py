@@ -67,6 +67,9 @@ def _saved_model() -> None:
 
 
 def _tflite() -> None:
+    size = (_HEIGHT.value, _WIDTH.value) if _HEIGHT.value and _WIDTH.value else None
+    if size is None and (_HEIGHT.value or _WIDTH.value):
+        raise UserError("give both --height and --width, or neither")
     from fsaf_tf.serving import tflite
 
     written = tflite.export(
@@ -74,8 +77,7 @@ def _tflite() -> None:
         _OUTPUT.value,
         quantize=_QUANTIZE.value,
         images=_IMAGES.value,
-        height=_HEIGHT.value,
-        width=_WIDTH.value,
+        size=size,
         raw=_RAW.value,
     )
     print(written)

@@ -7,7 +7,7 @@ from fsaf_tf import pyramid, regions, targets
 from fsaf_tf.data.examples import Source
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.figures import pictures
-from fsaf_tf.visualize.targets import draw_maps
+from fsaf_tf.visualize.targets import Learnt, draw_maps
 
 _HOW = {
     "online": "After it, the object is on the level where its loss is least (Eq. 2)",
@@ -31,15 +31,14 @@ def draw(detector: Detector, name: str, source: Source):
         targets_of_batch = branch.targets(outputs, regions.Instances.of_batch(batch))
         after = {key: value[0].numpy() for key, value in targets_of_batch.items()}
         instances = {key: host[key][0] for key in ("boxes", "classes", "valid")} | {"levels": after.pop("levels")}
+        distances = offsets(instances["boxes"], after["instance"], outputs, branch.geometry)
+        learnt = Learnt(on_every_level(batch, outputs), after, distances)
         figure = draw_maps(
             host["image"][0],
             instances,
-            on_every_level(batch, outputs),
-            after,
-            offsets(instances["boxes"], after["instance"], outputs, branch.geometry),
-            branch.geometry.levels,
+            learnt,
+            branch.geometry,
             detector.classes.names,
-            location_offset=branch.geometry.location_offset,
             title="What each cell of the pyramid learns",
             lines=[
                 f"Image {host['image_id'][0]}, {name}, at the network's input size. One row a pyramid level, one small"

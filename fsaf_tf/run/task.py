@@ -230,14 +230,8 @@ class FSAFTask(base_task.Task):
         if self.task_config.model.anchor_free.enabled:
             target = self.task_config.anchor_free().targets(outputs, regions.Instances.of_batch(batch))
             instances = {name: batch[name] for name in ("boxes", "classes", "valid")} | {"levels": target.pop("levels")}
-            pictures["targets"] = visualize.target_pictures(
-                images,
-                instances,
-                target,
-                self.task_config.model.geometry().levels,
-                self.classes.names,
-                self.task_config.model.location_offset,
-            )
+            geometry = self.task_config.model.geometry()
+            pictures["targets"] = visualize.target_pictures(images, instances, target, geometry, self.classes.names)
         return pictures
 
     @functools.cached_property

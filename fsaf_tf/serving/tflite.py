@@ -28,8 +28,7 @@ def export(
     *,
     quantize: str = "none",
     images: str | None = None,
-    height: int | None = None,
-    width: int | None = None,
+    size: tuple[int, int] | None = None,
     raw: bool = False,
     say: Callable[[str], None] = print,
 ) -> str:
@@ -44,8 +43,7 @@ def export(
         output: a folder.
         quantize: `none`, `float16` (the weights) or `int8` (the whole network, the kernels by channel).
         images: for int8, a folder or a glob of pictures such as the model will see; their ranges are taken.
-        height: of the input, a multiple of 32 pixels; if not given, both sides are those of the landscape canvas.
-        width: of the input, likewise.
+        size: height and width of the input, multiples of 32 pixels; if not given, those of the landscape canvas.
         raw: no suppression inside.
         say: takes the lines that are worth telling.
 
@@ -58,7 +56,7 @@ def export(
     _check(detector, quantize, images)
     if os.path.exists(output) and not os.path.isdir(output):
         raise UserError(f"{output} is a file; give a folder as --output")
-    size = _size(detector, height, width)
+    size = _size(detector, size)
     flatbuffer, metadata = _libraries()
     integer = quantize == "int8"
     pictures = _calibration(images, size, say) if integer else None
@@ -107,10 +105,8 @@ def _check(detector: trained.Detector, quantize: str, images: str | None) -> Non
         raise UserError("--images is for --quantize=int8 only")
 
 
-def _size(detector: trained.Detector, height: int | None, width: int | None) -> tuple[int, int]:
-    if (height is None) != (width is None):
-        raise UserError("give both --height and --width, or neither")
-    size = augment.canvas_sizes(*detector.program.sides)[0] if height is None else (height, width)
+def _size(detector: trained.Detector, size: tuple[int, int] | None) -> tuple[int, int]:
+    size = size or augment.canvas_sizes(*detector.program.sides)[0]
     for name, side in zip(("height", "width"), size):
         if side < MULTIPLE or side % MULTIPLE:
             near = max(1, round(side / MULTIPLE)) * MULTIPLE

@@ -1,6 +1,7 @@
 """Pictures of what each location learns, level by level (Fig. 5)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -17,13 +18,35 @@ OFFSETS = ("top", "left", "bottom", "right")
 _SCALE = np.array([(60, 40, 130), (50, 100, 170), (40, 160, 150), (130, 205, 90), (250, 235, 60)])
 
 
+class Learnt(NamedTuple):
+    """What the P locations of an image learn.
+
+    Attributes:
+        before: targets with every instance on every level, as from `targets.anchor_free_targets`.
+        after: targets with each instance on its own.
+        offsets: `[P, 4]` (top, left, bottom, right) of the positive locations of `after`; others are not looked at.
+    """
+
+    before: dict[str, np.ndarray]
+    after: dict[str, np.ndarray]
+    offsets: np.ndarray
+
+
+class _Cells(NamedTuple):
+    """The cells of one level: which of the three states `[h, w]`, the colour `[h, w, 3]`, and where they stand."""
+
+    level: int
+    state: np.ndarray
+    colour: np.ndarray
+    location_offset: float
+
+
 def draw_targets(
     image: np.ndarray,
     instances: dict[str, np.ndarray],
     targets: dict[str, np.ndarray],
-    levels: Sequence[int],
+    geometry: pyramid.Geometry,
     class_names: Sequence[str],
-    location_offset: float = 0.5,
 ) -> np.ndarray:
     """Draws what each location learns, level by level, as in Fig. 5: positive cells filled, ignored ones hatched.
 
@@ -36,9 +59,8 @@ def draw_targets(
             `[N]`, the selected ones.
         targets: of this image, as from `targets.anchor_free_targets`: `positive` `[P]`, `instance` `[P]` and
             `negative` `[P, K]`.
-        levels: the levels of the P locations, lowest first.
+        geometry: the levels of the P locations, and where these stand.
         class_names: the names of the K classes.
-        location_offset: where a location stands, in cells.
 
     Returns:
         `[H', W', 3]` uint8: the panels, tiled.
@@ -46,38 +68,31 @@ def draw_targets(
     factor = PANEL_SIDE / max(image.shape[:2])
     overview = _overview(image, factor, instances, class_names)
     panels = [canvas.panel(overview, f"{np.sum(instances['valid'])} instances and their levels")]
-    states, colours = _cells(instances["classes"], targets)
-    for level, state, colour in by_level(image, levels, states, colours):
-        picture = _area(image, factor, level, state, colour, instances, instances["levels"] == level, location_offset)
-        counts = f"{np.sum(state == POSITIVE)} positive, {np.sum(state == IGNORED)} ignored"
-        panels.append(canvas.panel(picture, f"P{level}, stride {2**level}: {counts}"))
+    for cells in _cells(image, *_states(instances["classes"], targets), geometry):
+        picture = _area(image, factor, cells, instances, instances["levels"] == cells.level)
+        counts = f"{np.sum(cells.state == POSITIVE)} positive, {np.sum(cells.state == IGNORED)} ignored"
+        panels.append(canvas.panel(picture, f"P{cells.level}, stride {2**cells.level}: {counts}"))
     return np.asarray(canvas.tile(panels))
 
 
 def draw_maps(
     image: np.ndarray,
     instances: dict[str, np.ndarray],
-    before: dict[str, np.ndarray],
-    after: dict[str, np.ndarray],
-    offsets: np.ndarray,
-    levels: Sequence[int],
+    learnt: Learnt,
+    geometry: pyramid.Geometry,
     class_names: Sequence[str],
     *,
-    location_offset: float,
     title: str,
     lines: Sequence[str],
 ) -> np.ndarray:
     """Draws each level's areas before and after selection, and the offsets to learn, with a key: Fig. 5 as a whole.
 
     Args:
-        image: see `draw_targets`, also for `instances`, `levels`, `class_names` and `location_offset`.
+        image: see `draw_targets`, also for `instances`, `geometry` and `class_names`.
         instances: see there.
-        before: targets with every instance on every level.
-        after: targets with each instance on its own.
-        offsets: `[P, 4]` (top, left, bottom, right) of the positive locations of `after`; others are not looked at.
-        levels: see there.
+        learnt: what is drawn.
+        geometry: see there.
         class_names: see there.
-        location_offset: see there.
         title: the heading.
         lines: what stands under it.
 
@@ -86,23 +101,23 @@ def draw_maps(
     """
     height, width = image.shape[:2]
     factor = max(MAP_SIDE / max(height, width), MAP_WIDTH / width)
-    positive, valid = after["positive"], instances["valid"]
-    most = float(np.max(offsets[positive], initial=0.0)) or 1.0
-    values = np.where(positive[:, None], offsets, 0.0) / most
-    of_before, of_after = (_cells(instances["classes"], each) for each in (before, after))
-    cells, panels = (*of_before, *of_after, values, positive), []
-    for level, all_state, all_colour, own_state, own_colour, shares, learns in by_level(image, levels, *cells):
+    valid, positive = instances["valid"], learnt.after["positive"]
+    most = float(np.max(learnt.offsets[positive], initial=0.0)) or 1.0
+    shares = np.where(positive[:, None], learnt.offsets, 0.0) / most  # [P, 4]
+    learns = np.where(positive, POSITIVE, NEGATIVE)
+    before, after = (_cells(image, *_states(instances["classes"], t), geometry) for t in (learnt.before, learnt.after))
+    distances = [_cells(image, learns, scale(shares[:, side]), geometry) for side in range(len(OFFSETS))]
+    panels = []
+    for all_areas, own_areas, *by_side in zip(before, after, *distances):
+        level = own_areas.level
         here = valid & (instances["levels"] == level)
-        for text, (state, colour), shown in (
-            (f"P{level}, {2**level} px cells: before", (all_state, all_colour), valid),
-            (f"P{level}, after: {_counted(here.sum())}", (own_state, own_colour), here),
+        for text, cells, shown in (
+            (f"P{level}, {2**level} px cells: before", all_areas, valid),
+            (f"P{level}, after: {_counted(here.sum())}", own_areas, here),
         ):
-            picture = _area(image, factor, level, state, colour, instances, shown, location_offset)
-            panels.append(canvas.panel(picture, text))
-        for index, side in enumerate(OFFSETS):
-            shade = np.where(learns, POSITIVE, NEGATIVE)
-            colour = scale(shares[..., index])
-            picture = _paint(canvas.resized(image, factor), shade, colour, 2**level * factor, location_offset)
+            panels.append(canvas.panel(_area(image, factor, cells, instances, shown), text))
+        for side, cells in zip(OFFSETS, by_side):
+            picture = _paint(canvas.resized(image, factor), cells, factor)
             panels.append(canvas.panel(picture, f"P{level}: distance to the {side}"))
     maps = canvas.tile(panels, columns=2 + len(OFFSETS))
     overview = _overview(image, min(2 * factor, OVERVIEW_HEIGHT / height), instances, class_names)
@@ -123,7 +138,8 @@ def _counted(number: int) -> str:
 def _key(class_names: Sequence[str], shown: Sequence[int], most: float) -> list[tuple[Image.Image, str]]:
     """What colours and patterns of `draw_maps` stand for."""
     ground = Image.new("RGB", (legend.SIDE, legend.SIDE), (110, 110, 110))
-    swatch = [_paint(ground, np.full((1, 1), s), np.full((1, 1, 3), canvas.WHITE), legend.SIDE, 0.5) for s in range(3)]
+    white = np.full((1, 1, 3), canvas.WHITE)
+    swatch = [_paint(ground, _Cells(0, np.full((1, 1), state), white, 0.5), legend.SIDE) for state in range(3)]
     return [
         (swatch[POSITIVE], "effective area: learns class and box"),
         (swatch[IGNORED], "ignored: no loss for this class"),
@@ -157,7 +173,14 @@ def _overview(image, factor: float, instances: dict, class_names: Sequence[str])
     return canvas.mark(image, factor, detections.marks(boxes, captions, classes))
 
 
-def _cells(classes, targets: dict) -> tuple[np.ndarray, np.ndarray]:
+def _cells(image: np.ndarray, states, colours, geometry: pyramid.Geometry) -> list[_Cells]:
+    """Level by level the cells of states `[P]` and colours `[P, 3]`."""
+    return [
+        _Cells(*of_level, geometry.location_offset) for of_level in by_level(image, geometry.levels, states, colours)
+    ]
+
+
+def _states(classes, targets: dict) -> tuple[np.ndarray, np.ndarray]:
     """`[P]` whether a cell is negative, ignored or positive, and `[P, 3]` the colour of the class it is so for."""
     positive, negative = targets["positive"], targets["negative"]
     states = np.where(positive, POSITIVE, np.where(np.all(negative, axis=-1), NEGATIVE, IGNORED))
@@ -165,9 +188,9 @@ def _cells(classes, targets: dict) -> tuple[np.ndarray, np.ndarray]:
     return states, canvas.PALETTE[owners % len(canvas.PALETTE)]
 
 
-def _area(image, factor: float, level: int, state, colour, instances: dict, shown, location_offset: float):
+def _area(image, factor: float, cells: _Cells, instances: dict, shown) -> Image.Image:
     """One level's cells over the image, with the boxes of the instances `shown` `[N]` that are valid."""
-    picture = _paint(canvas.resized(image, factor), state, colour, 2**level * factor, location_offset)
+    picture = _paint(canvas.resized(image, factor), cells, factor)
     draw = ImageDraw.Draw(picture, "RGBA")
     shown = np.asarray(shown) & np.asarray(instances["valid"], bool)
     boxes, classes = (np.asarray(instances[key])[shown] for key in ("boxes", "classes"))
@@ -176,8 +199,10 @@ def _area(image, factor: float, level: int, state, colour, instances: dict, show
     return picture
 
 
-def _paint(picture: Image.Image, state, colour, side: float, location_offset: float) -> Image.Image:
-    """The picture, dark and grey, with the cells of `state` `[h, w]` and `colour` `[h, w, 3]`, `side` pixels each."""
+def _paint(picture: Image.Image, cells: _Cells, factor: float) -> Image.Image:
+    """The picture, dark and grey, with cells over it; it has `factor` pixels for one of the image."""
+    _, state, colour, location_offset = cells
+    side = 2**cells.level * factor
     dark = 0.4 * np.asarray(picture.convert("L"), np.float32)[..., None]
     y, x = (np.arange(limit)[:, None] if axis == 0 else np.arange(limit) for axis, limit in enumerate(dark.shape[:2]))
     row, column = (np.floor((pixel + 0.5) / side + 0.5 - location_offset).astype(int) for pixel in (y, x))
@@ -194,7 +219,7 @@ def _paint(picture: Image.Image, state, colour, side: float, location_offset: fl
 
 
 def target_pictures(images: np.ndarray, instances: dict, targets: dict, *args) -> np.ndarray:
-    """`draw_targets` of a batch: its arguments with a dimension B in front, but for levels, names and offset."""
+    """`draw_targets` of a batch: its arguments with a dimension B in front, but for geometry and names."""
     return np.stack(
         [
             draw_targets(image, *({k: np.asarray(v[index]) for k, v in d.items()} for d in (instances, targets)), *args)

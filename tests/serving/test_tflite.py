@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from in_process import call
 from official.core import exp_factory
 from PIL import Image
 
 from fsaf_tf.classes import Classes
+from fsaf_tf.cli import export
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector as detectors
@@ -197,8 +199,7 @@ def test_picture_is_stretched():
     [
         ({"quantize": "int8"}, "give --images"),
         ({"images": "pictures"}, "--images is for --quantize=int8 only"),
-        ({"height": 100, "width": 96}, "--height=100: sides are multiples of 32 pixels, such as 96"),
-        ({"height": 64}, "both --height and --width"),
+        ({"size": (100, 96)}, "--height=100: sides are multiples of 32 pixels, such as 96"),
         ({"quantize": "int8", "images": "nowhere"}, "nowhere: there is no such file"),
         ({"quantize": "int4"}, "must be one of: none, float16, int8"),
     ],
@@ -207,6 +208,11 @@ def test_what_does_not_fit_is_one_line(detector, tmp_path, arguments, message):
     with pytest.raises(UserError, match=message):
         tflite.export(detector, str(tmp_path / "out"), **arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_one_side_alone_is_refused(tmp_path, monkeypatch):
+    flags = ["--format=tflite", f"--model_dir={tmp_path}", f"--output={tmp_path}/out", "--height=64"]
+    assert "both --height and --width" in call(export, monkeypatch, *flags)
 
 
 def test_a_file_in_the_place_of_the_folder_is_told_first(detector, tmp_path):

@@ -1,8 +1,10 @@
 """Pictures: what is written and where, colours, and what a target picture shows of each cell."""
 
+import dataclasses
 import itertools
 
 import numpy as np
+import paper
 import pytest
 from PIL import ImageFont
 
@@ -83,6 +85,10 @@ def test_any_class_index_has_a_colour_that_black_text_is_read_on():
     assert len({tuple(colour) for colour in colours[:36]}) == 36
 
 
+def geometry(levels, location_offset=0.5):
+    return dataclasses.replace(paper.GEOMETRY, levels=levels, location_offset=location_offset)
+
+
 def targets_of(positive_cells, ignored_cells, height, width, owner=0, class_index=0):
     """Targets of a map of P3 (8 px cells) with 2 classes."""
     positive, instance = np.zeros((height, width), bool), np.zeros((height, width), np.int32)
@@ -109,7 +115,7 @@ def test_cells_are_drawn_where_they_stand(location_offset):
         "levels": np.array([3, 3]),
     }
     targets = targets_of([(3, 3)], [(3, 4)], 8, 8, owner=1, class_index=1)
-    picture = visualize.draw_targets(grey(64, 64), instances, targets, [3], ["a", "b"], location_offset)
+    picture = visualize.draw_targets(grey(64, 64), instances, targets, geometry((3,), location_offset), ["a", "b"])
     panel = panel_of(picture, 640).astype(int)
     start = 240 if location_offset == 0.5 else 200
 
@@ -129,7 +135,7 @@ def test_target_pictures_of_an_image_without_instances():
     instances = {"boxes": np.zeros((3, 4)), "classes": np.zeros(3, int), "valid": np.zeros(3, bool), "levels": [3] * 3}
     sizes = [(8, 12), (4, 6), (2, 3)]
     targets = targets_of([], [], 1, sum(height * width for height, width in sizes))
-    picture = visualize.draw_targets(grey(64, 96), instances, targets, [3, 4, 5], ["a", "b"])
+    picture = visualize.draw_targets(grey(64, 96), instances, targets, geometry((3, 4, 5)), ["a", "b"])
     assert picture.dtype == np.uint8 and picture.shape[1] == 2 * 640 + 8  # four panels in two rows
     assert not np.any(np.ptp(picture[:, 650:].astype(int), axis=-1))  # no colour
 
@@ -178,4 +184,5 @@ def test_pictures_of_a_batch():
     assert np.any(has(pictures[0], RED)) and np.all(pictures[1] == 100)
     instances = {"boxes": np.zeros((2, 1, 4)), "classes": [[0]] * 2, "valid": [[False]] * 2, "levels": [[3]] * 2}
     targets = {name: np.stack([values] * 2) for name, values in targets_of([], [], 8, 8).items()}
-    assert len(visualize.target_pictures(np.stack([grey(64, 64)] * 2), instances, targets, [3], ["a", "b"])) == 2
+    values = instances, targets, geometry((3,)), ["a", "b"]
+    assert len(visualize.target_pictures(np.stack([grey(64, 64)] * 2), *values)) == 2
