@@ -124,8 +124,8 @@ def _assert_equals_naive(fast, case, settings):
 @pytest.mark.parametrize(
     "cases, size",
     [
-        (90, dict(height=64, width=96, batch=2, instances=8, classes=3)),
-        (36, dict(height=256, width=160, batch=1, instances=40, classes=4)),
+        (63, dict(height=64, width=96, batch=2, instances=8, classes=3)),
+        (27, dict(height=256, width=160, batch=1, instances=40, classes=4)),
         (9, dict(height=800, width=1344, batch=1, instances=500, classes=2)),
     ],
     ids=["small", "medium", "800x1344, N 500"],
