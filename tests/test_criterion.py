@@ -110,7 +110,7 @@ def _assert_equals_naive(fast, case, settings):
     np.testing.assert_array_equal(fast["levels"], stacked("levels"))
     np.testing.assert_array_equal(fast["num_positives"], stacked("num_positives"))
     for name in ("instance_class_losses", "instance_box_losses"):  # the two terms of Eq. 1
-        np.testing.assert_allclose(fast[name], stacked(name), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(fast[name], stacked(name), rtol=1e-4, atol=1e-5)  # float32 of an IoU near 1
     np.testing.assert_allclose(fast["instance_losses"], stacked("instance_losses"), rtol=1e-4)
     np.testing.assert_allclose(fast["class_loss"], stacked("class_loss").mean(), rtol=1e-4)
     np.testing.assert_allclose(fast["box_loss"], stacked("box_loss").mean(), rtol=1e-4)
