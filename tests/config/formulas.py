@@ -22,6 +22,11 @@ def pick(values: dict, *keys: str) -> dict:
     return {key.rsplit(".", 1)[1]: values[key] for key in keys}
 
 
+def seen_under(seen: dict, prefix: str) -> dict:
+    """What was seen under a name, by the rest of its name."""
+    return {name.removeprefix(prefix): value for name, value in seen.items() if name.startswith(prefix)}
+
+
 def normalised(image: np.ndarray, size, values: dict) -> np.ndarray:
     """A canvas `[H, W, 3]` as the network sees it: normalised as the backbone wants it, zero outside of `size`."""
     backbone = part(values, "task.model.backbone.")
@@ -106,10 +111,7 @@ def _means(images: list[dict]) -> dict[str, float]:
 
 def check_terms(values: dict, seen: dict) -> None:
     """Each term; the norm of the gradient is that of the step over its rate."""
-    rate = rates(values)[0]
-    heads_rate = rate * values["task.head_rate_multiplier"]
-    steps = seen_under(seen, "step/")
-    squares = [np.sum(step**2) / (heads_rate if "heads/" in name else rate) ** 2 for name, step in steps.items()]
+    squares = [np.sum(gradient**2) for gradient in _gradients(values, seen).values()]
     expected = losses(values, world.stand_in(values)) | {"gradient_norm": np.sqrt(np.sum(squares))}
     terms = seen_under(seen, "terms/")
     assert set(terms) == set(expected)
@@ -120,28 +122,27 @@ def check_terms(values: dict, seen: dict) -> None:
 def check_step(values: dict, seen: dict) -> None:
     """The first step is minus the rate times the gradient, that of the heads times their multiplier.
 
-    Of the gradient its product with a direction, that is the slope of the loss there: of the heads, and of the rest.
+    Of the gradient its product with a direction, that is the slope of the loss there.
     """
-    model, rate = world.stand_in(values), rates(values)[0]
-    steps = seen_under(seen, "step/")
-    assert set(steps) == {variable.name for variable in model.trainable_variables}
-    for is_of_heads, factor in ((True, values["task.head_rate_multiplier"]), (False, 1)):
-        moved = [v for v in model.trainable_variables if v.name.startswith("heads/") == is_of_heads]
-        directions = [np.sign(steps[v.name]) * world.draw(v.name).uniform(0, np.std(v), v.shape) for v in moved]
-        slope = -sum(np.sum(steps[v.name] * direction) for v, direction in zip(moved, directions)) / (rate * factor)
-        np.testing.assert_allclose(slope, _slope(values, model, moved, directions), rtol=0.02)
-
-
-def _slope(values: dict, model, variables, directions) -> float:
-    reached = []
-    starts = [v.numpy() for v in variables]
-    for side in (1, -1):
+    variables = world.stand_in(values).trainable_variables
+    gradients = _gradients(values, seen)
+    assert set(gradients) == {variable.name for variable in variables}
+    directions = [np.sign(gradients[v.name]) * world.draw(v.name).uniform(0, np.std(v), v.shape) for v in variables]
+    starts, reached = [v.numpy() for v in variables], []
+    for side in (MOVED, -MOVED):
+        model = world.stand_in(values)
         for variable, start, direction in zip(variables, starts, directions):
-            variable.assign(start + side * MOVED * direction)
+            variable.assign(start + side * direction)
         reached.append(losses(values, model)["total_loss"])
-    for variable, start in zip(variables, starts):
-        variable.assign(start)
-    return (reached[0] - reached[1]) / (2 * MOVED)
+    slope = sum(np.sum(gradients[v.name] * direction) for v, direction in zip(variables, directions))
+    np.testing.assert_allclose(slope, (reached[0] - reached[1]) / (2 * MOVED), rtol=0.02)
+
+
+def _gradients(values: dict, seen: dict) -> dict[str, np.ndarray]:
+    """Those that the first step was made of."""
+    rate, factor = rates(values)[0], values["task.head_rate_multiplier"]
+    steps = seen_under(seen, "step/")
+    return {name: -step / (rate * factor if name.startswith("heads/") else rate) for name, step in steps.items()}
 
 
 def rates(values: dict) -> list[float]:
@@ -153,6 +154,70 @@ def check_rates(values: dict, seen: dict) -> None:
     np.testing.assert_allclose(list(seen_under(seen, "rates/").values()), rates(values), rtol=1e-5)
 
 
-def seen_under(seen: dict, prefix: str) -> dict:
-    """What was seen under a name, by the rest of its name."""
-    return {name.removeprefix(prefix): value for name, value in seen.items() if name.startswith(prefix)}
+# Detecting.
+
+
+def check_detections(values: dict, seen: dict) -> None:
+    """The best of each level and branch of each view, suppressed together, in pixels of the original picture."""
+    batch, model = world.scene(), world.stand_in(values)
+    keys = part(values, "task.model.postprocess.")
+    limits = {key: keys[key] for key in ("nms_iou", "max_detections")}
+    found = seen_under(seen, "detections/")
+    for index, (original, number) in enumerate(zip(batch["original_size"].numpy(), batch["image_id"])):
+        pictures, candidates = _pictures(values, batch, index), []
+        frame = pictures[0][1]
+        for image, size, is_mirrored in pictures:
+            of_view = _candidates(values, model(normalised(image, size, values)[None]))
+            candidates += [_in_frame(candidate, size, frame, is_mirrored) for candidate in of_view]
+        expected = naive.suppress(candidates, frame, **limits)
+        assert found["image_id"][index] == number and found["num_detections"][index] == len(expected) > 3
+        assert found["boxes"].shape == (2, keys["max_detections"], 4)
+        scores, boxes, classes, levels, branches = zip(*expected)
+        boxes = np.array(boxes) * np.tile(original / frame, 2)
+        np.testing.assert_allclose(found["scores"][index, : len(expected)], scores, rtol=1e-4)
+        np.testing.assert_allclose(found["boxes"][index, : len(expected)], boxes, rtol=1e-4, atol=0.01)
+        for name, column in (("classes", classes), ("levels", levels), ("branch", branches)):
+            np.testing.assert_array_equal(found[name][index, : len(expected)], column)
+
+
+def _pictures(values: dict, batch: dict, index: int) -> list:
+    """What the network is to see of one picture of the scene: image, its size, and whether it is mirrored."""
+    augmentation = part(values, "task.test_augmentation.")
+    views = world.views() if augmentation["enabled"] else [batch]
+    pictures = []
+    for view in views:
+        image, size = view["image"][index].numpy(), view["image_size"][index].numpy()
+        pictures.append((image, size, False))
+        if augmentation["enabled"] and augmentation["flip"]:
+            mirrored = image.copy()
+            mirrored[:, : size[1]] = image[:, : size[1]][:, ::-1]
+            pictures.append((mirrored, size, True))
+    return pictures
+
+
+def _candidates(values: dict, outputs: dict) -> list:
+    """Those of one picture, of both branches."""
+    keys = part(values, "task.model.")
+    free = pick(values, "task.model.location_offset", "task.model.anchor_free.offset_scale")
+    based = pick(
+        values, "task.model.location_offset", *(f"task.model.anchor_based.{k}" for k in ("scales", "aspect_ratios"))
+    )
+    free["multi_label"] = keys["postprocess.multi_label"]
+    limits = pick(values, *(f"task.model.postprocess.{key}" for key in ("score_threshold", "max_per_level")))
+    found = []
+    for branch, boxes, of_level, own in (
+        ("anchor_free", "offsets", naive.anchor_free_candidates, free),
+        ("anchor_based", "deltas", naive.anchor_based_candidates, based),
+    ):
+        for level, logits in outputs.get(f"{branch}_logits", {}).items():
+            maps = logits[0].numpy(), outputs[f"{branch}_{boxes}"][level][0].numpy()
+            found += naive.best_candidates(of_level(*maps, int(level), **own), **limits)
+    return found
+
+
+def _in_frame(candidate: tuple, size, frame, is_mirrored: bool) -> tuple:
+    """A candidate of a view in pixels of the first one."""
+    score, (y1, x1, y2, x2), *rest = candidate
+    if is_mirrored:
+        x1, x2 = size[1] - x2, size[1] - x1
+    return score, tuple(np.array([y1, x1, y2, x2]) * np.tile(frame / size, 2)), *rest

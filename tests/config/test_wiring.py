@@ -1,22 +1,58 @@
 """Each key of the configuration arrives: with another value what it is for changes as it should, and nothing else."""
 
+import dataclasses
 import fnmatch
+import functools
 from typing import Any, NamedTuple
 
 import formulas
+import formulas_data
+import formulas_network
+import formulas_run
 import numpy as np
 import pytest
 import tensorflow as tf
 import world
+import world_data
+from official.modeling import hyperparams
+
+from fsaf_tf.config import schema
 
 # What is seen of an experiment, by the first part of its name, and what asserts that its values give just that.
 CHECKS = {
+    "checks": formulas_run.check_line,
     "rates": formulas.check_rates,
     "terms": formulas.check_terms,
     "step": formulas.check_step,
+    "detections": formulas.check_detections,
+    "train_data": functools.partial(formulas_data.check_source, "train_data"),
+    "validation_data": functools.partial(formulas_data.check_source, "validation_data"),
+    "figures": formulas_data.check_figures,
+    "inputs": functools.partial(formulas_data.check_inputs, "train_data"),
+    "validation_inputs": functools.partial(formulas_data.check_inputs, "validation_data"),
+    "network": formulas_network.check_network,
+    "strides": formulas_network.check_strides,
+    "levels": formulas_network.check_levels,
+    "start": formulas_network.check_start,
+    "run": formulas_run.check_run,
 }
 TOTAL = ("terms/total_loss", "terms/gradient_norm", "step/*")
 SELECTED = ("terms/anchor_free/*", *TOTAL)
+BACKBONE = ("network/conv*", "strides/conv*")
+EVERY_NUMBER = ("terms/*", "step/*", "detections/*")
+# Data in the place of those of `world.BASE`.
+RECORDS = {"annotation_file": "", "image_dir": "", "input_path": "a.tfrecord"}
+TFDS = {"annotation_file": "", "image_dir": "", "tfds_name": "world_a", "tfds_split": "every", "tfds_data_dir": "tfds"}
+
+
+def of_branch(branch: str) -> tuple[str, ...]:
+    """What changes when a branch has other outputs, or none."""
+    return (f"network/heads/{branch}_*", f"terms/{branch}/*", "terms/weight_decay", *TOTAL, "detections/*")
+
+
+def of(section: str, values: dict) -> dict:
+    """The same values of one section."""
+    return {f"{section}.{key}": value for key, value in values.items()}
 
 
 class Row(NamedTuple):
@@ -42,34 +78,198 @@ ROWS = [
     Row("task.losses.focal_alpha", 0.6, ("terms/*/class_loss", *SELECTED)),
     Row("task.losses.focal_gamma", 1.0, ("terms/*/class_loss", *SELECTED)),
     # Sections 3.2 and 3.3: cells, offsets, and which level learns an instance.
-    Row("task.model.location_offset", 0.0, ("terms/anchor_based/*", *SELECTED)),
+    Row("task.model.location_offset", 0.0, ("terms/anchor_based/*", *SELECTED, "detections/*")),
     Row("task.model.anchor_free.effective", 0.4, SELECTED),
     Row("task.model.anchor_free.ignoring", 0.9, ("terms/anchor_free/class_loss", *TOTAL)),
-    Row("task.model.anchor_free.offset_scale", 2.0, SELECTED),
+    Row("task.model.anchor_free.offset_scale", 2.0, (*SELECTED, "detections/*")),
     Row("task.model.anchor_free.selection", "heuristic", SELECTED),
     # RetinaNet's branch.
     Row("task.model.anchor_based.positive_iou", 0.6, ("terms/anchor_based/*", *TOTAL)),
     Row("task.model.anchor_based.negative_iou", 0.3, ("terms/anchor_based/class_loss", *TOTAL)),
     Row("task.model.anchor_based.box_loss_beta", 1.0, ("terms/anchor_based/box_loss", *TOTAL)),
-    Row("task.model.anchor_based.scales", [0.8, 1.5], ("terms/anchor_based/*", *TOTAL)),
-    Row("task.model.anchor_based.aspect_ratios", [1.0, 2.0], ("terms/anchor_based/*", *TOTAL)),
+    Row("task.model.anchor_based.scales", [0.8, 1.0, 1.5], of_branch("anchor_based")),
+    Row("task.model.anchor_based.aspect_ratios", [0.5, 1.0, 2.0], of_branch("anchor_based")),
+    # Which branches there are.
+    Row("task.model.anchor_free.enabled", False, (*of_branch("anchor_free"), "strides/heads/anchor_free_*")),
+    Row("task.model.anchor_based.enabled", False, (*of_branch("anchor_based"), "strides/heads/anchor_based_*")),
     # The learning rate, for 16 images.
-    Row("task.train_data.global_batch_size", 3, ("rates/*", "step/*")),
+    Row("task.train_data.global_batch_size", 3, ("rates/*", "step/*", "inputs/*")),
     Row("task.head_rate_multiplier", 10.0, ("step/heads/*",)),
+    # From outputs to detections.
+    Row("task.model.postprocess.score_threshold", 0.8, ("detections/*",)),
+    Row("task.model.postprocess.max_per_level", 3, ("detections/*",)),
+    Row("task.model.postprocess.nms_iou", 0.2, ("detections/*",)),
+    Row("task.model.postprocess.max_detections", 7, ("detections/*",)),
+    Row("task.model.postprocess.multi_label", True, ("detections/*",)),
+    Row(
+        "task.test_augmentation.enabled",
+        True,
+        ("detections/*", "validation_inputs/views"),
+        of("task.test_augmentation", {"shorter_sides": [32, 64]}),
+    ),
+    Row(
+        "task.test_augmentation.shorter_sides",
+        [48, 96, 64],
+        ("validation_inputs/views",),
+        of("task.test_augmentation", {"shorter_sides": [32, 64], "enabled": True}),
+    ),
+    Row(
+        "task.test_augmentation.ratios",
+        [1.5],
+        ("validation_inputs/views",),
+        of("task.test_augmentation", {"shorter_sides": [], "ratios": [0.5], "enabled": True}),
+    ),
+    Row(
+        "task.test_augmentation.flip",
+        False,
+        ("detections/*",),
+        of("task.test_augmentation", {"shorter_sides": [32, 64], "enabled": True}),
+    ),
+    # The network.
+    Row("task.model.num_classes", 4, ("network/*", "strides/*", "levels/*", "start/*")),
+    Row("task.model.min_level", 4, ("network/fpn/*_3/*", "strides/fpn/*_3/*", *EVERY_NUMBER)),
+    Row(
+        "task.model.max_level",
+        6,
+        ("network/fpn/output_7/*", "strides/fpn/output_7/*", "levels/7", *EVERY_NUMBER),
+        {"task.model.postprocess.max_detections": 300, "task.model.postprocess.nms_iou": 1.0},
+    ),
+    Row("task.model.pyramid", "ssd", ("network/fpn/*", "network/ssd/*", "strides/fpn/*", "strides/ssd/*", "levels/*")),
+    Row("task.model.fpn.channels", 8, ("network/fpn/*", "network/heads/*", "levels/*")),
+    Row("task.model.fpn.relu_before_p7", False, ("levels/7",)),
+    Row("task.model.heads.convs", 2, ("network/heads/*_tower_1/*", "strides/heads/*")),
+    Row("task.model.heads.channels", 8, ("network/heads/*",)),
+    Row("task.freeze", ["fpn", "heads/box_.*"], ("network/fpn/*", "network/heads/box_*")),
+    Row("task.model.backbone.type", "mobilenet", ("network/*", "strides/*", "levels/*", "start/line", *EVERY_NUMBER)),
+    Row("task.model.backbone.resnet.depth", 50, (*BACKBONE, "start/line")),
+    Row("task.model.backbone.resnet.form", "pytorch", ("strides/conv*", "start/line", *EVERY_NUMBER)),
+    Row("task.model.backbone.resnet.groups", 2, (*BACKBONE, "start/line")),
+    Row("task.model.backbone.resnet.width_per_group", 32, ("network/conv*",)),
+    Row("task.model.backbone.resnet.weights", "", ("network/conv*", "start/line")),
+    Row(
+        "task.model.backbone.resnet.weights", "none.h5", ("start/line",), {"task.model.backbone.resnet.form": "pytorch"}
+    ),
+    Row("task.model.backbone.resnet.frozen_stages", 3, ("network/conv[34]*_conv/*",)),
+    Row("task.model.backbone.resnet.train_bn_affine", True, ("network/*_bn/gamma:0", "network/*_bn/beta:0")),
+    # Sizes of pictures.
+    Row("task.input_size.shorter_side", 48, ("inputs/*", "validation_inputs/*")),
+    Row("task.input_size.longer_side", 80, ("inputs/*", "validation_inputs/*")),
+    Row(
+        "task.input_size.keep_aspect", False, ("inputs/*", "validation_inputs/*"), {"task.input_size.shorter_side": 48}
+    ),
+    # Which data, and how they come.
+    Row("task.train_data.annotation_file", "b.json", ("train_data/boxes", "train_data/classes")),
+    Row("task.train_data.image_dir", "pictures_b", ("train_data/image_bytes",)),
+    Row(
+        "task.train_data.input_path",
+        "b.tfrecord",
+        ("train_data/boxes", "train_data/classes", "inputs/*"),
+        of("task.train_data", RECORDS),
+    ),
+    Row(
+        "task.train_data.label_map",
+        "other_map.json",
+        ("train_data/classes", "train_data/categories"),
+        of("task.train_data", RECORDS),
+    ),
+    Row("task.train_data.tfds_name", "world_b", ("train_data/image_bytes",), of("task.train_data", TFDS)),
+    Row("task.train_data.tfds_split", "some", ("train_data/*",), of("task.train_data", TFDS)),
+    Row("task.train_data.tfds_data_dir", "elsewhere", ("train_data/*",), of("task.train_data", TFDS)),
+    Row("task.train_data.max_instances", 6, ("inputs/boxes", "inputs/classes", "inputs/valid", "inputs/cell_ranges")),
+    Row("task.train_data.random_flip", True, ("inputs/*",)),
+    Row("task.train_data.shorter_sides", [32, 64], ("inputs/*",)),
+    Row("task.train_data.shuffle_buffer_size", 1, ("inputs/*",), of("task.train_data", RECORDS)),
+    Row("task.train_data.seed", 5, ("inputs/*",), {"task.train_data.random_flip": True}),
+    Row(
+        "task.validation_data.annotation_file",
+        "a.json",
+        ("validation_data/boxes", "validation_data/classes", "figures/AP"),
+    ),
+    Row("task.validation_data.image_dir", "pictures_a", ("validation_inputs/images",)),
+    Row(
+        "task.validation_data.input_path",
+        "b.tfrecord",
+        ("validation_data/boxes", "validation_data/classes", "figures/AP"),
+        of("task.validation_data", RECORDS),
+    ),
+    Row(
+        "task.validation_data.label_map",
+        "other_map.json",
+        ("validation_data/classes", "validation_data/categories"),
+        of("task.validation_data", RECORDS),
+    ),
+    Row("task.validation_data.tfds_name", "none", ("validation_data/*", "figures/*"), of("task.validation_data", TFDS)),
+    Row("task.validation_data.tfds_split", "some", ("validation_data/*",), of("task.validation_data", TFDS)),
+    Row(
+        "task.validation_data.tfds_data_dir",
+        "elsewhere",
+        ("validation_data/*", "figures/*"),
+        of("task.validation_data", TFDS),
+    ),
+    Row("task.validation_data.global_batch_size", 1, ("validation_inputs/*",)),
+    Row(
+        "task.validation_data.max_instances",
+        6,
+        (
+            "validation_inputs/boxes",
+            "validation_inputs/classes",
+            "validation_inputs/valid",
+            "validation_inputs/cell_ranges",
+        ),
+    ),
+    # The run.
+    Row("task.name", "another", ("checks/line",)),
+    Row("trainer.steps_per_loop", 2, ("run/checkpoints",)),
+    Row("trainer.summary_interval", 2, ("run/summaries",)),
+    Row("trainer.checkpoint_interval", 5, ("run/checkpoints",)),
+    Row("trainer.max_to_keep", 2, ("run/checkpoints",)),
+    Row("trainer.train_steps", 10, ("run/*",)),
+    Row("trainer.validation_interval", 5, ("run/*",)),
+    Row("trainer.best_checkpoint_export_subdir", "top", ("run/best",)),
+    Row("trainer.best_checkpoint_eval_metric", "AP50", ("run/best",)),
+    Row("trainer.early_stop_patience", 1, ("run/*",)),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data(tmp_path_factory):
+    """The data of the small world, in the folder that the tests are in."""
+    folder = tmp_path_factory.mktemp("world")
+    world_data.write(folder)
+    world_data.prepare_tfds(folder / "tfds")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield
+
+
+def own_keys(config: hyperparams.Config, prefix: str = "") -> set[str]:
+    """The keys of values that `schema` declares: not those of the Garden."""
+    own = {name for each in type(config).__mro__ if each.__module__ == schema.__name__ for name in each.__annotations__}
+    keys = set()
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, hyperparams.Config):
+            keys |= own_keys(value, f"{prefix}{field.name}.")
+        elif field.name in own:
+            keys.add(prefix + field.name)
+    return keys
+
+
+def test_every_key_has_a_row():
+    assert {row.key for row in ROWS} == own_keys(schema.fsaf())
 
 
 def same(one, other) -> bool:
     """Bit by bit."""
     one, other = (tf.nest.map_structure(np.asarray, each) for each in (one, other))
     try:
-        tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+        tf.nest.map_structure(functools.partial(np.testing.assert_array_equal, strict=True), one, other)
     except (AssertionError, ValueError, TypeError):
         return False
     return True
 
 
-def test_what_is_seen_is_what_the_formulas_give():
+def test_everything_seen_is_what_the_formulas_give():
     seen, values = world.observe(world.BASE), world.all_values(world.BASE)
     assert {name.split("/")[0] for name in seen} == set(CHECKS)
     for check in CHECKS.values():
@@ -83,5 +283,5 @@ def test_key(row):
     changed = {name for name in before | after if not same(before.get(name), after.get(name))}
     assert not [name for name in changed if not any(fnmatch.fnmatch(name, pattern) for pattern in row.changes)]
     assert not [pattern for pattern in row.changes if not fnmatch.filter(changed, pattern)]
-    for part in {name.split("/")[0] for name in changed}:
+    for part in {name.split("/")[0] for name in changed & set(after)}:
         CHECKS[part](world.all_values(base | {row.key: row.value}), after)

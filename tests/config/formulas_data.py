@@ -1,0 +1,159 @@
+"""Which data follow from the values of an experiment, and in what form they come; see `formulas`."""
+
+import formulas
+import numpy as np
+import pytest
+import world_data
+
+
+def _variant(data: dict) -> tuple[str, str]:
+    """Of which variant the colours and the boxes are."""
+    if data["annotation_file"]:
+        return data["image_dir"][-1], data["annotation_file"].removesuffix(".json")
+    if data["input_path"]:
+        return "a", data["input_path"].removesuffix(".tfrecord")
+    return data["tfds_name"][-1], "a"
+
+
+def _numbers(data: dict) -> tuple[int, ...]:
+    return world_data.SPLITS[data["tfds_split"] or "every"]
+
+
+def check_source(section: str, values: dict, seen: dict) -> None:
+    """The boxes and, of training data, the pictures that are named, or a line that says where they were looked for."""
+    data = formulas.part(values, f"task.{section}.")
+    found = formulas.seen_under(seen, f"{section}/")
+    if data["tfds_name"] and data["tfds_data_dir"] != "tfds":
+        assert found["line"].startswith(f"TFDS {data['tfds_name']} is not in {data['tfds_data_dir']}/")
+        return
+    if data["tfds_name"] == "none":
+        assert found["line"].startswith("TFDS has no data set 'none'")
+        return
+    colours, boxes = _variant(data)
+    extra = data["label_map"] == "other_map.json"  # whose first class is in no picture
+    ids = tuple(range(1, 4)) if data["tfds_name"] else (1,) * extra + world_data.IDS
+    assert found["categories"] == [("ant",) * extra + world_data.NAMES, ids]
+    assert sorted(found["boxes"]) == list(_numbers(data))
+    for number in _numbers(data):
+        picture = world_data.picture(number, colours, boxes)
+        np.testing.assert_allclose(found["boxes"][number], picture.boxes, atol=1e-4)
+        np.testing.assert_array_equal(found["classes"][number], picture.classes + extra)
+        if section == "train_data":
+            assert found["image_bytes"][number] == world_data.encoded(picture)
+
+
+def check_figures(values: dict, seen: dict) -> None:
+    """The boxes of variant a are all that there is in it, and nothing of the other."""
+    data = formulas.part(values, "task.validation_data.")
+    assert seen["figures/AP"] == pytest.approx(1.0 if _variant(data)[1] == "a" else 0.0, abs=1e-6)
+
+
+def check_inputs(section: str, values: dict, seen: dict) -> None:
+    """Batches of one orientation: pictures resized, mirrored or not, padded to the canvas, with their boxes."""
+    data, prefix = formulas.part(values, f"task.{section}."), SECTIONS[section]
+    columns = formulas.seen_under(seen, f"{prefix}/")
+    rows = [
+        {key: column[place][index] for key, column in columns.items() if key != "views"}
+        for place, ids in enumerate(columns["image_id"])
+        for index in range(len(ids))
+    ]
+    mirrored = [_check_example(values, data, row) for row in rows]
+    wanted = {False, True} if data.get("random_flip") else {False}
+    assert set(mirrored) == wanted
+    sides = {min(row["image_size"]) for row in rows}
+    assert sides == set(data.get("shorter_sides") or [min(rows[0]["image_size"])])
+    portrait = [{bool(h > w) for h, w in sizes} for sizes in columns["original_size"]]
+    assert all(len(each) == 1 for each in portrait) and len(set.union(*portrait)) == 2
+    numbers = [row["image_id"] for row in rows]
+    if section == "train_data":
+        _check_order(data, columns["image_id"])
+    else:
+        assert sorted(numbers) == list(_numbers(data))
+        assert max(map(len, columns["image_id"])) == min(data["global_batch_size"], 2)
+        _check_views(values, data, columns)
+
+
+SECTIONS = {"train_data": "inputs", "validation_data": "validation_inputs"}
+
+
+def _check_order(data: dict, numbers: list) -> None:
+    """Full batches; as they stand in one file where one picture at a time is held for shuffling, else not."""
+    assert all(len(each) == data["global_batch_size"] for each in numbers)
+    first = [number for each in numbers[:2] for number in each]
+    if data["input_path"]:
+        assert (first == [1, 2, 3, 4]) == (data["shuffle_buffer_size"] == 1)
+
+
+def canvas(values: dict, is_portrait: bool) -> tuple[int, int]:
+    """Sides are multiples of 32."""
+    short, long = (-(-values[f"task.input_size.{side}_side"] // 32) * 32 for side in ("shorter", "longer"))
+    return (long, short) if is_portrait else (short, long)
+
+
+def resized(values: dict, size, shorter_side: int, longer_side: int) -> tuple[int, int]:
+    """Height and width of a picture: the shorter side becomes one number, unless the longer would exceed the other."""
+    scale = min(shorter_side / min(size), longer_side / max(size))
+    return tuple(round(side * scale) for side in size)
+
+
+def _check_example(values: dict, data: dict, row: dict) -> bool:
+    """One picture of a batch; whether it is mirrored."""
+    picture = world_data.picture(int(row["image_id"]), *_variant(data))
+    whole = canvas(values, picture.size[0] > picture.size[1])
+    size = tuple(row["image_size"])
+    sides = data.get("shorter_sides") or [values["task.input_size.shorter_side"]]
+    fitting = [resized(values, picture.size, side, values["task.input_size.longer_side"]) for side in sides]
+    assert size in (fitting if values["task.input_size.keep_aspect"] else [whole])
+    assert row["images"].shape == (*whole, 3) and tuple(row["original_size"]) == picture.size
+    is_mirrored = _mirrored(row["images"], size, picture, values)
+    boxes = picture.boxes.copy()
+    if is_mirrored:
+        boxes[:, [1, 3]] = picture.size[1] - boxes[:, [3, 1]]
+    boxes *= np.tile(np.array(size) / picture.size, 2)
+    count = len(boxes)
+    valid = np.all(boxes[:, 2:] - boxes[:, :2] >= 1, axis=1)
+    assert len(row["boxes"]) == data["max_instances"] and not row["valid"][count:].any()
+    np.testing.assert_allclose(row["boxes"][:count], boxes, atol=1e-4)
+    np.testing.assert_array_equal(row["valid"][:count], valid)
+    np.testing.assert_array_equal(row["classes"][:count], picture.classes)
+    assert row["left_out"] == np.sum(~valid)
+    return is_mirrored
+
+
+def _mirrored(image: np.ndarray, size, picture, values: dict) -> bool:
+    """Whether an image as the network sees it is a mirrored picture; asserts that it is that or the picture itself."""
+    is_mirrored = not np.allclose(image[0, 0], _colour(picture.colours[0], values), atol=1)
+    left, right = picture.colours[:: -1 if is_mirrored else 1]
+    middle = size[1] // 2
+    _check_halves(image, size, _colour(left, values), _colour(right, values), middle)
+    return is_mirrored
+
+
+def _check_halves(image, size, left, right, middle: int) -> None:
+    """Two colours, but for what resizing does where they meet, and nothing outside."""
+    height, width = size
+    assert (
+        np.abs(image[:height, : middle - 4] - left).max() < 1
+        and np.abs(image[:height, middle + 4 : width] - right).max() < 1
+    )
+    assert not image[height:].any() and not image[:, width:].any()
+
+
+def _colour(rgb: np.ndarray, values: dict) -> np.ndarray:
+    return formulas.normalised(rgb.astype(float)[None, None], (1, 1), values)[0, 0]
+
+
+def _check_views(values: dict, data: dict, columns: dict) -> None:
+    """The further sizes of test-time augmentation, on a canvas of their own each."""
+    augmentation, size = formulas.part(values, "task.test_augmentation."), formulas.part(values, "task.input_size.")
+    short, long = size["shorter_side"], size["longer_side"]
+    ratios = augmentation["ratios"] or [side / short for side in augmentation["shorter_sides"]]
+    sides = [(round(ratio * short), round(ratio * long)) for ratio in ratios] if augmentation["enabled"] else []
+    for numbers, views in zip(columns["image_id"], columns["views"]):
+        assert len(views) == len(sides)
+        for view, (shorter, longer) in zip(views, sides):
+            for index, number in enumerate(numbers):
+                picture = world_data.picture(int(number), *_variant(data))
+                expected = resized(values, picture.size, shorter, longer)
+                assert tuple(view["image_size"][index]) == expected
+                _check_halves(view["image"][index].astype(int), expected, *picture.colours, expected[1] // 2)

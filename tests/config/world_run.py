@@ -1,0 +1,88 @@
+"""A whole run of the small world in a second: its network has one weight, and its figures are known beforehand."""
+
+import pathlib
+import tempfile
+
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from fsaf_tf.config import schema
+from fsaf_tf.evaluate import average_precision
+from fsaf_tf.run import training
+from fsaf_tf.run.task import FSAFTask
+
+
+def figures(step: int) -> dict[str, float]:
+    """Those of an evaluation: AP falls all the time, the others are best at step 8."""
+    values = dict.fromkeys(average_precision.names(), 0.9 - abs(step - 8) / 100)
+    return values | {"AP": 0.9 - step / 100, "AP_by_class": {}}
+
+
+class Known(FSAFTask):
+    """The task with nothing to compute: what the run does around it is looked at."""
+
+    def build_model(self):
+        """One weight."""
+        model = tf_keras.Sequential([tf_keras.layers.Dense(1, use_bias=False)])
+        model.build([None, 1])
+        return model
+
+    def initialize(self, model):
+        """As it is."""
+
+    def build_inputs(self, params, input_context=None):
+        """Nothing, of no end for training."""
+        return tf.data.Dataset.from_tensors(0).repeat(-1 if isinstance(params, schema.TrainData) else 1)
+
+    def build_metrics(self, training=True):
+        """None."""
+        return []
+
+    def train_step(self, inputs, model, optimizer, metrics=None):
+        """Counts."""
+        optimizer.apply_gradients([(tf.zeros_like(v), v) for v in model.trainable_variables])
+        return {self.loss: tf.constant(0.0)}
+
+    def validation_step(self, inputs, model, metrics=None):
+        """Nothing."""
+        return {}
+
+    def aggregate_logs(self, state=None, step_logs=None):
+        """No detections."""
+        return []
+
+    def reduce_aggregated_logs(self, aggregated_logs, global_step=None):
+        """Those of `figures`."""
+        return figures(int(global_step.numpy()))
+
+    def summary_pictures(self, model):
+        """None."""
+        return {}
+
+
+def files(params, values: dict) -> dict:
+    """The files of a run by the steps in them: checkpoints, the best one, evaluations and summaries."""
+    del values
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "FSAFTask", Known)
+        training.run(params, name, "train_and_eval")
+        folder = pathlib.Path(name)
+        return {
+            "run/checkpoints": _numbers(folder.glob("ckpt-*.index")),
+            "run/best": {path.parent.name: _numbers([path]) for path in folder.glob("*/*ckpt-*.index")},
+            "run/evaluations": _summaries(folder / "validation"),
+            "run/summaries": _summaries(folder / "train"),
+        }
+
+
+def _numbers(paths) -> list[int]:
+    return sorted(int(path.stem.split("-")[1]) for path in paths)
+
+
+def _summaries(folder: pathlib.Path) -> list[int]:
+    steps = set()
+    for path in folder.glob("events*"):
+        events = tf.compat.v1.train.summary_iterator(str(path))
+        steps |= {event.step for event in events if event.summary.value}
+    return sorted(steps)
