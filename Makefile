@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/python tools/predict.py --experiment=fsaf_demo --images=runs/fsaf_demo/images --output=runs/fsaf_demo/predictions
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

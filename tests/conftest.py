@@ -22,6 +22,14 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 SEED = 1
+# The files that take a minute or more, the longest first: one of them at the end would leave a worker idle.
+LONG_FILES = (
+    "test_training.py",
+    "test_criterion.py",
+    "test_saved_model.py",
+    "test_exported_models.py",
+    "test_figures.py",
+)
 tf_keras.utils.set_random_seed(SEED)
 
 
@@ -32,9 +40,11 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Shuffles if asked to. The tests of a file stay together, and with them what they share."""
+    """Long files first, or all in random order. The tests of a file stay together, and with them what they share."""
     seed = config.getoption("random_order_seed")
     if seed is None:
+        first = {name: place for place, name in enumerate(LONG_FILES)}
+        items.sort(key=lambda item: first.get(item.path.name, len(first)))
         return
     shuffle = random.Random(seed).shuffle
     files = [list(tests) for _, tests in itertools.groupby(items, lambda item: item.path)]
