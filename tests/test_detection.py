@@ -18,6 +18,26 @@ from fsaf_tf.serving import frozen, saved_model
 
 VIEWS = {"plain": {}, "views": {"ratios": [0.5, 1.25]}}
 KEYS = ("boxes", "scores", "classes", "levels", "branch")
+# None of them is a default: one that did not arrive would be seen.
+OTHERS = {
+    "location_offset": 0.0,
+    "anchor_free": {"offset_scale": 2.0},
+    "anchor_based": {"scales": [0.8, 1.1, 1.6], "aspect_ratios": [0.4, 1.2, 2.5]},
+    "postprocess": {
+        "score_threshold": 0.02,
+        "max_per_level": 40,
+        "nms_iou": 0.3,
+        "max_detections": 30,
+        "multi_label": True,
+    },
+}
+
+
+def other_config(**augmentation):
+    """That of the network with other values for everything that comes after it."""
+    config = config_of("ab_fsaf", **augmentation)
+    config.model.override(OTHERS)
+    return config
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +69,7 @@ def data(tmp_path_factory, pictures) -> dict[str, str]:
 @pytest.mark.parametrize("augmentation", VIEWS.values(), ids=VIEWS)
 def test_evaluation_finds_what_prediction_finds(model, pictures, data, augmentation):
     """Images one by one: in a batch of several the convolutions sum in another order."""
-    config = config_of("ab_fsaf", **augmentation)
+    config = other_config(**augmentation)
     config.validation_data.override({**data, "global_batch_size": 1})
     detect = trained.Detector(model, config, CLASSES)
     task = FSAFTask(config, data=open_sources(config, train=False, validation=True))
@@ -68,7 +88,7 @@ def test_evaluation_finds_what_prediction_finds(model, pictures, data, augmentat
 
 
 def test_an_exported_model_runs_the_program_of_its_folded_network(model, pictures):
-    detector = trained.Detector(model, config_of("ab_fsaf"), CLASSES)
+    detector = trained.Detector(model, other_config(), CLASSES)
     exported = saved_model.signatures(detector)["image_tensor"]
     folded = frozen.freeze(model)
 

@@ -20,6 +20,7 @@ from fsaf_tf.cli import visualize as tool
 from fsaf_tf.config import experiment
 from fsaf_tf.data import drawing
 from fsaf_tf.detect import predict_files
+from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.figures import compare, levels, pictures, selection, targets, training, write_figures
 from fsaf_tf.serving import load
@@ -116,6 +117,36 @@ def test_drawn_distances_are_those_that_give_the_box_back(seen):
     np.testing.assert_allclose(decoded[found["positive"]], own[found["positive"]], atol=1e-3)
 
 
+def test_targets_of_a_run_of_other_values(place, detector, monkeypatch):
+    """None of them is a default: what is drawn is what the loops give with them."""
+    config = detector.config.replace()
+    others = {"location_offset": 0.0, "anchor_free": {"offset_scale": 2.0, "effective": 0.6, "ignoring": 0.8}}
+    config.model.override(others)
+    drawn = []
+    monkeypatch.setattr(targets, "draw_maps", lambda *args, lines, **_: drawn.append((*args, " ".join(lines))))
+    source = pictures.of_annotated_files(str(place / "images" / "1.png"), str(place / "boxes.json"))
+    next(targets.draw(Detector(detector.model, config, CLASSES), "run", source))
+    [(image, instances, learnt, geometry, _, text)] = drawn
+    assert geometry == config.model.geometry() and "in units of 2 cells" in text
+    place_of = 0
+    for level in geometry.levels:
+        shape = tuple(-(-side // 2**level) for side in image.shape[:2])
+        covered, ignored = (
+            [naive.region(box, share, level, shape, 0.0) for box in instances["boxes"][instances["valid"]]]
+            for share in (0.6, 0.8)
+        )
+        for cell in np.ndindex(shape):
+            assert learnt.before["positive"][place_of] == any(cell in cells for cells in covered)
+            assert learnt.before["negative"][place_of].all() != any(cell in cells for cells in ignored)
+            if learnt.after["positive"][place_of]:
+                y1, x1, y2, x2 = instances["boxes"][learnt.after["instance"][place_of]]
+                y, x = np.array(cell) * 2**level
+                expected = np.array([y - y1, x - x1, y2 - y, x2 - x]) / (2 * 2**level)
+                np.testing.assert_allclose(learnt.offsets[place_of], expected, atol=1e-4)
+            place_of += 1
+    assert place_of == len(learnt.offsets) and learnt.after["positive"].any()
+
+
 def test_a_match_is_of_the_class_and_given_once():
     objects, names = [[0, 0, 10, 10], [0, 20, 10, 30]], ["a", "a"]
     boxes = [[0, 0, 10, 9], [0, 0, 10, 10], [0, 20, 10, 30], [0, 20, 10, 31], [50, 50, 60, 60]]
@@ -181,12 +212,15 @@ def test_results_of_a_file_go_by_file_name_or_by_id():
         compare.of_results("a", [{**row, "image_id": 5}], Classes(("cat",), (17,)))
 
 
-def test_rules_of_levels():
+@pytest.mark.parametrize("location_offset", [0.5, 0.0])
+def test_rules_of_levels(location_offset):
     task = small_params().task
     task.input_size.shorter_side, task.input_size.longer_side = 512, 512
-    anchor = [64 - 32, 64 - 32, 64 + 32, 64 + 32]  # of scale 1 on P4, whose locations stand at 8 + 16 n
-    large = [160 - 128, 160 - 128, 160 + 128, 160 + 128]  # of scale 1 on P6
-    boxes = np.array([[8 + side for side in anchor], large, [10, 10, 14, 14]], np.float32)
+    task.model.location_offset = location_offset
+    shift = (location_offset - 0.5) * 16  # locations of P4 stand at 8 + 16 n, those of P6 at 32 + 64 n, or before
+    anchor = [shift + side for side in (72 - 32, 72 - 32, 72 + 32, 72 + 32)]  # of scale 1 on P4
+    large = [4 * shift + side for side in (160 - 128, 160 - 128, 160 + 128, 160 + 128)]  # of scale 1 on P6
+    boxes = np.array([anchor, large, [10, 10, 14, 14]], np.float32)
     shapes = task.model.anchor_based.shapes()
     found = levels.rules(boxes, (512, 512), detection.program(task, 3), shapes)
     assert found["size"].tolist() == [3, 5, 3] and found["anchor"].tolist() == [4, 6, 3]

@@ -24,8 +24,12 @@ NAMES = ["ant", "bee", "cat", "dog", "elk", "fox", "gnu"]  # more than the threa
 NETWORK_LEFT = {"float32": {"CAST"}, "int8": {"QUANTIZE"}}  # of the network: what turns the picture's type
 
 
-def make_detector(**postprocess) -> Detector:
-    """Random values, with classes and boxes that differ from place to place and overlap."""
+def make_detector(model: dict | None = None) -> Detector:
+    """Random values, with classes and boxes that differ from place to place and overlap.
+
+    Args:
+        model: values of `task.model` that are others than by default.
+    """
     config = exp_factory.get_exp_config("fsaf").task
     config.override(
         {
@@ -33,16 +37,16 @@ def make_detector(**postprocess) -> Detector:
                 "backbone": {"resnet": {"depth": 14}},
                 "fpn": {"channels": 16},
                 "heads": {"channels": 16, "convs": 1},
-                "postprocess": postprocess,
+                **(model or {}),
             },
             "input_size": {"shorter_side": HEIGHT, "longer_side": WIDTH},
         }
     )
     tf_keras.utils.set_random_seed(3)
-    model = detectors.build_detector(config.model, len(NAMES))
-    detector = Detector(model, config, Classes.by_id(enumerate(NAMES, start=1)))
-    heads = model.get_layer("heads")
-    outputs = model(detector.preprocess(make_pictures(1)[0], resize=False))
+    network = detectors.build_detector(config.model, len(NAMES))
+    detector = Detector(network, config, Classes.by_id(enumerate(NAMES, start=1)))
+    heads = network.get_layer("heads")
+    outputs = network(detector.preprocess(make_pictures(1)[0], resize=False))
     for layer, wanted in (
         (heads.class_outputs["anchor_free_logits"], 1.5),
         (heads.box_outputs["anchor_free_offsets"], 1),
@@ -124,11 +128,25 @@ def test_float_file_finds_what_the_detector_finds(files, detector, threads):
     assert len(seen) > 4  # else classes that are passed over would not be missed
 
 
-def test_every_class_of_a_location_where_the_detector_gives_them(tmp_path):
-    detector = make_detector(multi_label=True, score_threshold=0.15, max_detections=30)
-    path = tflite.export(detector, str(tmp_path))
-    picture = make_pictures(1)[0]
-    assert_same(run(path, picture), detector(picture, resize=False))
+def test_a_detector_of_other_values(tmp_path):
+    """None of them is a default: every class of a location is one of them."""
+    limits = {"multi_label": True, "score_threshold": 0.15, "nms_iou": 0.3, "max_detections": 30}
+    others = {
+        "location_offset": 0.0,
+        "max_level": 6,
+        "backbone": {"resnet": {"depth": 14, "form": "pytorch"}},
+        "fpn": {"channels": 16, "relu_before_p7": False},
+        "anchor_free": {"offset_scale": 2.0},
+        "postprocess": limits,
+    }
+    detector, picture = make_detector(others), make_pictures(1)[0]
+    expected = detector(picture, resize=False)
+    assert_same(run(tflite.export(detector, str(tmp_path)), picture), expected)
+    raw, _ = run(tflite.export(detector, str(tmp_path), raw=True), picture)
+    offsets = detector.model(detector.preprocess(picture, resize=False))["anchor_free_offsets"]["3"][0, 2, 3].numpy()
+    top, left, bottom, right = offsets * 2 * 8  # cell (2, 3): S * 2^3 px a unit, and it stands at 16, 24 px
+    clipped = np.clip([16 - top, 24 - left, 16 + bottom, 24 + right], 0, [HEIGHT, WIDTH] * 2)
+    np.testing.assert_allclose(raw[2 * (WIDTH // 8) + 3] * np.tile([HEIGHT, WIDTH], 2), clipped, atol=0.01)
 
 
 def test_raw_file_gives_every_location(files, detector):
