@@ -212,18 +212,33 @@ def test_results_of_a_file_go_by_file_name_or_by_id():
         compare.of_results("a", [{**row, "image_id": 5}], Classes(("cat",), (17,)))
 
 
-@pytest.mark.parametrize("location_offset", [0.5, 0.0])
-def test_rules_of_levels(location_offset):
+def test_rules_of_levels():
     task = small_params().task
     task.input_size.shorter_side, task.input_size.longer_side = 512, 512
-    task.model.location_offset = location_offset
-    shift = (location_offset - 0.5) * 16  # locations of P4 stand at 8 + 16 n, those of P6 at 32 + 64 n, or before
-    anchor = [shift + side for side in (72 - 32, 72 - 32, 72 + 32, 72 + 32)]  # of scale 1 on P4
-    large = [4 * shift + side for side in (160 - 128, 160 - 128, 160 + 128, 160 + 128)]  # of scale 1 on P6
-    boxes = np.array([anchor, large, [10, 10, 14, 14]], np.float32)
+    anchor = [64 - 32, 64 - 32, 64 + 32, 64 + 32]  # of scale 1 on P4, whose locations stand at 8 + 16 n
+    large = [160 - 128, 160 - 128, 160 + 128, 160 + 128]  # of scale 1 on P6
+    boxes = np.array([[8 + side for side in anchor], large, [10, 10, 14, 14]], np.float32)
     shapes = task.model.anchor_based.shapes()
     found = levels.rules(boxes, (512, 512), detection.program(task, 3), shapes)
     assert found["size"].tolist() == [3, 5, 3] and found["anchor"].tolist() == [4, 6, 3]
+
+
+def test_rules_of_levels_where_locations_stand_elsewhere():
+    """The level of the best anchor in a loop over all of them; for some box it is another than by default."""
+    task, draw = small_params().task, np.random.default_rng(0)
+    task.input_size.shorter_side = task.input_size.longer_side = 128
+    corners, sides = draw.uniform(0, 64, [12, 2]), draw.uniform(52, 62, [12, 2])
+    boxes, by_offset = np.concatenate([corners, corners + sides], axis=1).astype(np.float32), []
+    shapes = task.model.anchor_based.shapes()
+    for task.model.location_offset in (0.5, 0.0):
+        best = []
+        for level in range(3, 8):
+            places = naive.anchors([128 // 2**level] * 2, level, *shapes, task.model.location_offset)
+            best.append([max(naive.iou(place, box) for place in places) for box in boxes])
+        by_offset.append(3 + np.argmax(best, axis=0))
+        found = levels.rules(boxes, (128, 128), detection.program(task, 3), shapes)["anchor"]
+        np.testing.assert_array_equal(found, by_offset[-1])
+    assert (by_offset[0] != by_offset[1]).any()
 
 
 def test_the_table_of_levels():
