@@ -9,7 +9,8 @@ A mutant is the package with one change in one of `TESTS`' files. There are two 
     wired    a value that is read from the configuration, or from a value made of it, is the default instead
     dropped  a keyword is not handed on to a function of the package that has a default for it
 
-Each is met by the tests that belong to its file, in a copy of the checkout, until the first fails: then it is dead.
+Each is met in a copy of the checkout by the rows of the wiring test for its field, then by the tests that belong to its
+file, until the first fails: then it is dead.
 What survives is printed and must be in `UNSEEN`, with the reason why nothing can see it. Results go to
 benchmarks/mutants.jsonl.
 """
@@ -27,6 +28,7 @@ import sys
 import tempfile
 import time
 
+import pytest
 from absl import flags
 
 from fsaf_tf import cli
@@ -43,7 +45,8 @@ WIRING = "tests/config/test_wiring.py"
 _LOSSES = (WIRING, "tests/test_paper_constants.py", "tests/test_criterion.py", "tests/run/test_task.py")
 _DETECTION = (
     WIRING,
-    "tests/modeling/test_postprocess.py",
+    "tests/test_postprocess.py",
+    "tests/test_detection.py",
     "tests/modeling/test_views.py",
     "tests/detect/test_trained.py",
 )
@@ -53,13 +56,15 @@ _PHONE = ("tests/serving/test_tflite.py", "tests/serving/test_exported_models.py
 TESTS = {
     "config/schema.py": (*_LOSSES, *_DETECTION[1:]),
     "run/task.py": (*_LOSSES, "tests/modeling/test_views.py", "tests/run/test_training.py"),
+    "run/training.py": (WIRING, "tests/run/test_training.py"),
     "objective.py": _LOSSES,
     "branches.py": (*_LOSSES, *_FIGURES),
     "criterion.py": _LOSSES,
     "data/pipeline.py": (WIRING, "tests/data/test_pipeline.py"),
     "modeling/detector.py": (WIRING, "tests/modeling/test_detector.py", "tests/modeling/test_hosts.py"),
-    "modeling/postprocess.py": _DETECTION,
     "modeling/views.py": _DETECTION,
+    "postprocess.py": _DETECTION,
+    "detection.py": _DETECTION,
     "detect/trained.py": (*_DETECTION, "tests/serving/test_exported_models.py"),
     "serving/saved_model.py": ("tests/serving/test_exported_models.py", "tests/serving/test_saved_model.py"),
     "serving/mobile.py": _PHONE,
@@ -74,6 +79,7 @@ TESTS = {
 SCHEMA = "__import__('fsaf_tf.config.schema', fromlist=['schema'])"
 # Functions that make a value of the configuration, and what makes the default one.
 MAKERS = {"geometry": "Model()", "shapes": "AnchorBased()", "anchor_free": "Task()", "anchor_based": "Task()"}
+NO_TESTS = int(pytest.ExitCode.NO_TESTS_COLLECTED)  # the wiring test has no row for this field
 NOT_FIELDS = ("name", "type")  # many things have these, and few of them are the configuration's
 UNSEEN: dict[str, str] = {}
 
@@ -89,6 +95,7 @@ class Mutant:
         kind: `wired` or `dropped`.
         was: the expression; with a number where it stands there more than once.
         becomes: what stands there in its place.
+        field: of the configuration, or parameter, that does not arrive; empty if it is a value made of several.
         source: the whole file with the change.
     """
 
@@ -98,6 +105,7 @@ class Mutant:
     kind: str
     was: str
     becomes: str
+    field: str
     source: str
 
     @property
@@ -123,7 +131,7 @@ def defaults() -> dict[str, dict]:
 
 
 class _Changes(ast.NodeVisitor):
-    """Finds what can be changed in a file: (node, replacement, kind, function)."""
+    """Finds what can be changed in a file: (node, replacement, kind, function, field)."""
 
     def __init__(self, tree: ast.Module, fields: dict, optional: dict[str, set[str]]):
         self._fields, self._optional = fields, optional
@@ -149,16 +157,16 @@ class _Changes(ast.NodeVisitor):
         chain = ast.unparse(node).split(".")
         if self._functions and node.attr in self._fields and chain[0] not in self._modules:
             for value in self._values(chain):
-                self._add(node, repr(value), "wired")
+                self._add(node, repr(value), "wired", node.attr)
         self.generic_visit(node)
 
     def visit_Call(self, node):
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
         if isinstance(node.func, ast.Attribute) and called in MAKERS and not node.args and self._functions:
-            self._add(node, f"{SCHEMA}.{MAKERS[called]}.{called}()", "wired")
+            self._add(node, f"{SCHEMA}.{MAKERS[called]}.{called}()", "wired", "")
         for keyword in node.keywords:
             if keyword.arg in self._optional.get(called, ()) and not isinstance(keyword.value, ast.Constant):
-                self._add(keyword, "", "dropped")
+                self._add(keyword, "", "dropped", keyword.arg)
         self.generic_visit(node)
 
     def _values(self, chain: list[str]) -> list:
@@ -172,8 +180,8 @@ class _Changes(ast.NodeVisitor):
                 return list(fitting.values())
         return []
 
-    def _add(self, node, becomes: str, kind: str):
-        self.changes.append((node, becomes, kind, ".".join(self._functions)))
+    def _add(self, node, becomes: str, kind: str, field: str):
+        self.changes.append((node, becomes, kind, ".".join(self._functions), field))
 
 
 def optional_parameters() -> dict[str, set[str]]:
@@ -201,7 +209,7 @@ def mutants(file: str, fields: dict, optional: dict[str, set[str]]) -> list[Muta
     for line in source.encode().splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     made = []
-    for node, becomes, kind, function in changes.changes:
+    for node, becomes, kind, function, field in changes.changes:
         text = source.encode()
         first, last = (starts[row - 1] + column for row, column in _place(node))
         was = text[first:last].decode()
@@ -211,7 +219,7 @@ def mutants(file: str, fields: dict, optional: dict[str, set[str]]) -> list[Muta
         was = " ".join(was.split())
         again = sum((function, was) == (other.function, other.was.split(" #")[0]) for other in made)
         was += f" #{again + 1}" if again else ""
-        made.append(Mutant(file, function, node.lineno, kind, was, becomes or "nothing", changed))
+        made.append(Mutant(file, function, node.lineno, kind, was, becomes or "nothing", field, changed))
     return made
 
 
@@ -227,10 +235,14 @@ def judge(mutant: Mutant, tree: pathlib.Path, limit: int) -> str:
     target = tree / "fsaf_tf" / mutant.file
     original = target.read_text(encoding="utf-8")
     target.write_text(mutant.source, encoding="utf-8")
-    child = os.fork()
-    if child == 0:
-        _run_tests(tree, [test for test in TESTS[mutant.file] if (tree / test).exists()])
-    status = _wait(child, limit)
+    rows = [WIRING, "-k", f"test_key and {mutant.field}"] if mutant.field else []
+    for tests in (rows, TESTS[mutant.file]):
+        child = os.fork() if tests else None
+        if child == 0:
+            _run_tests(tree, tests)
+        status = _wait(child, limit) if tests else 0
+        if status not in (0, NO_TESTS):
+            break
     target.write_text(original, encoding="utf-8")
     return "hung" if status is None else "killed" if status else "survived"
 
@@ -246,8 +258,6 @@ def _run_tests(tree: pathlib.Path, tests: list[str]) -> None:
         os.dup2(log, stream)
     for name in [name for name in sys.modules if name.split(".")[0] == "fsaf_tf"]:
         del sys.modules[name]
-    import pytest
-
     os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])))
 
 
@@ -268,7 +278,7 @@ def digest(mutant: Mutant) -> str:
     """Of the changed file and of its tests: the verdict is another only if one of them is."""
     content = mutant.source.encode()
     for test in TESTS[mutant.file]:
-        content += (ROOT / test).read_bytes() if (ROOT / test).exists() else b""
+        content += (ROOT / test).read_bytes()
     return hashlib.sha256(content).hexdigest()[:16]
 
 

@@ -7,10 +7,27 @@ from collections.abc import Sequence
 from official.core import config_definitions
 from official.modeling import hyperparams
 
-from fsaf_tf.config import plain_values, schema
+from fsaf_tf.config import plain_values, schedule, schema
 from fsaf_tf.errors import UserError
 
 SIZES = ("shorter_sides", "ratios")  # of test-time augmentation
+# Keys of the Garden that nothing reads here, neither ours nor what is used of the Garden, and what to know instead.
+# Left as they are they do no harm, and each params.yaml holds them.
+UNREAD = {
+    "task.name": "a run is known by its --model_dir",
+    "task.allow_image_summary": "pictures are written with each evaluation",
+    "trainer.preemption_on_demand_checkpoint": "a run that gets SIGTERM saves a checkpoint in any case",
+    "runtime.run_eagerly": "trainer.train_tf_function=false with trainer.train_tf_while_loop=false does that",
+    "runtime.gpu_thread_mode": "TensorFlow takes it from TF_GPU_THREAD_MODE in the environment",
+    "runtime.per_gpu_thread_count": "TensorFlow takes it from TF_GPU_THREAD_COUNT in the environment",
+    "runtime.dataset_num_private_threads": "tf.data finds the number of its threads by itself",
+    "runtime.batchnorm_spatial_persistent": (
+        "TensorFlow takes it from TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT in the environment"
+    ),
+    "runtime.num_cores_per_replica": "a replica is one device",
+    "runtime.default_shard_dim": "a replica is one device",
+    "runtime.use_tpu_mp_strategy": "a replica is one device",
+}
 
 
 def check(params: config_definitions.ExperimentConfig, data: Sequence[str] = ()) -> None:
@@ -34,7 +51,7 @@ def check(params: config_definitions.ExperimentConfig, data: Sequence[str] = ())
 
 
 def check_fields(config: hyperparams.Config, prefix: str = "") -> None:
-    """Checks each value against what stands beside the default of its field; see `schema.limited` and the like.
+    """Checks each value against what stands beside the default of its field; see `fields`.
 
     The keys of a branch that is off are checked too: they are in the file for a reason.
 
@@ -77,7 +94,7 @@ def _check_above_zero(key: str, values: Sequence[float], least_count: int) -> No
 
 def _check_unread(params: config_definitions.ExperimentConfig) -> None:
     values, defaults = (plain_values.flatten(each.as_dict()) for each in (params, schema.fsaf()))
-    for key, instead in schema.UNREAD.items():
+    for key, instead in UNREAD.items():
         if values[key] != defaults[key]:
             raise UserError(f"{key} has no effect: leave it at {plain_values.shown(defaults[key])}; {instead}")
 
@@ -128,12 +145,12 @@ def _check_trainer(trainer: config_definitions.TrainerConfig) -> None:
     for part in ("optimizer", "learning_rate"):
         if getattr(trainer.optimizer_config, part).type is None:
             raise UserError(f"{prefix}.{part}.type must not be null")
-    for key, rate in schema.rates(trainer.optimizer_config).items():
+    for key, rate in schedule.rates(trainer.optimizer_config).items():
         if min(rate if isinstance(rate, list) else [rate]) < 0:
             raise UserError(f"{prefix}.{key} must not be below 0, not {rate}")
-    schedule = trainer.optimizer_config.learning_rate
-    if schedule.type == "stepwise":
-        boundaries, values = schedule.stepwise.boundaries or [], schedule.stepwise.values or []
+    rate = trainer.optimizer_config.learning_rate
+    if rate.type == "stepwise":
+        boundaries, values = rate.stepwise.boundaries or [], rate.stepwise.values or []
         key = f"{prefix}.learning_rate.stepwise"
         if boundaries != sorted(set(boundaries)):
             raise UserError(f"{key}.boundaries must increase, not {boundaries}")

@@ -7,7 +7,7 @@ import tensorflow as tf
 from official.core import config_definitions, exp_factory
 from official.modeling.hyperparams import params_dict
 
-from fsaf_tf.config import catalog, checks, init_architecture, plain_values, schema, strict
+from fsaf_tf.config import catalog, checks, init_architecture, plain_values, schedule, schema, strict
 from fsaf_tf.errors import UserError
 
 OVERRIDE = "--params_override"
@@ -159,10 +159,10 @@ def rates_report(params: config_definitions.ExperimentConfig) -> list[str]:
     """Lines that tell every learning rate for 16 images and for the batch of this experiment (section 3.4)."""
     batch_size = params.task.train_data.global_batch_size
     given = params.trainer.optimizer_config
-    scaled = schema.rates(schema.scale_rates(given, batch_size))
+    scaled = schedule.rates(schedule.scale_rates(given, batch_size))
     width = max((len(key) for key in scaled), default=0)
-    lines = [f"learning rates for {schema.REFERENCE_BATCH_SIZE} images a step, and at this batch of {batch_size}:"]
-    for key, rate in schema.rates(given).items():
+    lines = [f"learning rates for {schedule.REFERENCE_BATCH_SIZE} images a step, and at this batch of {batch_size}:"]
+    for key, rate in schedule.rates(given).items():
         lines.append(f"  {key:<{width}}  {_digits(rate)}  ->  {_digits(scaled[key])}")
     if params.task.head_rate_multiplier != 1:
         lines.append(f"  of the heads: {params.task.head_rate_multiplier:g} times as much (task.head_rate_multiplier)")

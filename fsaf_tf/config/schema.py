@@ -4,38 +4,20 @@ One experiment, `fsaf`, is registered with the Garden's factory. A file in `expe
 """
 
 import dataclasses
-import math
-from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from official.core import config_definitions, exp_factory
-from official.modeling import hyperparams, optimization
+from official.modeling import hyperparams
 from official.vision.configs import backbones
 
 from fsaf_tf import anchors, branches, losses
+from fsaf_tf.config.fields import above_zero, chosen, limited
+from fsaf_tf.config.schedule import Trainer
 from fsaf_tf.postprocess import Decoding, Suppression
 from fsaf_tf.pyramid import BACKBONE_TOP, Geometry, levels
 
 # Of a ResNet, depth to blocks a stage. 14 is for tests: one block a stage.
 BLOCKS = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-
-
-# What a field's values may be stands beside its default; `checks.check_fields` reads it.
-
-
-def limited(default: float, least: float, greatest: float = math.inf):
-    """A field whose value is a number from `least` to `greatest`."""
-    return dataclasses.field(default=default, metadata={"limits": (least, greatest)})
-
-
-def chosen(default: int | str, choices: Collection[int | str]):
-    """A field whose value is one of `choices`."""
-    return dataclasses.field(default=default, metadata={"choices": tuple(choices)})
-
-
-def above_zero(make: Callable[[], list], *, least_count: int = 0):
-    """A field whose value is a list of numbers above 0, at least `least_count` of them; `make` makes the default."""
-    return dataclasses.field(default_factory=make, metadata={"least_count": least_count})
 
 
 @dataclasses.dataclass
@@ -338,7 +320,7 @@ class TrainData(Data):
 
 @dataclasses.dataclass
 class Task(config_definitions.TaskConfig):
-    """What `fsaf_tf.task.FSAFTask` is built from.
+    """What `fsaf_tf.run.task.FSAFTask` is built from.
 
     Attributes:
         init_checkpoint: start from the weights of a run or of an import: its folder, or a checkpoint in it. Its
@@ -389,86 +371,6 @@ class Task(config_definitions.TaskConfig):
 
     def _focal(self) -> "losses.Focal":
         return losses.Focal(self.losses.focal_alpha, self.losses.focal_gamma)
-
-
-def _optimizer() -> optimization.OptimizationConfig:
-    """SGD as in section 3.4; the warm-up is Detectron's."""
-    return optimization.OptimizationConfig(
-        {
-            "optimizer": {"type": "sgd", "sgd": {"momentum": 0.9}},
-            "learning_rate": {
-                "type": "stepwise",
-                "stepwise": {"boundaries": [60_000, 80_000], "values": [0.01, 0.001, 0.0001]},
-            },
-            "warmup": {"type": "linear", "linear": {"warmup_steps": 500, "warmup_learning_rate": 0.01 / 3}},
-        }
-    )
-
-
-@dataclasses.dataclass
-class Trainer(config_definitions.TrainerConfig):
-    """The Garden's trainer with the paper's run, section 3.4: 90k steps.
-
-    Attributes:
-        early_stop_patience: end the run after so many evaluations without a better `best_checkpoint_eval_metric`; 0
-            never does. The best checkpoint is in `best_checkpoint_export_subdir` all the same.
-    """
-
-    optimizer_config: optimization.OptimizationConfig = dataclasses.field(default_factory=_optimizer)
-    steps_per_loop: int = limited(10, 1)
-    summary_interval: int = limited(100, 1)
-    checkpoint_interval: int = limited(1_000, 1)
-    max_to_keep: int = limited(3, 1)
-    train_steps: int = limited(90_000, 1)
-    validation_interval: int = limited(10_000, 1)
-    best_checkpoint_export_subdir: str = "best"
-    best_checkpoint_eval_metric: str = "AP"
-    early_stop_patience: int = limited(0, 0)
-
-
-# Keys of the Garden that nothing reads here, neither ours nor what is used of the Garden, and what to know instead.
-# Left as they are they do no harm, and each params.yaml holds them.
-UNREAD = {
-    "task.name": "a run is known by its --model_dir",
-    "task.allow_image_summary": "pictures are written with each evaluation",
-    "trainer.preemption_on_demand_checkpoint": "a run that gets SIGTERM saves a checkpoint in any case",
-    "runtime.run_eagerly": "trainer.train_tf_function=false with trainer.train_tf_while_loop=false does that",
-    "runtime.gpu_thread_mode": "TensorFlow takes it from TF_GPU_THREAD_MODE in the environment",
-    "runtime.per_gpu_thread_count": "TensorFlow takes it from TF_GPU_THREAD_COUNT in the environment",
-    "runtime.dataset_num_private_threads": "tf.data finds the number of its threads by itself",
-    "runtime.batchnorm_spatial_persistent": (
-        "TensorFlow takes it from TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT in the environment"
-    ),
-    "runtime.num_cores_per_replica": "a replica is one device",
-    "runtime.default_shard_dim": "a replica is one device",
-    "runtime.use_tpu_mp_strategy": "a replica is one device",
-}
-
-
-# Rates in an experiment are for this many images a step; the task scales them to the batch (section 3.4).
-REFERENCE_BATCH_SIZE = 16
-
-
-def rates(optimizer_config: optimization.OptimizationConfig) -> dict:
-    """The learning rates of the chosen schedule and warm-up: `{"learning_rate.stepwise.values": [...], ...}`."""
-    found = {}
-    for part in ("learning_rate", "warmup"):
-        chosen = getattr(optimizer_config, part)
-        for name, value in chosen.get().as_dict().items() if chosen.type else ():
-            if (name == "values" or name.endswith("learning_rate")) and value is not None:
-                found[f"{part}.{chosen.type}.{name}"] = value
-    return found
-
-
-def scale_rates(optimizer_config: optimization.OptimizationConfig, batch_size: int) -> optimization.OptimizationConfig:
-    """The same optimizer for `batch_size` images a step: every rate times `batch_size / 16`; the given one is kept."""
-    factor = batch_size / REFERENCE_BATCH_SIZE
-    scaled = optimizer_config.replace()
-    for key, rate in rates(optimizer_config).items():
-        part, chosen, name = key.split(".")
-        rate = [factor * value for value in rate] if isinstance(rate, list) else factor * rate
-        setattr(getattr(getattr(scaled, part), chosen), name, rate)
-    return scaled
 
 
 @exp_factory.register_config_factory("fsaf")

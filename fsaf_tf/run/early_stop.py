@@ -3,7 +3,7 @@
 import math
 
 from fsaf_tf import storage
-from fsaf_tf.config import schema
+from fsaf_tf.config import schedule
 
 Record = list[dict[str, float | None]]
 
@@ -23,7 +23,7 @@ def add(model_dir: str, step: int, metric: str, value: float | None) -> None:
     storage.write_json(_path(model_dir), [*kept, {"step": step, metric: value}])
 
 
-def reason(record: Record, trainer: schema.Trainer) -> str | None:
+def reason(record: Record, trainer: schedule.Trainer) -> str | None:
     """Why the run ends here, in words; None if it goes on.
 
     Args:

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 from official.core import config_definitions
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import schedule
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode
 from fsaf_tf.terminal.interrupts import Interrupts
@@ -35,7 +35,7 @@ class Run:
     interrupt: Interrupts
 
     @property
-    def trainer(self) -> schema.Trainer:
+    def trainer(self) -> schedule.Trainer:
         """The experiment's `trainer`."""
         return self.params.trainer
 

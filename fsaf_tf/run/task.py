@@ -10,7 +10,7 @@ from official.modeling import optimization, performance
 
 from fsaf_tf import branches, detection, objective, regions, visualize
 from fsaf_tf.classes import Classes
-from fsaf_tf.config import schema
+from fsaf_tf.config import schedule, schema
 from fsaf_tf.data import pipeline
 from fsaf_tf.data.examples import Source
 from fsaf_tf.data.source import Sources
@@ -120,7 +120,7 @@ class FSAFTask(base_task.Task):
         if dp_config is not None:
             raise UserError("task.differential_privacy_config is not supported: leave it null.")
         batch_size = self.task_config.train_data.global_batch_size
-        factory = optimization.OptimizerFactory(schema.scale_rates(optimizer_config, batch_size))
+        factory = optimization.OptimizerFactory(schedule.scale_rates(optimizer_config, batch_size))
         optimizer = factory.build_optimizer(factory.build_learning_rate())
         if self.task_config.head_rate_multiplier != 1:
             optimizer = head_rate.multiply(optimizer, self.task_config.head_rate_multiplier, _is_of_the_heads)

@@ -26,7 +26,7 @@ def evaluate(
     Pictures are taken as they are stored, as in every evaluation: EXIF orientation is not applied.
 
     Args:
-        path: of the file or of the version, from `exported.find`.
+        path: of the file or of the version, from `exported_models.find`.
         params: an experiment; its `task.validation_data` is used alone.
         output: folder to write to; `PATH-eval` beside the model if not given.
         download: let TFDS download what is not there.

@@ -98,7 +98,7 @@ def test_keys_without_a_reader_are_refused(key):
 def test_a_full_record_of_a_run_names_them_all_and_is_read(tmp_path):
     (tmp_path / "params.yaml").write_text(experiment.to_yaml(experiment.load("fsaf_demo")))
     recorded = plain_values.flatten(plain_values.read(tmp_path / "params.yaml"))
-    assert set(UNREAD) == set(schema.UNREAD) and set(UNREAD) <= set(recorded)
+    assert set(UNREAD) == set(checks.UNREAD) and set(UNREAD) <= set(recorded)
     experiment.load_run(str(tmp_path))
 
 

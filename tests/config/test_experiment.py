@@ -4,7 +4,7 @@ import pytest
 import yaml
 from official.core import exp_factory
 
-from fsaf_tf.config import catalog, checks, experiment, schema
+from fsaf_tf.config import catalog, checks, experiment, schedule
 from fsaf_tf.errors import UserError
 from fsaf_tf.run.mode import parse
 
@@ -274,7 +274,7 @@ def test_default_warmup_is_no_longer_than_a_tenth_of_the_run(read):
 
 def test_rates_are_for_16_images():
     params = experiment.load("fsaf_r50", overrides="task.train_data.global_batch_size=4")
-    given, scaled = params.trainer.optimizer_config, schema.scale_rates(params.trainer.optimizer_config, 4)
+    given, scaled = params.trainer.optimizer_config, schedule.scale_rates(params.trainer.optimizer_config, 4)
     assert given.learning_rate.stepwise.values == [0.01, 0.001, 0.0001]
     assert scaled.learning_rate.stepwise.values == pytest.approx([0.0025, 0.00025, 0.000025])
     assert scaled.warmup.linear.warmup_learning_rate == pytest.approx(0.0025 / 3)

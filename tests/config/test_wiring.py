@@ -243,8 +243,10 @@ def data(tmp_path_factory):
 
 
 def own_keys(config: hyperparams.Config, prefix: str = "") -> set[str]:
-    """The keys of values that `schema` declares: not those of the Garden."""
-    own = {name for each in type(config).__mro__ if each.__module__ == schema.__name__ for name in each.__annotations__}
+    """The keys of values that the library declares: not those of the Garden."""
+    own = {
+        name for each in type(config).__mro__ if each.__module__.startswith("fsaf_tf.") for name in each.__annotations__
+    }
     keys = set()
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)

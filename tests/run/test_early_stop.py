@@ -2,13 +2,13 @@
 
 import pytest
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import schedule
 from fsaf_tf.run import early_stop
 
 
 def reason(values, patience, metric="AP", comp="higher"):
     record = [{"step": 10 * number, metric: value} for number, value in enumerate(values, start=1)]
-    trainer = schema.Trainer(
+    trainer = schedule.Trainer(
         early_stop_patience=patience, best_checkpoint_eval_metric=metric, best_checkpoint_metric_comp=comp
     )
     return early_stop.reason(record, trainer)
