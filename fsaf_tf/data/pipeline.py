@@ -14,6 +14,7 @@ from fsaf_tf.data.examples import Order, Source
 from fsaf_tf.modeling.normalization import Normalization
 
 
+@tf.autograph.experimental.do_not_convert
 def build_dataset(
     source: Source,
     config: schema.Data,

@@ -136,6 +136,7 @@ class FSAFTask(base_task.Task):
         names = [*objective.names(self._branches), "gradient_norm"] if training else []
         return [tf_keras.metrics.Mean(name) for name in names]
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, inputs, model: tf_keras.Model, optimizer, metrics=None) -> dict[str, tf.Tensor]:
         """Forward pass, selection without gradient, losses and update (section 3.4), on one replica.
 
@@ -188,6 +189,7 @@ class FSAFTask(base_task.Task):
     def _program(self, model: tf_keras.Model) -> detection.Program:
         return detection.program(self.task_config, model.get_layer("heads").num_classes)
 
+    @tf.autograph.experimental.do_not_convert
     def validation_step(self, inputs, model: tf_keras.Model, metrics=None) -> dict[str, tf.Tensor]:
         """Detections of a batch with `boxes` in pixels of the original images, and their `image_id`."""
         batch, program = self._device_stage(inputs), self._program(model)
