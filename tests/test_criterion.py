@@ -90,7 +90,8 @@ def _fast(logits, offsets, boxes, classes, valid, settings):
     return {**result, "logit_gradients": tape.gradient(result["class_loss"], logits)}
 
 
-def _assert_equals_naive(fast, case, settings):
+def _naive(case, settings):
+    """What the loops give, image by image; `logit_gradients` as for the mean over the images."""
     logits, offsets, boxes, classes, valid = case
     images = [
         naive.anchor_free_losses(
@@ -103,22 +104,24 @@ def _assert_equals_naive(fast, case, settings):
         )
         for image in range(len(boxes))
     ]
+    gradients = [image.pop("logit_gradients") for image in images]
+    of_levels = {str(level): np.stack([each[level] for each in gradients]) / len(images) for level in LEVELS}
+    stacked = {name: np.stack([image[name] for image in images]) for name in images[0]}
+    return stacked | {"logit_gradients": of_levels}
 
-    def stacked(name):
-        return np.stack([image[name] for image in images])
 
-    np.testing.assert_array_equal(fast["levels"], stacked("levels"))
-    np.testing.assert_array_equal(fast["num_positives"], stacked("num_positives"))
+def _assert_equal(fast, expected):
+    np.testing.assert_array_equal(fast["levels"], expected["levels"])
+    np.testing.assert_array_equal(fast["num_positives"], expected["num_positives"])
     for name in ("instance_class_losses", "instance_box_losses"):  # the two terms of Eq. 1
-        np.testing.assert_allclose(fast[name], stacked(name), rtol=1e-4, atol=1e-5)  # float32 of an IoU near 1
-    np.testing.assert_allclose(fast["instance_losses"], stacked("instance_losses"), rtol=1e-4)
-    np.testing.assert_allclose(fast["class_loss"], stacked("class_loss").mean(), rtol=1e-4)
-    np.testing.assert_allclose(fast["box_loss"], stacked("box_loss").mean(), rtol=1e-4)
-    for level in LEVELS:
-        expected = np.stack([image["logit_gradients"][level] for image in images]) / len(images)
-        gradient = fast["logit_gradients"][str(level)].numpy()
-        np.testing.assert_array_equal(gradient == 0, expected == 0)  # ignored cells exactly, and only they
-        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(fast[name], expected[name], rtol=1e-4, atol=1e-5)  # float32 of an IoU near 1
+    np.testing.assert_allclose(fast["instance_losses"], expected["instance_losses"], rtol=1e-4)
+    np.testing.assert_allclose(fast["class_loss"], expected["class_loss"].mean(), rtol=1e-4)
+    np.testing.assert_allclose(fast["box_loss"], expected["box_loss"].mean(), rtol=1e-4)
+    for level, of_level in expected["logit_gradients"].items():
+        gradient = fast["logit_gradients"][level].numpy()
+        np.testing.assert_array_equal(gradient == 0, of_level == 0)  # ignored cells exactly, and only they
+        np.testing.assert_allclose(gradient, of_level, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +140,9 @@ def test_fast_equals_naive(cases, size):
         case = _case(rng, KINDS[number % len(KINDS)], **size)
         settings = _settings(number)
         tensors = tf.nest.map_structure(tf.constant, case)
+        expected = _naive(case, settings)
         for way in ways.values():
-            _assert_equals_naive(way(*tensors, settings), case, settings)
+            _assert_equal(way(*tensors, settings), expected)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "compiled"])
