@@ -78,7 +78,15 @@ TESTS = {
 }
 SCHEMA = "__import__('fsaf_tf.config.schema', fromlist=['schema'])"
 # Functions that make a value of the configuration, and what makes the default one.
-MAKERS = {"geometry": "Model()", "shapes": "AnchorBased()", "anchor_free": "Task()", "anchor_based": "Task()"}
+MAKERS = {
+    "geometry": "Model()",
+    "shapes": "AnchorBased()",
+    "suppression": "Postprocess()",
+    "anchor_free": "Task()",
+    "anchor_based": "Task()",
+    "decoding": "Task()",
+    "_focal": "Task()",
+}
 NO_TESTS = int(pytest.ExitCode.NO_TESTS_COLLECTED)  # the wiring test has no row for this field
 NOT_FIELDS = ("name", "type")  # many things have these, and few of them are the configuration's
 UNSEEN: dict[str, str] = {}
