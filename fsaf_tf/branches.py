@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 import tensorflow as tf
 
 from fsaf_tf import anchors, criterion, losses, pyramid, regions, targets
+from fsaf_tf.selection import Selection, Step
 
 Outputs = dict[str, dict[str, tf.Tensor]]
 
@@ -26,7 +27,7 @@ class AnchorFree:
 
     Attributes:
         geometry: of boxes, cells and offsets.
-        selection: how an instance gets its level; see `criterion.anchor_free_losses`.
+        selection: how an instance gets its level.
         elementwise: its losses.
         loss_weight: lambda, of both (section 3.4).
     """
@@ -39,22 +40,22 @@ class AnchorFree:
     finds_every_class: ClassVar[bool] = False  # a row is found as its best class alone (section 3.2)
 
     geometry: pyramid.Geometry
-    selection: str
+    selection: Selection
     elementwise: losses.Elementwise
     loss_weight: float
 
-    def losses(self, outputs: Outputs, instances: regions.Instances) -> dict[str, tf.Tensor]:
+    def losses(self, outputs: Outputs, instances: regions.Instances, step: Step | None) -> dict[str, tf.Tensor]:
         """What `criterion.anchor_free` returns."""
-        return criterion.anchor_free(
-            outputs[self.logits], outputs[self.boxes], instances, self.geometry, self.selection, self.elementwise
-        )
+        maps = outputs[self.logits], outputs[self.boxes]
+        return criterion.anchor_free(*maps, instances, self.geometry, self.selection, self.elementwise, step)
 
     def targets(self, outputs: Outputs, instances: regions.Instances) -> dict[str, tf.Tensor]:
         """What each location would learn: `targets.anchor_free_targets`, and the selected `levels` `[B, N]`."""
-        chosen, logits = self.losses(outputs, instances)["levels"], outputs[self.logits]
+        result, logits = self.losses(outputs, instances, None), outputs[self.logits]
         layout = pyramid.Layout.of_maps(logits)
         num_classes = logits[str(layout.levels[0])].shape[-1]
-        return targets.anchor_free_targets(instances, chosen, layout, num_classes) | {"levels": chosen}
+        learnt = targets.anchor_free_targets(instances, result["weights"] > 0, layout, num_classes)
+        return learnt | {"levels": result["levels"]}
 
     def decode(self, offsets: tf.Tensor, rows: tf.Tensor, size: tuple, level: int) -> tf.Tensor:
         """Boxes from outputs (section 3.2, inference).
@@ -121,8 +122,8 @@ class AnchorBased:
         """A."""
         return self.anchors.shapes.per_location
 
-    def losses(self, outputs: Outputs, instances: regions.Instances) -> dict[str, tf.Tensor]:
-        """What `criterion.anchor_based` returns."""
+    def losses(self, outputs: Outputs, instances: regions.Instances, step: Step | None) -> dict[str, tf.Tensor]:
+        """What `criterion.anchor_based` returns, the same at each step."""
         return criterion.anchor_based(
             outputs[self.logits], outputs[self.boxes], instances, self.anchors, self.elementwise
         )

@@ -1,12 +1,10 @@
 """Section 3.4: from outputs and instances to the losses."""
 
-from collections.abc import Sequence
-
 import tensorflow as tf
 
 from fsaf_tf import anchors as anchor_ops
 from fsaf_tf import losses, pyramid, regions, targets
-from fsaf_tf import selection as level_selection
+from fsaf_tf.selection import Predictions, Selection, Step, instance_losses
 
 Maps = dict[str, tf.Tensor]
 
@@ -19,6 +17,8 @@ def anchor_free_losses(
     valid: tf.Tensor,
     *,
     selection: str = "online",
+    soft_levels: int = 3,
+    soft_temperature: float = 1.0,
     cell_ranges: tf.Tensor | None = None,
     location_offset: float = 0.5,
     effective: float = 0.2,
@@ -40,7 +40,9 @@ def anchor_free_losses(
         boxes: `[B, N, 4]` yxyx in pixels of the padded image.
         classes: `[B, N]` int, 0 .. K-1.
         valid: `[B, N]` bool; the rows that are not may hold anything.
-        selection: `online` (Eq. 1 and 2) or `heuristic` (Eq. 3).
+        selection: `online` (Eq. 1 and 2), `heuristic` (Eq. 3) or `soft` (`selection.weigh_soft`).
+        soft_levels: of `soft`: so many levels learn an instance.
+        soft_temperature: of `soft`.
         cell_ranges: `[B, N, L, 2, 4]` int32 from `regions.cell_ranges` with the same values, where they were computed
             before; then `location_offset`, `effective` and `ignoring` must be those.
         location_offset: where a location stands, in cells.
@@ -55,7 +57,7 @@ def anchor_free_losses(
         What `anchor_free` returns.
 
     Raises:
-        ValueError: if `selection` is neither of the two, or a map does not have `ceil(size / 2^l)` cells a side.
+        ValueError: if `selection` is none of the three, or a map does not have `ceil(size / 2^l)` cells a side.
     """
     layout = _layout(logits)
     geometry = pyramid.Geometry(layout.levels, location_offset, offset_scale, effective, ignoring)
@@ -63,7 +65,8 @@ def anchor_free_losses(
         cell_ranges = regions.cell_ranges(tf.cast(boxes, tf.float32), valid, layout.image_size, geometry)
     instances = regions.Instances.of(boxes, classes, valid, cell_ranges)
     elementwise = losses.Elementwise(losses.Focal(alpha, gamma), losses.IoU(epsilon))
-    return anchor_free(logits, offsets, instances, geometry, selection, elementwise)
+    rule = Selection(selection, soft_levels, soft_temperature, warmup="random", warmup_share=0.0)
+    return anchor_free(logits, offsets, instances, geometry, rule, elementwise, None)
 
 
 def anchor_free(
@@ -71,8 +74,9 @@ def anchor_free(
     offsets: Maps,
     instances: regions.Instances,
     geometry: pyramid.Geometry,
-    selection: str,
+    selection: Selection,
     elementwise: losses.Elementwise,
+    step: Step | None,
 ) -> dict[str, tf.Tensor]:
     """The losses of the anchor-free branch; see `anchor_free_losses`.
 
@@ -81,13 +85,16 @@ def anchor_free(
         offsets: see there.
         instances: those to learn.
         geometry: its shares are those of the instances' cell ranges.
-        selection: see there.
+        selection: how they get their levels.
         elementwise: the losses of classes and of boxes.
+        step: of the training, for the warm-up of the selection; None if there is none.
 
     Returns:
         class_loss: `[]`, the focal loss of an image over its positive locations, averaged over the images.
-        box_loss: `[]`, the box loss, averaged over an image's positive locations and then over the images.
-        levels: `[B, N]` int32, the selected level (the lowest for invalid rows).
+        box_loss: `[]`, the box loss, averaged over an image's positive locations and then over the images. In both a
+            positive location counts as much as its level learns of its instance.
+        weights: `[B, N, L]` float32, what each level learns of an instance (0 for invalid rows).
+        levels: `[B, N]` int32, the selected level, which learns the most (the lowest for invalid rows).
         instance_losses: `[B, N, L]`, what the instance would lose on each level: the sum of the next two.
         instance_class_losses: `[B, N, L]`, its focal loss there (Eq. 1; 0 for invalid rows).
         instance_box_losses: `[B, N, L]`, its box loss there (Eq. 1; 0 for invalid rows).
@@ -102,18 +109,22 @@ def anchor_free(
     predicted = regions.decode_offsets(layout.join(offsets, 4), 0.0, levels_of_locations, geometry.offset_scale)
     as_negative = focal(flat_logits, False)  # [B, P, K]
 
-    said = level_selection.Predictions(flat_logits, tf.reduce_sum(as_negative, axis=-1), predicted, locations)
-    class_losses, box_losses = level_selection.instance_losses(said, instances, layout, elementwise)
-    chosen = _select(selection, class_losses, box_losses, instances.boxes, layout.levels)
-    target = targets.anchor_free_targets(instances, chosen, layout, num_classes)
+    predictions = Predictions(flat_logits, tf.reduce_sum(as_negative, axis=-1), predicted, locations)
+    class_losses, box_losses = instance_losses(predictions, instances, layout, elementwise)
+    weights = selection.weights(class_losses, box_losses, instances.boxes, layout.levels, step)
+    weights = tf.where(instances.valid[..., None], weights, 0.0)  # [B, N, L]
+    target = targets.anchor_free_targets(instances, weights > 0, layout, num_classes)
     positive = target["positive"]
+    learnt = tf.where(positive, _of_level(weights, target["instance"], layout), 0.0)  # [B, P]
     own_class, own_box = (_of_instance(values, target["instance"]) for values in (instances.classes, instances.boxes))
     as_positive = focal(_pick(flat_logits, own_class), True)  # [B, P]
     box_errors = elementwise.box(predicted, own_box - tf.tile(locations, [1, 2]))  # [B, P]
+    class_sums = _sum(as_negative, target["negative"]) + _sum(learnt * as_positive, positive)  # [B]
     return {
-        "class_loss": _per_positive(_sum(as_negative, target["negative"]) + _sum(as_positive, positive), positive),
-        "box_loss": _per_positive(_sum(box_errors, positive), positive),
-        "levels": chosen,
+        "class_loss": _per_positive(class_sums, learnt),
+        "box_loss": _per_positive(_sum(learnt * box_errors, positive), learnt),
+        "weights": weights,
+        "levels": tf.gather(tf.constant(layout.levels), tf.argmax(weights, axis=-1)),
         "instance_losses": class_losses + box_losses,
         "instance_class_losses": class_losses,
         "instance_box_losses": box_losses,
@@ -155,9 +166,10 @@ def anchor_based(
     own_box = tf.where(positive[..., None], own_box, places)  # without a box of no size, whose delta is infinite
     box_errors = elementwise.box(layout.join(deltas, 4), anchor_ops.encode(own_box, places))  # [B, P * A]
     negative = ~(ignored[..., None] | is_own)  # [B, P * A, K]
+    counted = tf.cast(positive, tf.float32)
     return {
-        "class_loss": _per_positive(_sum(as_negative, negative) + _sum(as_positive, positive), positive),
-        "box_loss": _per_positive(_sum(box_errors, positive), positive),
+        "class_loss": _per_positive(_sum(as_negative, negative) + _sum(as_positive, positive), counted),
+        "box_loss": _per_positive(_sum(box_errors, positive), counted),
         "num_positives": _count(positive),
     }
 
@@ -172,18 +184,18 @@ def _layout(maps: Maps) -> pyramid.Layout:
     return layout
 
 
-def _select(selection: str, class_losses, box_losses, boxes: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:
-    if selection == "online":
-        return level_selection.select_online(class_losses, box_losses, levels)
-    if selection == "heuristic":
-        return level_selection.select_heuristic(boxes, levels)
-    raise ValueError(f"selection must be online or heuristic, not {selection!r}.")
-
-
 def _of_instance(values: tf.Tensor, instance: tf.Tensor) -> tf.Tensor:
     """The values `[B, N, ...]` of each location's instance `[B, M]`: `[B, M, ...]`; one more row serves N of 0."""
     padding = [[0, 0], [0, 1]] + [[0, 0]] * (values.shape.rank - 2)
     return tf.gather(tf.pad(values, padding), instance, batch_dims=1)
+
+
+def _of_level(weights: tf.Tensor, instance: tf.Tensor, layout: pyramid.Layout) -> tf.Tensor:
+    """What each location's level learns of its instance `[B, P]`, out of `[B, N, L]`: `[B, P]`."""
+    num_levels = len(layout.levels)
+    places = instance * num_levels + (layout.location_levels() - layout.levels[0])  # [B, P]
+    flat = tf.reshape(weights, [tf.shape(weights)[0], -1])
+    return tf.gather(tf.pad(flat, [[0, 0], [0, num_levels]]), places, batch_dims=1)  # one more row serves N of 0
 
 
 def _pick(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
@@ -200,6 +212,9 @@ def _count(positive: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(positive, tf.int32), axis=-1)
 
 
-def _per_positive(sums: tf.Tensor, positive: tf.Tensor) -> tf.Tensor:
-    """Sums `[B]` of the images over their positives, averaged over the images (section 3.2: "for an image")."""
-    return tf.reduce_mean(sums / tf.cast(tf.maximum(_count(positive), 1), tf.float32))
+def _per_positive(sums: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    """Sums `[B]` of the images over their positives, averaged over the images (section 3.2: "for an image").
+
+    Each location or anchor is `counted` `[B, M]`: 0 if it is not positive, 1 or a part of 1 if it is.
+    """
+    return tf.reduce_mean(sums / tf.maximum(tf.reduce_sum(counted, axis=-1), 1.0))

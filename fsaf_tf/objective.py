@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from fsaf_tf import regions
 from fsaf_tf.branches import Branch, Outputs, Term
+from fsaf_tf.selection import Step
 
 _OF_A_BRANCH = ("class_loss", "box_loss", "positives")
 
@@ -22,6 +23,7 @@ def terms(
     variables: Sequence[tf.Variable],
     branches: Sequence[Branch],
     weight_decay: float,
+    step: Step | None,
 ) -> dict[str, Term]:
     """The loss of one replica's batch and what it is made of.
 
@@ -31,6 +33,7 @@ def terms(
         variables: the trainable ones.
         branches: those of the detector.
         weight_decay: of the kernels among the variables.
+        step: of the training, for what is otherwise at its start; None if there is none.
 
     Returns:
         Scalars. `total_loss`; `weight_decay`; `left_out`, an image's boxes that are not trained on; for each branch
@@ -41,7 +44,7 @@ def terms(
     total, found = decay, {"weight_decay": Term(decay), "left_out": Term(_mean(batch["left_out"]))}
     instances = regions.Instances.of_batch(batch)
     for branch in branches:
-        result = branch.losses(outputs, instances)
+        result = branch.losses(outputs, instances, step)
         total += branch.loss_weight * (result["class_loss"] + result["box_loss"])
         of_branch = {name: Term(result[name]) for name in ("class_loss", "box_loss")}
         of_branch |= {"positives": Term(_mean(result["num_positives"])), **branch.watch(outputs, instances, result)}

@@ -1,5 +1,6 @@
-"""Section 3.3: which pyramid level learns an instance."""
+"""Section 3.3: which pyramid level learns an instance; and two ways beside the paper's that no level starves in."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,80 @@ from fsaf_tf import losses, pyramid, regions
 
 # Eq. 3: an instance of 224 px, ImageNet's size, goes to level 5.
 CANONICAL_SIZE, CANONICAL_LEVEL = 224, 5
+RULES = ("online", "heuristic", "soft")
+WARMUPS = ("random", "heuristic")
+
+
+class Step(NamedTuple):
+    """Where a training is: `number` `[]` int64, the steps taken, of `total`."""
+
+    number: tf.Tensor
+    total: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """How instances get their levels.
+
+    Attributes:
+        rule: `online` (Eq. 1 and 2), `heuristic` (Eq. 3) or `soft` (see `weigh_soft`).
+        soft_levels: of `soft`: so many levels learn an instance.
+        soft_temperature: of `soft`.
+        warmup: the rule at the start of a training: `random`, a level drawn anew for each instance in each step, or
+            `heuristic`.
+        warmup_share: of the training's steps, which have that rule.
+    """
+
+    rule: str
+    soft_levels: int
+    soft_temperature: float
+    warmup: str
+    warmup_share: float
+
+    def weights(
+        self,
+        class_losses: tf.Tensor,
+        box_losses: tf.Tensor,
+        boxes: tf.Tensor,
+        levels: Sequence[int],
+        step: Step | None,
+    ) -> tf.Tensor:
+        """What each level learns of each instance.
+
+        Args:
+            class_losses: `[B, N, L]`, of Eq. 1.
+            box_losses: `[B, N, L]`, of Eq. 1.
+            boxes: `[B, N, 4]` yxyx in pixels.
+            levels: the L levels, lowest first.
+            step: of the training; without it there is no warm-up.
+
+        Returns:
+            `[B, N, L]` float32 with the sum 1 for each instance. Only `soft` gives to more than one level.
+
+        Raises:
+            ValueError: an unknown rule.
+        """
+        if self.rule == "soft":
+            weights = weigh_soft(class_losses + box_losses, self.soft_levels, self.soft_temperature)
+        elif self.rule == "online":
+            weights = _only(select_online(class_losses, box_losses, levels), levels)
+        elif self.rule == "heuristic":
+            weights = _only(select_heuristic(boxes, levels), levels)
+        else:
+            raise ValueError(f"selection must be one of {', '.join(RULES)}, not {self.rule!r}.")
+        if step is None or not self.warmup_share:
+            return weights
+        if self.warmup == "random":
+            at_first = select_random(tf.shape(boxes)[:2], levels, step)
+        else:
+            at_first = select_heuristic(boxes, levels)
+        is_first = step.number < round(self.warmup_share * step.total)
+        return tf.where(is_first, _only(at_first, levels), weights)
+
+
+def _only(level: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:
+    """All weight on one level: `[B, N, L]` of `[B, N]`."""
+    return tf.cast(level[..., None] == tf.constant(levels), tf.float32)
 
 
 class Predictions(NamedTuple):
@@ -101,3 +176,38 @@ def select_heuristic(boxes: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:
     least = [CANONICAL_SIZE**2 * 4.0 ** (level - CANONICAL_LEVEL) for level in levels[1:]]
     reached = area[..., None] >= tf.constant(least, tf.float32)  # [B, N, L - 1]
     return levels[0] + tf.reduce_sum(tf.cast(reached, tf.int32), axis=-1)
+
+
+def select_random(shape: tf.Tensor, levels: Sequence[int], step: Step) -> tf.Tensor:
+    """A level for each instance, each as often, the same in each run: drawn by the number of the step.
+
+    Args:
+        shape: `[2]` int32, B and N.
+        levels: the L levels, lowest first.
+        step: of the training.
+
+    Returns:
+        `[B, N]` int32, of `levels`.
+    """
+    return tf.random.stateless_uniform(shape, [0, step.number], levels[0], levels[-1] + 1, tf.int32)
+
+
+def weigh_soft(losses: tf.Tensor, count: int, temperature: float) -> tf.Tensor:
+    """What the levels with the least losses learn of an instance: a softmax of their negative losses.
+
+    The weights of Soft Anchor-Point Object Detection (ECCV 2020) are of a network of their own, which is trained to
+    tell the level of the least loss; these are of the losses themselves.
+
+    Args:
+        losses: `[B, N, L]`, the sum of both of Eq. 1.
+        count: so many levels share an instance; of equal ones the lowest.
+        temperature: what the losses are divided by: near 0 the level of the least loss has it all (Eq. 2).
+
+    Returns:
+        `[B, N, L]` float32.
+    """
+    mine, other = losses[..., :, None], losses[..., None, :]
+    index = tf.range(tf.shape(losses)[-1])
+    is_before = (other < mine) | ((other == mine) & (index < index[:, None]))  # [B, N, L, L]
+    is_least = tf.reduce_sum(tf.cast(is_before, tf.int32), axis=-1) < count
+    return tf.nn.softmax(tf.where(is_least, losses / -temperature, -float("inf")))

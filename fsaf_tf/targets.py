@@ -7,17 +7,17 @@ from fsaf_tf import pyramid, regions
 
 
 def anchor_free_targets(
-    instances: regions.Instances, level: tf.Tensor, layout: pyramid.Layout, num_classes: int
+    instances: regions.Instances, learns: tf.Tensor, layout: pyramid.Layout, num_classes: int
 ) -> dict[str, tf.Tensor]:
-    """The class, ignore and offset maps of the anchor-free branch, for instances whose level is known.
+    """The class, ignore and offset maps of the anchor-free branch, for instances whose levels are known.
 
-    An effective cell on the instance's level is positive; where several instances want it, it goes to the smallest,
-    then to the first. In its own class's map an instance's ignoring box is nowhere negative, on its level and on those
-    next to it. Everything else is negative, in every class's map.
+    An effective cell on a level that learns the instance is positive; where several instances want it, it goes to the
+    smallest, then to the first. In its own class's map an instance's ignoring box is nowhere negative, on its levels
+    and on those next to them. Everything else is negative, in every class's map.
 
     Args:
         instances: of B images.
-        level: `[B, N]` int32, one of the layout's levels.
+        learns: `[B, N, L]` bool, the levels that learn an instance.
         layout: the levels' maps.
         num_classes: K.
 
@@ -26,10 +26,10 @@ def anchor_free_targets(
         instance: `[B, P]` int32, the instance of a positive location, 0 elsewhere.
         negative: `[B, P, K]` bool, target 0. What is neither positive nor negative is ignored.
     """
-    on_level = level[..., None] == tf.constant(layout.levels)  # [B, N, L]
-    near_level = tf.abs(level[..., None] - tf.constant(layout.levels)) <= 1  # [B, N, L]
-    effective = _only(instances.cell_ranges[..., regions.EFFECTIVE, :], on_level)
-    ignoring = _only(instances.cell_ranges[..., regions.IGNORING, :], near_level)
+    beyond = tf.pad(learns, [[0, 0], [0, 0], [1, 1]])  # [B, N, L + 2]
+    is_near = beyond[..., :-2] | learns | beyond[..., 2:]  # [B, N, L]
+    effective = _only(instances.cell_ranges[..., regions.EFFECTIVE, :], learns)
+    ignoring = _only(instances.cell_ranges[..., regions.IGNORING, :], is_near)
     return {
         **_assign(box_ops.area(instances.boxes), effective, layout),
         "negative": tf.logical_not(_covered(ignoring, instances.classes, layout, num_classes)),

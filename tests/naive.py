@@ -67,6 +67,17 @@ def heuristic_level(box, levels):
     return min(max(math.floor(5 + math.log2(side / 224)), levels[0]), levels[-1])
 
 
+def level_weights(selection, losses, box, levels, soft_levels, soft_temperature):
+    """What each level learns of an instance with these losses there."""
+    if selection == "soft":
+        learners = sorted(range(len(levels)), key=lambda index: losses[index])[:soft_levels]  # stable: the lowest first
+        least = float(losses[learners[0]])
+        powers = {index: math.exp((least - float(losses[index])) / soft_temperature) for index in learners}
+        return [powers.get(index, 0.0) / math.fsum(powers.values()) for index in range(len(levels))]
+    level = levels[int(np.argmin(losses))] if selection == "online" else heuristic_level(box, levels)
+    return [float(each == level) for each in levels]
+
+
 def anchor_free_losses(
     logits,
     offsets,
@@ -75,6 +86,8 @@ def anchor_free_losses(
     valid,
     *,
     selection,
+    soft_levels,
+    soft_temperature,
     location_offset,
     effective,
     ignoring,
@@ -85,8 +98,8 @@ def anchor_free_losses(
 ):
     """One image: logits `{level: [H, W, K]}`, offsets `{level: [H, W, 4]}`, boxes `[N, 4]`, classes and valid `[N]`.
 
-    Returns class_loss, box_loss, levels, instance_losses and its two terms, num_positives as the package does, and
-    `logit_gradients` `{level: [H, W, K]}`, the derivative of class_loss.
+    Returns class_loss, box_loss, weights, levels, instance_losses and its two terms, num_positives as the package does,
+    and `logit_gradients` `{level: [H, W, K]}`, the derivative of class_loss.
     """
     levels = sorted(logits)
     instances = [n for n in range(len(boxes)) if valid[n]]
@@ -102,28 +115,35 @@ def anchor_free_losses(
         as_negative, k = background[level][cell], classes[n]
         return math.fsum(as_negative) - as_negative[k] + focal(logits[level][cell][k], True, alpha, gamma)
 
+    def learners(n):
+        return [level for level, weight in zip(levels, weights[n]) if weight > 0]
+
     background = {level: _background(logits[level], alpha, gamma) for level in levels}
     class_losses, box_losses = np.zeros([2, len(boxes), len(levels)], np.float32)  # a tie is one of float32 numbers
-    chosen = np.full([len(boxes)], levels[0])
+    weights = np.zeros([len(boxes), len(levels)], np.float32)
     for n in instances:
         for index, level in enumerate(levels):
             cells = region_of(n, effective, level)
             class_losses[n, index] = math.fsum(class_loss(n, cell, level) for cell in cells) / len(cells)
             box_losses[n, index] = math.fsum(box_loss(n, cell, level) for cell in cells) / len(cells)
-        online = levels[int(np.argmin(class_losses[n] + box_losses[n]))]
-        chosen[n] = online if selection == "online" else heuristic_level(boxes[n], levels)
+        weights[n] = level_weights(
+            selection, class_losses[n] + box_losses[n], boxes[n], levels, soft_levels, soft_temperature
+        )
 
     owner, ignored = {}, set()
     by_size = sorted(instances, key=lambda n: (boxes[n][2] - boxes[n][0]) * (boxes[n][3] - boxes[n][1]))
     for n in reversed(by_size):  # the smallest comes last and takes what it wants; of equal ones the first
-        for cell in region_of(n, effective, chosen[n]):
-            owner[chosen[n], cell] = n
+        for level in learners(n):
+            owner |= {(level, cell): n for cell in region_of(n, effective, level)}
     for n in instances:
-        for level in (chosen[n] - 1, chosen[n], chosen[n] + 1):
-            if level in levels:
+        for level in levels:
+            if {level - 1, level, level + 1} & set(learners(n)):
                 ignored |= {(level, cell, classes[n]) for cell in region_of(n, ignoring, level)}
 
-    normaliser = max(1, len(owner))
+    def learnt(level, n):
+        return float(weights[n, levels.index(level)])
+
+    normaliser = max(1, math.fsum(learnt(level, n) for (level, cell), n in owner.items()))
     total, gradients = 0.0, {level: np.zeros(logits[level].shape) for level in levels}
     for level in levels:
         for cell in np.ndindex(logits[level].shape[:2]):
@@ -131,13 +151,14 @@ def anchor_free_losses(
                 n = owner.get((level, cell))
                 target = n is not None and classes[n] == k
                 if target or (level, cell, k) not in ignored:
-                    logit = logits[level][cell][k]
-                    total += focal(logit, True, alpha, gamma) if target else background[level][cell][k]
-                    gradients[level][cell][k] = focal_gradient(logit, target, alpha, gamma) / normaliser
+                    logit, weight = logits[level][cell][k], learnt(level, n) if target else 1
+                    total += weight * (focal(logit, True, alpha, gamma) if target else background[level][cell][k])
+                    gradients[level][cell][k] = weight * focal_gradient(logit, target, alpha, gamma) / normaliser
     return {
         "class_loss": total / normaliser,
-        "box_loss": sum(box_loss(n, cell, level) for (level, cell), n in owner.items()) / normaliser,
-        "levels": chosen,
+        "box_loss": sum(learnt(level, n) * box_loss(n, cell, level) for (level, cell), n in owner.items()) / normaliser,
+        "weights": weights,
+        "levels": np.array([levels[int(np.argmax(weights[n]))] for n in range(len(boxes))], int),
         "instance_losses": class_losses + box_losses,
         "instance_class_losses": class_losses,
         "instance_box_losses": box_losses,

@@ -58,6 +58,8 @@ def _case(rng, kind, *, height, width, batch, instances, classes):
 
 PAPER = dict(
     selection="online",
+    soft_levels=3,
+    soft_temperature=1.0,
     location_offset=0.5,
     effective=0.2,
     ignoring=0.5,
@@ -70,8 +72,10 @@ PAPER = dict(
 
 def _settings(number):
     """The paper's values, and in every other case others for all of them."""
-    heuristic = number // len(KINDS) % 3 == 2
+    rule = ("online", "soft", "heuristic")[number // len(KINDS) % 3]
     others = dict(
+        soft_levels=2,
+        soft_temperature=3.0,
         location_offset=0.0,
         effective=0.3,
         ignoring=0.7,
@@ -80,7 +84,7 @@ def _settings(number):
         gamma=1.5,
         epsilon=1e-3,
     )
-    return {**PAPER, **(others if number % 2 else {}), "selection": "heuristic" if heuristic else "online"}
+    return {**PAPER, **(others if number % 2 else {}), "selection": rule}
 
 
 def _fast(logits, offsets, boxes, classes, valid, settings):
@@ -113,6 +117,7 @@ def _naive(case, settings):
 def _assert_equal(fast, expected):
     np.testing.assert_array_equal(fast["levels"], expected["levels"])
     np.testing.assert_array_equal(fast["num_positives"], expected["num_positives"])
+    np.testing.assert_allclose(fast["weights"], expected["weights"], rtol=1e-4, atol=1e-6)
     for name in ("instance_class_losses", "instance_box_losses"):  # the two terms of Eq. 1
         np.testing.assert_allclose(fast[name], expected[name], rtol=1e-4, atol=1e-5)  # float32 of an IoU near 1
     np.testing.assert_allclose(fast["instance_losses"], expected["instance_losses"], rtol=1e-4)
@@ -217,7 +222,7 @@ def test_no_gradient_passes_through_the_selection():
 
 def test_wrong_selection_and_wrong_map_are_errors():
     logits, offsets, *instances = _single([[8, 8, 56, 56]], [1])
-    with pytest.raises(ValueError, match="online or heuristic"):
+    with pytest.raises(ValueError, match="one of online, heuristic, soft"):
         criterion.anchor_free_losses(logits, offsets, *instances, selection="random")
     logits["4"] = logits["4"][:, 1:]
     with pytest.raises(ValueError, match=r"level 4 has \(3, 4\) cells, not \(4, 4\)"):

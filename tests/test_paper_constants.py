@@ -150,7 +150,12 @@ def test_the_values_of_the_core_are_those_of_the_configuration():
     task = schema.Task()
     task.model.anchor_based.enabled = True
     free, based = task.branches()
-    assert (free.geometry, free.elementwise, free.selection) == (paper.GEOMETRY, (paper.FOCAL, paper.IOU), "online")
+    assert (free.geometry, free.elementwise, free.selection.rule) == (
+        paper.GEOMETRY,
+        (paper.FOCAL, paper.IOU),
+        "online",
+    )
+    assert free.selection.warmup_share == 0
     assert based.anchors.shapes.scales == pytest.approx(paper.SHAPES.scales)
     assert based.anchors.shapes.aspect_ratios == paper.SHAPES.aspect_ratios
     assert based.anchors[1:] == (0.5, paper.MATCHING)
@@ -162,6 +167,8 @@ def test_the_entry_for_other_code_has_the_defaults_of_the_configuration():
     free, focal = schema.AnchorFree(), schema.Losses()
     expected = {
         "selection": free.selection,
+        "soft_levels": free.soft_levels,
+        "soft_temperature": free.soft_temperature,
         "cell_ranges": None,
         "location_offset": schema.Model().location_offset,
         "effective": free.effective,

@@ -41,6 +41,57 @@ def test_heuristic_is_equation_3(height, width, level):
     assert naive.heuristic_level(box, LEVELS) == level
 
 
+LOSSES = tf.constant([[[1, 4, 3, 3, 3], [2, 2, 2, 2, 2], [0, 9, 900, 9, 1]]], tf.float32)
+
+
+def test_soft_shares_an_instance_among_the_least_losses_and_the_lowest_of_equal_ones():
+    weights = selection.weigh_soft(LOSSES, 2, 2.0).numpy()[0]
+    expected = [[1, 0, np.exp(-1), 0, 0], [1, 1, 0, 0, 0], [1, 0, 0, 0, np.exp(-0.5)]]
+    np.testing.assert_allclose(weights, [np.divide(row, np.sum(row)) for row in expected], rtol=1e-6)
+
+
+@pytest.mark.parametrize("count, temperature", [(1, 1.0), (5, 1e-3)])
+def test_soft_with_one_level_or_near_no_temperature_is_online(count, temperature):
+    weights = selection.weigh_soft(LOSSES[:, ::2], count, temperature)
+    online = selection.select_online(LOSSES[:, ::2], tf.zeros_like(LOSSES[:, ::2]), LEVELS)
+    np.testing.assert_allclose(weights, tf.one_hot(online - LEVELS[0], len(LEVELS)), atol=1e-6)
+
+
+def test_random_levels_are_each_as_frequent_and_those_of_their_step():
+    def levels(number):
+        return selection.select_random([4, 500], LEVELS, selection.Step(tf.constant(number, tf.int64), 10)).numpy()
+
+    first = levels(0)
+    assert np.abs(np.bincount(first.ravel(), minlength=8)[3:] / first.size - 0.2).max() < 0.04
+    np.testing.assert_array_equal(levels(0), first)
+    assert 0.1 < np.mean(levels(1) == first) < 0.3
+    for jit_compile in (False, True):
+        np.testing.assert_array_equal(tf.function(levels_of, jit_compile=jit_compile)(tf.constant(0, tf.int64)), first)
+
+
+def levels_of(number):
+    return selection.select_random([4, 500], LEVELS, selection.Step(number, 10))
+
+
+@pytest.mark.parametrize("warmup", selection.WARMUPS)
+def test_a_warm_up_ends_after_its_share(warmup):
+    """Of 10 steps 3; without a step, as where nothing is trained, there is none."""
+    rule = selection.Selection("online", 3, 1.0, warmup, warmup_share=0.3)
+    boxes = tf.constant([[[0, 0, 500, 500]] * 3], tf.float32)
+
+    def level(step):
+        step = step if step is None else selection.Step(tf.constant(step, tf.int64), 10)
+        weights = rule.weights(LOSSES, tf.zeros_like(LOSSES), boxes, LEVELS, step).numpy()
+        np.testing.assert_array_equal(np.sort(weights, axis=-1), [[[0, 0, 0, 0, 1]] * 3])
+        return (np.argmax(weights, axis=-1) + LEVELS[0])[0].tolist()
+
+    usual = [3, 3, 3]
+    assert level(None) == level(3) == level(9) == usual
+    at_first = [level(step) for step in range(3)]
+    assert usual not in at_first
+    assert (at_first == [[6, 6, 6]] * 3) == (warmup == "heuristic")
+
+
 def _targets(boxes, classes, levels, size=64, num_classes=3):
     boxes = tf.constant([boxes], tf.float32)
     valid = tf.ones(boxes.shape[:2], tf.bool)
@@ -48,7 +99,8 @@ def _targets(boxes, classes, levels, size=64, num_classes=3):
     geometry = dataclasses.replace(paper.GEOMETRY, levels=layout.levels)
     ranges = regions.cell_ranges(boxes, valid, (size, size), geometry)
     instances = regions.Instances.of(boxes, tf.constant([classes]), valid, ranges)
-    result = targets.anchor_free_targets(instances, tf.constant([levels]), layout, num_classes)
+    learns = tf.constant([[[level == each for each in layout.levels] for level in levels]])
+    result = targets.anchor_free_targets(instances, learns, layout, num_classes)
     starts = np.cumsum([0] + [height * width for height, width in layout.sizes])
 
     def by_level(name):

@@ -15,6 +15,7 @@ from fsaf_tf.config.fields import above_zero, chosen, limited
 from fsaf_tf.config.schedule import Trainer
 from fsaf_tf.postprocess import Decoding, Suppression
 from fsaf_tf.pyramid import BACKBONE_TOP, Geometry, levels
+from fsaf_tf.selection import RULES, WARMUPS, Selection
 
 # Of a ResNet, depth to blocks a stage. 14 is for tests: one block a stage.
 BLOCKS = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -100,7 +101,13 @@ class AnchorFree(hyperparams.Config):
 
     Attributes:
         enabled: build the branch.
-        selection: how a training instance gets its level: `online` (Eq. 1 and 2) or `heuristic` (Eq. 3).
+        selection: how a training instance gets its level: `online` (Eq. 1 and 2), `heuristic` (Eq. 3), or `soft`: the
+            levels with the least losses share it, see docs/selection.md.
+        soft_levels: of `soft`: so many levels share an instance.
+        soft_temperature: of `soft`: the losses are divided by it, so that near 0 the least one has it all.
+        selection_warmup: the rule at the start: `random`, a level drawn anew for each instance in each step, or
+            `heuristic` (Eq. 3).
+        selection_warmup_share: of `trainer.train_steps` that have it; 0 has none, as in the paper.
         effective: epsilon_e, the effective box's share of an instance's sides (section 3.2).
         ignoring: epsilon_i, the ignoring box's share (section 3.2).
         offset_scale: S, offsets are in units of `S * 2^l` pixels (section 3.2).
@@ -108,7 +115,11 @@ class AnchorFree(hyperparams.Config):
     """
 
     enabled: bool = True
-    selection: str = chosen("online", ("online", "heuristic"))
+    selection: str = chosen("online", RULES)
+    soft_levels: int = limited(3, 1)
+    soft_temperature: float = limited(1.0, 1e-3)
+    selection_warmup: str = chosen("random", WARMUPS)
+    selection_warmup_share: float = limited(0.0, 0, 1)
     effective: float = limited(0.2, 0, 1)
     ignoring: float = limited(0.5, 0, 1)
     offset_scale: float = limited(4.0, 1e-3)
@@ -345,7 +356,13 @@ class Task(config_definitions.TaskConfig):
         branch = self.model.anchor_free
         return branches.AnchorFree(
             geometry=self.model.geometry(),
-            selection=branch.selection,
+            selection=Selection(
+                branch.selection,
+                branch.soft_levels,
+                branch.soft_temperature,
+                branch.selection_warmup,
+                branch.selection_warmup_share,
+            ),
             elementwise=losses.Elementwise(self._focal(), losses.IoU(losses.LEAST_IOU)),
             loss_weight=branch.loss_weight,
         )

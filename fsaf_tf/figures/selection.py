@@ -37,7 +37,7 @@ def draw(detector: Detector, name: str, source: Source, instance: int = 0):
             others = ", ".join(map(str, rows + 1)) or "none"
             raise UserError(f"image {image_id} has no object {instance} to train on; it has {others}")
         by_size = selection.select_heuristic(batch["boxes"], levels)[0].numpy()
-        result = branch.losses(outputs, regions.Instances.of_batch(batch))
+        result = branch.losses(outputs, regions.Instances.of_batch(batch), None)
         objects = []
         for row in wanted:
             class_loss, box_loss = (result[f"instance_{kind}_losses"][0, row].numpy() for kind in ("class", "box"))
@@ -51,5 +51,5 @@ def draw(detector: Detector, name: str, source: Source, instance: int = 0):
         image = host["image"][0, :height, :width]
         marks = detections.marks(host["boxes"][0, wanted], captions, host["classes"][0, wanted])
         overview = np.asarray(canvas.mark(image, OVERVIEW_SIDE / max(image.shape[:2]), marks))
-        is_online = branch.selection == "online"
+        is_online = branch.selection.rule != "heuristic"
         yield image_id, charts.selection(overview, objects, levels, f"image {image_id}, {name}", is_online=is_online)

@@ -12,6 +12,7 @@ from fsaf_tf.visualize.targets import Learnt, draw_maps
 _HOW = {
     "online": "After it, the object is on the level where its loss is least (Eq. 2)",
     "heuristic": "After it, the object is on the level that its size prescribes (Eq. 3)",
+    "soft": "After it, the object is on the levels where its loss is least, more on those with less",
 }
 
 
@@ -44,7 +45,7 @@ def draw(detector: Detector, name: str, source: Source):
                 f"Image {host['image_id'][0]}, {name}, at the network's input size. One row a pyramid level, one small"
                 " square a cell of its map.",
                 "Before selection every object has an effective and an ignored area on every level."
-                f" {_HOW[branch.selection]}; only there its effective area is positive. Its ignored"
+                f" {_HOW[branch.selection.rule]}; only there its effective area is positive. Its ignored"
                 " area also counts on the levels next to it.",
                 "Where effective areas overlap the smaller object has the cell. The distances from a cell to the four"
                 " sides of its object are what the box offsets learn, in units of"
@@ -61,8 +62,8 @@ def on_every_level(batch: dict, outputs: dict) -> dict[str, np.ndarray]:
     num_classes = logits[str(layout.levels[0])].shape[-1]
     location_levels, found = layout.location_levels().numpy(), {}
     for level in layout.levels:
-        chosen = tf.fill(tf.shape(batch["classes"]), level)
-        of_level = targets.anchor_free_targets(regions.Instances.of_batch(batch), chosen, layout, num_classes)
+        learns = tf.fill(tf.shape(batch["classes"]), True)[..., None] & (tf.constant(layout.levels) == level)
+        of_level = targets.anchor_free_targets(regions.Instances.of_batch(batch), learns, layout, num_classes)
         for key, value in of_level.items():
             found.setdefault(key, []).append(value[0].numpy()[location_levels == level])
     return {key: np.concatenate(values) for key, values in found.items()}

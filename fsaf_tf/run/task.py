@@ -18,6 +18,7 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.modeling import backbones, detector, freezing
 from fsaf_tf.run import head_rate
+from fsaf_tf.selection import Step
 
 NON_FINITE = "Non-finite loss"
 SUMMARY_IMAGES = 4
@@ -27,7 +28,16 @@ SUMMARY_IMAGES = 4
 class FSAFTask(base_task.Task):
     """RetinaNet, FSAF, or both together, as the experiment's `task.model` says."""
 
-    def __init__(self, params: schema.Task, logging_dir=None, name=None, *, runtime=None, data: Sources | None = None):
+    def __init__(
+        self,
+        params: schema.Task,
+        logging_dir=None,
+        name=None,
+        *,
+        runtime=None,
+        data: Sources | None = None,
+        train_steps: int | None = None,
+    ):
         """Makes the task.
 
         Args:
@@ -36,11 +46,12 @@ class FSAFTask(base_task.Task):
             name: see the base class.
             runtime: the experiment's `runtime`; its `enable_xla` compiles forward pass, losses and gradients.
             data: what it trains on and is evaluated on, and so the classes. Single steps, as in tests, need none.
+            train_steps: the experiment's; without them the selection has no warm-up, which is a share of them.
         """
         super().__init__(params, logging_dir=logging_dir, name=name)
         self._data = data
         self._ground_truth = functools.cache(lambda: self.source.ground_truth())  # TFDS and TFRecord read all images
-        self._branches = params.branches()
+        self._branches, self._train_steps = params.branches(), train_steps
         self._terms_and_gradients = self._plain_terms_and_gradients
         if runtime is not None and runtime.enable_xla:
             self._terms_and_gradients = tf.function(self._plain_terms_and_gradients, jit_compile=True)
@@ -170,14 +181,14 @@ class FSAFTask(base_task.Task):
         """The terms of the objective with `gradient_norm`, and the gradients ready for the optimizer."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         scaled = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
+        step = Step(optimizer.iterations, self._train_steps) if self._train_steps else None
+        variables, weight_decay = model.trainable_variables, self.task_config.losses.weight_decay
         with tf.GradientTape() as tape:
             outputs = model(batch["images"], training=True)
-            terms = objective.terms(
-                batch, outputs, model.trainable_variables, self._branches, self.task_config.losses.weight_decay
-            )
+            terms = objective.terms(batch, outputs, variables, self._branches, weight_decay, step)
             loss = terms["total_loss"].value / replicas  # the optimizer sums the replicas' gradients
             loss = optimizer.get_scaled_loss(loss) if scaled else loss
-        gradients = tape.gradient(loss, model.trainable_variables)
+        gradients = tape.gradient(loss, variables)
         if scaled:
             gradients = optimizer.get_unscaled_gradients(gradients)
         # Of the replica's own images: the others' gradients are known only to the optimizer.

@@ -126,7 +126,13 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
     tf_keras.utils.set_random_seed(seed)
     data = _open_data(run, download)
     with run.strategy.scope():
-        task = FSAFTask(run.params.task, logging_dir=run.model_dir, runtime=run.params.runtime, data=data)
+        task = FSAFTask(
+            run.params.task,
+            logging_dir=run.model_dir,
+            runtime=run.params.runtime,
+            data=data,
+            train_steps=run.trainer.train_steps,
+        )
     if checkpoints.holds_run(run.model_dir):
         records.check_classes(run.model_dir, task.classes)
     if run.checkpoint and run.mode.trains and run.is_chief:

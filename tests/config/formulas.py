@@ -65,9 +65,10 @@ def losses(values: dict, model) -> dict[str, float]:
 
 
 def _anchor_free(values: dict, batch: dict, outputs: dict) -> dict[str, float]:
-    keys = pick(
-        values, *(f"task.model.anchor_free.{key}" for key in ("selection", "effective", "ignoring", "offset_scale"))
-    )
+    names = ("selection", "soft_levels", "soft_temperature", "effective", "ignoring", "offset_scale")
+    keys = pick(values, *(f"task.model.anchor_free.{name}" for name in names))
+    if values["task.model.anchor_free.selection_warmup_share"]:  # the step is the first
+        keys["selection"] = values["task.model.anchor_free.selection_warmup"]
     keys |= pick(values, "task.model.location_offset") | focal(values)
     images, rows = [], zip(batch["boxes"], batch["classes"], batch["valid"])
     for index, instances in enumerate(rows):
@@ -122,11 +123,14 @@ def check_terms(values: dict, seen: dict) -> None:
 def check_step(values: dict, seen: dict) -> None:
     """The first step is minus the rate times the gradient, that of the heads times their multiplier.
 
-    Of the gradient its product with a direction, that is the slope of the loss there.
+    Of the gradient its product with a direction, that is the slope of the loss there; but for soft selection, whose
+    weights move with the loss and have no gradient.
     """
     variables = world.stand_in(values).trainable_variables
     gradients = _gradients(values, seen)
     assert set(gradients) == {variable.name for variable in variables}
+    if values["task.model.anchor_free.selection"] == "soft":
+        return
     directions = [np.sign(gradients[v.name]) * world.draw(v.name).uniform(0, np.std(v), v.shape) for v in variables]
     starts, reached = [v.numpy() for v in variables], []
     for side in (MOVED, -MOVED):

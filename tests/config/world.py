@@ -163,7 +163,7 @@ def views() -> tuple[dict[str, tf.Tensor], ...]:
 
 def learning(params, values: dict) -> dict:
     """The terms of the loss, the rates, and what one step does to the weights."""
-    task, model = FSAFTask(params.task), stand_in(values)
+    task, model = FSAFTask(params.task, train_steps=params.trainer.train_steps), stand_in(values)
     optimizer, metrics = task.create_optimizer(params.trainer.optimizer_config), task.build_metrics()
     before = {variable.name: variable.numpy() for variable in model.trainable_variables}
     seen = {f"rates/{step}": float(optimizer.learning_rate(step)) for step in (0, 500, 70_000, 85_000)}

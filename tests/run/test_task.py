@@ -107,6 +107,26 @@ def test_compiled_step_is_the_plain_step():
         np.testing.assert_allclose(first, second, atol=1e-5 * max(1, np.abs(first).max()))
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_selection_has_its_warm_up_for_a_share_of_the_steps(compiled):
+    """Of 4 steps the first two are as with the heuristic alone, the third is as with online selection alone."""
+    warmup = {"anchor_free": {"selection_warmup": "heuristic", "selection_warmup_share": 0.5}}
+    runtime = config_definitions.RuntimeConfig(enable_xla=compiled)
+    batch = _batch(2)
+
+    def levels(model_values, step):
+        task = FSAFTask(_params(**model_values), train_steps=4, runtime=runtime)
+        model, optimizer, metrics = _model(task), tf_keras.optimizers.legacy.SGD(0.0), task.build_metrics()
+        optimizer.iterations.assign(step)
+        task.train_step(batch, model, optimizer, metrics)
+        return [float(metric.result()) for metric in metrics if "/level_" in metric.name]
+
+    by_size, online = (levels({"anchor_free": {"selection": rule}}, 0) for rule in ("heuristic", "online"))
+    assert by_size != online
+    assert levels(warmup, 1) == by_size
+    assert levels(warmup, 2) == online
+
+
 def test_device_stage_runs_on_a_second_device():
     """As the first lines of the training step, where the accelerator is."""
     task = FSAFTask(_params())
@@ -152,7 +172,9 @@ def test_total_loss_is_the_weighted_sum_of_its_terms():
     task = FSAFTask(_params(**BOTH))
     model, batch = _model(task), task._device_stage(_batch(2))
     branches = task.task_config.branches()
-    terms = objective.terms(batch, model(batch["images"]), model.trainable_variables, branches, weight_decay=1e-4)
+    terms = objective.terms(
+        batch, model(batch["images"]), model.trainable_variables, branches, weight_decay=1e-4, step=None
+    )
     terms = {name: term.value for name, term in terms.items()}
     kernels = [v for v in model.trainable_variables if v.name.endswith("kernel:0")]
     decay = 1e-4 / 2 * sum(np.sum(kernel.numpy().astype(np.float64) ** 2) for kernel in kernels)
