@@ -14,8 +14,15 @@ ROOT = pathlib.Path(__file__).parent.parent
 STOPPED = [status for number in (signal.SIGINT, signal.SIGTERM) for status in (-number, 128 + number)]
 
 
-def train(experiment: str, config_files: list[str], seed: int, model_dir: str) -> dict:
+def train(experiment: str, config_files: list[str], seed: int, model_dir: str, overrides: str = "") -> dict:
     """Trains in a process of its own, from the run's last checkpoint if there is one.
+
+    Args:
+        experiment: its name or file.
+        config_files: on top of it.
+        seed: of the order of the data and of what is drawn of them.
+        model_dir: the folder of the run.
+        overrides: `key=value` pairs, with commas, on top of these.
 
     Returns:
         `command`, `seconds` of this call, `commit`, `machine`, `date`, and `metrics`, or `error`, the line that the run
@@ -27,7 +34,8 @@ def train(experiment: str, config_files: list[str], seed: int, model_dir: str) -
         f"--experiment={experiment}",
         *[f"--config_file={file}" for file in config_files],
     ]
-    words += [f"--params_override=task.train_data.seed={seed}", f"--model_dir={model_dir}"]
+    keys = ",".join([f"task.train_data.seed={seed}", *([overrides] if overrides else [])])
+    words += [f"--params_override={keys}", f"--model_dir={model_dir}"]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     start = time.time()
     ended, is_interrupted = _run([sys.executable, *words[1:]])

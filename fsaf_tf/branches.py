@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from fsaf_tf import anchors, criterion, losses, pyramid, regions, targets
-from fsaf_tf.selection import Selection, Step
+from fsaf_tf import anchors, criterion, losses, pyramid, regions, selection, targets
+from fsaf_tf.selection import Step
 
 Outputs = dict[str, dict[str, tf.Tensor]]
 
@@ -40,7 +40,7 @@ class AnchorFree:
     finds_every_class: ClassVar[bool] = False  # a row is found as its best class alone (section 3.2)
 
     geometry: pyramid.Geometry
-    selection: Selection
+    selection: "selection.Selection"
     elementwise: losses.Elementwise
     loss_weight: float
 
@@ -74,7 +74,11 @@ class AnchorFree:
 
     def watched(self) -> list[str]:
         """The names in `watch`."""
-        return ["dead_offsets", *(f"level_{level}" for level in self.geometry.levels)]
+        return ["dead_offsets", *self.level_names()]
+
+    def level_names(self) -> list[str]:
+        """The names in `level_shares`."""
+        return [f"level_{level}{kind}" for kind in ("", "_by_size") for level in self.geometry.levels]
 
     def watch(self, outputs: Outputs, instances: regions.Instances, result: dict[str, tf.Tensor]) -> dict[str, Term]:
         """Whether the selection uses all levels and the ReLU still lets gradients through.
@@ -85,16 +89,24 @@ class AnchorFree:
             result: of `losses`.
 
         Returns:
-            `dead_offsets`, the share of offsets that the ReLU cuts to zero; and for each level `level_3` .. the share
-            of the instances that selects it, so that a batch weighs as many as it has.
+            `dead_offsets`, the share of offsets that the ReLU cuts to zero, and `level_shares`.
+        """
+        offsets = tf.concat([tf.reshape(maps, [-1]) for maps in outputs[self.boxes].values()], axis=0)
+        dead = Term(tf.reduce_mean(tf.cast(offsets <= 0, tf.float32)))
+        return {"dead_offsets": dead, **self.level_shares(instances, result)}
+
+    def level_shares(self, instances: regions.Instances, result: dict[str, tf.Tensor]) -> dict[str, Term]:
+        """The share of the instances that selects a level, `level_3` .., and that Eq. 3 gives it, `level_3_by_size` ..
+
+        A batch weighs as many instances as it has.
         """
         valid = tf.cast(instances.valid, tf.float32)
-        count = tf.reduce_sum(valid)
-        offsets = tf.concat([tf.reshape(maps, [-1]) for maps in outputs[self.boxes].values()], axis=0)
-        shares = {"dead_offsets": Term(tf.reduce_mean(tf.cast(offsets <= 0, tf.float32)))}
-        for level in self.geometry.levels:
-            selected = tf.reduce_sum(tf.cast(result["levels"] == level, tf.float32) * valid)
-            shares[f"level_{level}"] = Term(tf.math.divide_no_nan(selected, count), weight=count)
+        count, levels = tf.reduce_sum(valid), self.geometry.levels
+        shares = {}
+        for kind, chosen in (("", result["levels"]), ("_by_size", selection.select_heuristic(instances.boxes, levels))):
+            for level in levels:
+                on_level = tf.reduce_sum(tf.cast(chosen == level, tf.float32) * valid)
+                shares[f"level_{level}{kind}"] = Term(tf.math.divide_no_nan(on_level, count), weight=count)
         return shares
 
 

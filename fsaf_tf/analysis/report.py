@@ -23,7 +23,7 @@ def render(report: dict, thumbnails: dict[int, bytes]) -> str:
 
     Args:
         report: `title`, `data` (`name`, `images`, `objects`, `classes`), `score_threshold`, and `runs`, a dict of what
-            `measures.analyze` returns by the detector's name.
+            `measures.analyze` returns by the detector's name, with `levels` and `levels_by_size` of its `metrics.json`.
         thumbnails: JPEG files by image id; those pictures are shown.
     """
     data, runs = report["data"], report["runs"]
@@ -32,6 +32,7 @@ def render(report: dict, thumbnails: dict[int, bytes]) -> str:
     sections = [
         f'<h1>{page.escape(report["title"])}</h1><p class="note">{page.escape(data["name"])}: {facts}</p>',
         _summary(runs),
+        _levels(runs),
         _precision_recall(runs),
         _bins(runs, names),
         _classes(runs, names),
@@ -66,6 +67,24 @@ def _summary(runs: dict[str, dict]) -> str:
     )
     headings = ["", *(figure.in_report for figure in shown), "detections", "on images"]
     return f"<h2>Average precision</h2><p>{text}</p>{page.table(headings, rows)}"
+
+
+def _levels(runs: dict[str, dict]) -> str:
+    """Which level the objects select, where that was counted."""
+    counted = {name: run for name, run in runs.items() if run.get("levels")}
+    if not counted:
+        return ""
+    levels = sorted({level for run in counted.values() for level in run["levels"]}, key=int)
+    rows = []
+    for name, run in counted.items():
+        for title, key in ((page.escape(name), "levels"), ("by size", "levels_by_size")):
+            rows.append([title, *(f"{run[key].get(level, 0):.0%}" for level in levels)])
+    text = (
+        "The share of the objects on each level of the pyramid: those of the evaluation, where their loss is least"
+        " (Eq. 2), and below where their size would put them (Eq. 3). Nearly all on a level that sizes do not ask for"
+        " is a selection that has fallen onto it."
+    )
+    return f"<h2>Levels</h2><p>{text}</p>{page.table(['', *(f'P{level}' for level in levels)], rows)}"
 
 
 def _precision_recall(runs: dict[str, dict]) -> str:

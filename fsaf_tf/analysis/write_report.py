@@ -62,6 +62,9 @@ def make(
             score_threshold=score_threshold,
             tell=lambda text, name=name: progress.update(f"{name}: {text}"),
         )
+    for name, evaluation in zip(names, evaluated):
+        metrics = storage.read_json(f"{evaluation.folder}/metrics.json") or {}
+        runs[name] |= {key: metrics[key] for key in ("levels", "levels_by_size") if metrics.get(key)}
     progress.close()
     found = {
         "title": f"Detections of {', '.join(names)}",

@@ -7,12 +7,28 @@ from fsaf_tf.evaluate import average_precision
 
 
 def format_table(metrics: dict) -> str:
-    """The figures in two rows, and the classes by falling AP; `-` is one without boxes (NaN, or None of JSON).
+    """The figures in two rows, the classes by falling AP, and the levels.
+
+    `-` is a figure without boxes (NaN, or None of JSON).
 
     Args:
         metrics: of `average_precision.coco_metrics`, or of a `metrics.json`.
     """
-    return "\n".join([*_figure_rows("AP", metrics), *_figure_rows("AR", metrics), *_class_rows(metrics["AP_by_class"])])
+    rows = [*_figure_rows("AP", metrics), *_figure_rows("AR", metrics), *_class_rows(metrics["AP_by_class"])]
+    if metrics.get("levels"):
+        rows += ["", "  objects by level   " + level_shares(metrics["levels"])]
+        rows += ["  by size (Eq. 3)    " + level_shares(metrics["levels_by_size"])]
+    return "\n".join(rows)
+
+
+def level_shares(shares: dict[str, float]) -> str:
+    """The levels that objects are on, lowest first: `P3 71%, P4 29%`."""
+    return ", ".join(level_share(level, share) for level, share in shares.items() if round(share, 2))
+
+
+def level_share(level: int | str, share: float) -> str:
+    """`P3 71%`."""
+    return f"P{level} {share:.0%}"
 
 
 def _figure_rows(row: str, metrics: dict) -> list[str]:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from fsaf_tf import storage
 from fsaf_tf.run import checkpoints, early_stop, init_weights, records, restore
+from fsaf_tf.run.level_watch import LevelWatch
 from fsaf_tf.run.run import Run
 from fsaf_tf.run.task import FSAFTask
 from fsaf_tf.terminal import progress as progress_lines
@@ -34,6 +35,8 @@ class Controller(orbit.Controller):
         self._progress = run.progress
         self._interrupt = run.interrupt
         self._rate = progress_lines.Rate()
+        warmup = run.params.task.model.anchor_free.selection_warmup_share * run.trainer.train_steps
+        self._levels = LevelWatch(round(warmup), run.progress.say)
         self._logs = []
         self._evaluation_seconds = 0.0
         self.metrics = records.read_metrics(run.model_dir, run.params)
@@ -99,6 +102,7 @@ class Controller(orbit.Controller):
         self._rate.add(images, seconds)
         self._logs.append((num_steps, {**logs, "images_per_second": images / seconds}))
         step = self._step
+        self._levels.add(step, num_steps, logs)
         interval = self._run.trainer.summary_interval
         if step // interval > (step - num_steps) // interval:
             self._write_logs()
@@ -116,9 +120,8 @@ class Controller(orbit.Controller):
         evaluations = math.ceil(trainer.train_steps / trainer.validation_interval) - step // trainer.validation_interval
         images_left = (trainer.train_steps - step) * self._params.task.train_data.global_batch_size
         seconds_left = images_left / self._rate.per_second + evaluations * self._evaluation_seconds
-        line = progress_lines.training_line(
-            step, trainer.train_steps, loss, self.metrics.get("AP"), self._rate.per_second, seconds_left
-        )
+        levels, ap, rate = self._levels.short, self.metrics.get("AP"), self._rate.per_second
+        line = progress_lines.training_line(step, trainer.train_steps, loss, levels, ap, rate, seconds_left)
         self._progress.update(line)
 
     # Checkpoints.

@@ -52,6 +52,7 @@ class Trainer(base_trainer.Trainer):
         """
         detections = aggregated_logs or []
         results = self.task.reduce_aggregated_logs(detections, global_step=self.global_step)
+        results = results | self._levels()
         name, best, is_best = self.config.trainer.best_checkpoint_eval_metric, self.checkpoint_exporter, False
         if best:
             is_best = best.maybe_export_checkpoint(self.checkpoint, results, self.global_step.numpy())
@@ -59,6 +60,15 @@ class Trainer(base_trainer.Trainer):
         self.swap_averages()
         self.evaluated = Evaluated(results, detections, is_best)
         return dict(_flat(results))
+
+    def _levels(self) -> dict:
+        """`levels` and `levels_by_size`: the shares of the objects, by level; empty where none were counted."""
+        shares = {metric.name: float(metric.result()) for metric in self.validation_metrics}
+        found = {"levels": {}, "levels_by_size": {}}
+        for name, share in shares.items():
+            level, *by_size = name.rpartition("level_")[2].split("_", 1)
+            found["levels_by_size" if by_size else "levels"][level] = share
+        return found if any(shares.values()) else {}
 
     def swap_averages(self) -> None:
         """Swaps the weights with their moving averages, if the optimizer has these: the best checkpoint is swapped."""

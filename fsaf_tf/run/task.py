@@ -143,8 +143,11 @@ class FSAFTask(base_task.Task):
     # Training.
 
     def build_metrics(self, training: bool = True) -> list[tf_keras.metrics.Metric]:
-        """Means of the terms of the loss and of what tells whether the selection is healthy; see `objective.terms`."""
-        names = [*objective.names(self._branches), "gradient_norm"] if training else []
+        """Means: of the terms of the loss and of what tells whether the selection is healthy, see `objective.terms`.
+
+        Of an evaluation the latter alone, see `AnchorFree.level_shares`.
+        """
+        names = [*objective.names(self._branches), "gradient_norm"] if training else self._level_names
         return [tf_keras.metrics.Mean(name) for name in names]
 
     @tf.autograph.experimental.do_not_convert
@@ -202,7 +205,13 @@ class FSAFTask(base_task.Task):
 
     @tf.autograph.experimental.do_not_convert
     def validation_step(self, inputs, model: tf_keras.Model, metrics=None) -> dict[str, tf.Tensor]:
-        """Detections of a batch with `boxes` in pixels of the original images, and their `image_id`."""
+        """Detections of a batch with `boxes` in pixels of the original images, and their `image_id`.
+
+        Args:
+            inputs: a batch.
+            model: the detector.
+            metrics: those of `build_metrics(training=False)`; an evaluation in several views leaves them as they are.
+        """
         batch, program = self._device_stage(inputs), self._program(model)
         network = functools.partial(detector.infer, model)
         if "views" in batch:
@@ -211,7 +220,24 @@ class FSAFTask(base_task.Task):
         else:
             outputs = network(batch["images"])
             detections = program.of_outputs(outputs, batch["image_size"], batch["original_size"])
+            self._update_levels(batch, outputs, metrics or [])
         return {**detections, "image_id": batch["image_id"]}
+
+    @property
+    def _level_names(self) -> list[str]:
+        return [f"{free.name}/{name}" for free in self._anchor_free for name in free.level_names()]
+
+    @property
+    def _anchor_free(self) -> list[branches.AnchorFree]:
+        return [branch for branch in self._branches if isinstance(branch, branches.AnchorFree)]
+
+    def _update_levels(self, batch, outputs, metrics: list[tf_keras.metrics.Metric]) -> None:
+        instances = regions.Instances.of_batch(batch)
+        for free in self._anchor_free if metrics else ():
+            shares = free.level_shares(instances, free.losses(outputs, instances, None))
+            for metric in metrics:
+                share = shares[metric.name.removeprefix(f"{free.name}/")]
+                metric.update_state(share.value, sample_weight=share.weight)
 
     def aggregate_logs(self, state=None, step_logs=None) -> list[dict]:
         """Adds a step's detections, of all replicas, to the COCO results in `state`."""

@@ -110,12 +110,18 @@ def duration(seconds: float) -> str:
 
 
 def training_line(
-    step: int, total: int, loss: float, ap: float | None, images_per_second: float, seconds_left: float
+    step: int,
+    total: int,
+    loss: float,
+    levels: str,
+    ap: float | None,
+    images_per_second: float,
+    seconds_left: float,
 ) -> str:
-    """The live line of training; `ap` is the last evaluation's, None before the first."""
-    shown_ap = "-" if ap is None else f"{ap:.3f}"
-    rate = f"{images_per_second:.1f} images/s"
-    return f"step {step}/{total}  loss {loss:.4g}  AP {shown_ap}  {rate}  ETA {duration(seconds_left)}"
+    """The live line of training; `ap` is the last evaluation's, None before the first, and `levels` may be empty."""
+    parts = [f"step {step}/{total}", f"loss {loss:.4g}", levels, f"AP {'-' if ap is None else f'{ap:.3f}'}"]
+    parts += [f"{images_per_second:.1f} images/s", f"ETA {duration(seconds_left)}"]
+    return "  ".join(part for part in parts if part)
 
 
 def evaluation_line(images: int, total: int, images_per_second: float) -> str:

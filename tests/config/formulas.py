@@ -78,12 +78,14 @@ def _anchor_free(values: dict, batch: dict, outputs: dict) -> dict[str, float]:
         ]
         images.append(naive.anchor_free_losses(*maps, *instances, **keys, epsilon=1e-6))
     selected = np.concatenate([image["levels"][valid] for image, valid in zip(images, batch["valid"])])
+    levels = [int(level) for level in outputs["anchor_free_logits"]]
+    by_size = np.array([naive.heuristic_level(box, levels) for box in batch["boxes"][batch["valid"]]])
     offsets = np.concatenate([maps.ravel() for maps in outputs["anchor_free_offsets"].values()])
-    levels = map(int, outputs["anchor_free_logits"])
     return (
         _means(images)
         | {"dead_offsets": np.mean(offsets <= 0)}
         | {f"level_{level}": np.mean(selected == level) for level in levels}
+        | {f"level_{level}_by_size": np.mean(by_size == level) for level in levels}
     )
 
 

@@ -113,6 +113,7 @@ def test_run_leaves_everything_behind(finished, data):
     assert (metrics["step"], metrics["images"], metrics["checkpoint"]) == (4, IMAGES, "ckpt-4")
     assert set(metrics["AP_by_class"]) == {"odd", "even"} and {"AP", "ARl", "AP_thin", "seconds"} <= set(metrics)
     assert storage.read_json(f"{folder}/metrics.json") == metrics
+    assert sum(metrics["levels"].values()) == pytest.approx(1) and metrics["levels_by_size"] == {"3": 1, "4": 0, "5": 0}
     assert storage.read_json(f"{folder}/labels.json") == {"names": ["odd", "even"], "category_ids": [1, 2]}
     assert isinstance(storage.read_json(f"{folder}/detections.json"), list)
     assert experiment.read_params(folder).task.train_data.annotation_file == f"{data}/squares.json"
@@ -131,7 +132,7 @@ def test_summaries_hold_losses_levels_rate_and_figures(finished):
     wanted |= {f"anchor_free/{name}" for name in ("class_loss", "box_loss", "positives", "dead_offsets", "level_3")}
     assert wanted <= set(trained)
     evaluated = summaries(finished[0] / "validation")
-    assert {"AP", "AR100", "AP_by_class/odd", "detections", "targets"} <= set(evaluated)
+    assert {"AP", "AR100", "AP_by_class/odd", "levels/3", "detections", "targets"} <= set(evaluated)
 
 
 def test_finished_run_says_so_and_changes_nothing(finished, params, capsys):

@@ -65,9 +65,9 @@ def test_rate_forgets_the_first_loop_when_there_is_a_second():
 
 
 def test_lines_hold_step_loss_ap_rate_and_eta():
-    line = progress.training_line(120, 900, 1.23456, None, 31.24, 272)
-    assert line == "step 120/900  loss 1.235  AP -  31.2 images/s  ETA 4:32"
-    assert "AP 0.123" in progress.training_line(120, 900, 1.0, 0.1234, 31.24, 3600)
+    line = progress.training_line(120, 900, 1.23456, "P3 93%", None, 31.24, 272)
+    assert line == "step 120/900  loss 1.235  P3 93%  AP -  31.2 images/s  ETA 4:32"
+    assert "AP 0.123" in progress.training_line(120, 900, 1.0, "", 0.1234, 31.24, 3600)
     assert progress.evaluation_line(64, 205, 10.0) == "evaluating 64/205 images  10.0 images/s  ETA 0:14"
     assert progress.duration(3725) == "1:02:05"
 
