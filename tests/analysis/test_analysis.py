@@ -342,6 +342,20 @@ def test_a_run_knows_its_data(data, monkeypatch, capsys):
     assert "evaluate both on the same data" in status
 
 
+def test_a_report_has_the_levels_of_the_runs_that_counted_them(data, monkeypatch):
+    levels = {"levels": {"3": 0.125, "4": 0.875}, "levels_by_size": {"3": 1.0, "4": 0.0}}
+    keys = {"annotation_file": f"{data}/val.json", "image_dir": f"{data}/images"}
+    (data / "right" / "metrics.json").write_text(json.dumps({"AP": 1, "data": keys, **levels}))
+    (data / "wrong" / "metrics.json").write_text(json.dumps({"AP": 1, "data": keys}))
+    flags = [f"--output={data}/report.html", f"--model_dir={data}/right", f"--model_dir={data}/wrong"]
+    assert in_process.call(analyze, monkeypatch, *flags, "--labels=A,B") == 0
+    table = (data / "report.html").read_text().split("<h2>Levels</h2>")[1].split("</table>")[0]
+    cells = re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", table)
+    assert cells == ["", "P3", "P4", "A", "12%", "88%", "by size", "100%", "0%"]
+    runs = json.loads((data / "report.json").read_text())["runs"]
+    assert runs["A"]["levels"] == levels["levels"] and "levels" not in runs["B"]
+
+
 @pytest.fixture
 def run(data):
     """A run whose best and newest checkpoint have detections of their own: of the best all are right."""

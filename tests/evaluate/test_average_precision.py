@@ -119,6 +119,11 @@ def test_detections_become_coco_results():
 def test_table():
     metrics = dict.fromkeys(average_precision.names(), 0.25)
     metrics.update(APl=math.nan, AP_by_class={"disc": 0.1, "bar": None, "ring": 0.4})  # of JSON
+    levels = {"levels": {"3": 0.715, "4": 0.281, "5": 0.004}, "levels_by_size": {"3": 1.0, "4": 0.0, "5": 0.0}}
+    assert metrics_table.format_table(metrics | levels).splitlines()[-2:] == [
+        "  objects by level   P3 72%, P4 28%",
+        "  by size (Eq. 3)    P3 100%",
+    ]
     assert metrics_table.format_table(metrics).splitlines() == [
         "              IoU .5:.95   IoU .5  IoU .75    small   medium    large     thin",
         "  AP               0.250    0.250    0.250    0.250    0.250        -    0.250",
