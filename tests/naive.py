@@ -220,7 +220,7 @@ def anchor_free_candidates(logits, offsets, level, *, location_offset, offset_sc
         box = predicted_box(offsets[cell], cell, level, location_offset, offset_scale)
         best = [int(np.argmax(logits[cell]))]
         for index in range(logits.shape[2]) if multi_label else best:
-            found.append((_sigmoid(logits[cell][index]), box, index, level, 0))
+            found.append((sigmoid(logits[cell][index]), box, index, level, 0))
     return found
 
 
@@ -232,7 +232,7 @@ def anchor_based_candidates(logits, deltas, level, *, location_offset, scales, a
         side = place[2:] - place[:2]
         centre = (place[:2] + place[2:]) / 2 + own_deltas[:2] * side
         half = side * np.exp(np.minimum(own_deltas[2:], math.log(1000 / 16))) / 2
-        found += [(_sigmoid(x), (*(centre - half), *(centre + half)), k, level, 1) for k, x in enumerate(own_logits)]
+        found += [(sigmoid(x), (*(centre - half), *(centre + half)), k, level, 1) for k, x in enumerate(own_logits)]
     return found
 
 
@@ -252,5 +252,5 @@ def suppress(candidates, size, *, nms_iou, max_detections):
     return kept[:max_detections]
 
 
-def _sigmoid(logit):
+def sigmoid(logit):
     return 1 / (1 + math.exp(-logit))

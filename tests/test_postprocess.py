@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import naive
 import numpy as np
 import paper
 import pytest
@@ -30,7 +31,7 @@ class Values:
         """Of the branches that the outputs have."""
         of_anchors = anchors.Anchors(self.shapes, self.geometry.location_offset, paper.MATCHING)
         elementwise = losses.Elementwise(paper.FOCAL, paper.IOU)  # nothing is learned here
-        free = branches.AnchorFree(self.geometry, "online", elementwise, loss_weight=0.5)
+        free = branches.AnchorFree(self.geometry, paper.ONLINE, elementwise, loss_weight=0.5)
         every = (free, branches.AnchorBased(of_anchors, elementwise))
         present = tuple(branch for branch in every if branch.logits in outputs)
         return postprocess.Decoding(present, self.max_per_level, self.multi_label)
@@ -75,70 +76,26 @@ def detect(outputs, image_size, decoding=DECODING, suppression=SUPPRESSION):
     return postprocess.detect(outputs, image_size, classes, decoding.decoding(outputs), suppression)
 
 
-def sigmoid(value):
-    return 1 / (1 + math.exp(-value))
-
-
-def free_candidates(logits, offsets, level, decoding):
-    """(score, box, class, level, branch) of one image's anchor-free level, in loops over its cells."""
-    found = []
-    for row, column in np.ndindex(logits.shape[:2]):
-        best = [int(np.argmax(logits[row, column]))]
-        y, x = ((cell + decoding.geometry.location_offset) * 2**level for cell in (row, column))
-        top, left, bottom, right = offsets[row, column] * decoding.geometry.offset_scale * 2**level
-        box = (y - top, x - left, y + bottom, x + right)
-        for index in range(logits.shape[2]) if decoding.multi_label else best:
-            found.append((sigmoid(logits[row, column, index]), box, index, level, 0))
-    return found
-
-
-def based_candidates(logits, deltas, level, decoding):
-    """The same of an anchor-based level, in loops over cells, anchors and classes."""
-    sides = [(s * r**0.5, s / r**0.5) for r in decoding.shapes.aspect_ratios for s in decoding.shapes.scales]
-    height, width = logits.shape[:2]
-    logits, deltas = logits.reshape(height, width, len(sides), -1), deltas.reshape(height, width, len(sides), 4)
-    found = []
-    for row, column, a, index in np.ndindex(logits.shape):
-        h, w = (side * 4 * 2**level for side in sides[a])
-        dy, dx, dh, dw = (float(delta) for delta in deltas[row, column, a])
-        y = (row + decoding.geometry.location_offset) * 2**level + dy * h
-        x = (column + decoding.geometry.location_offset) * 2**level + dx * w
-        h, w = h * math.exp(dh), w * math.exp(dw)
-        box = (y - h / 2, x - w / 2, y + h / 2, x + w / 2)
-        found.append((sigmoid(logits[row, column, a, index]), box, index, level, 1))
-    return found
-
-
-def naive_iou(a, b):
-    height = min(a[2], b[2]) - max(a[0], b[0])
-    width = min(a[3], b[3]) - max(a[1], b[1])
-    intersection = max(height, 0) * max(width, 0)
-    return intersection / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - intersection)
-
-
 def naive_detect(outputs, image_size, image, decoding, suppression):
     """Detections of one image as the definition reads: threshold, limit of a level, clip, suppression, limit."""
+    free = {
+        "location_offset": decoding.geometry.location_offset,
+        "offset_scale": decoding.geometry.offset_scale,
+        "multi_label": decoding.multi_label,
+    }
+    based = {"location_offset": decoding.geometry.location_offset, **decoding.shapes._asdict()}
     found = []
-    for branch, boxes, candidates in (
-        ("anchor_free", "offsets", free_candidates),
-        ("anchor_based", "deltas", based_candidates),
+    for branch, boxes, candidates, keys in (
+        ("anchor_free", "offsets", naive.anchor_free_candidates, free),
+        ("anchor_based", "deltas", naive.anchor_based_candidates, based),
     ):
         for level, logits in outputs.get(f"{branch}_logits", {}).items():
             values = outputs[f"{branch}_{boxes}"][level]
-            of_level = candidates(logits[image].numpy(), values[image].numpy(), int(level), decoding)
-            of_level = [c for c in of_level if c[0] > suppression.score_threshold]
-            found += sorted(of_level, key=lambda c: -c[0])[: decoding.max_per_level]
-    height, width = image_size
-    clipped = []
-    for score, (y1, x1, y2, x2), *rest in found:
-        box = tuple(min(max(v, 0), limit) for v, limit in zip((y1, x1, y2, x2), (height, width, height, width)))
-        if box[2] > box[0] and box[3] > box[1]:
-            clipped.append((score, box, *rest))
-    kept = []
-    for candidate in sorted(clipped, key=lambda c: -c[0]):
-        if all(k[2] != candidate[2] or naive_iou(k[1], candidate[1]) <= suppression.nms_iou for k in kept):
-            kept.append(candidate)
-    return kept[: suppression.max_detections]
+            of_level = candidates(logits[image].numpy(), values[image].numpy(), int(level), **keys)
+            limits = {"score_threshold": suppression.score_threshold, "max_per_level": decoding.max_per_level}
+            found += naive.best_candidates(of_level, **limits)
+    limits = {"nms_iou": suppression.nms_iou, "max_detections": suppression.max_detections}
+    return naive.suppress(found, image_size, **limits)
 
 
 def assert_equal(detections, image, expected):
@@ -283,10 +240,10 @@ def test_other_classes_do_not_suppress_and_a_location_has_one():
     detections = detect(outputs, tf.constant([[32, 128]]))
     assert detections["num_detections"].numpy().tolist() == [2]
     assert detections["classes"][0, :2].numpy().tolist() == [0, 1]
-    np.testing.assert_allclose(detections["scores"][0, :2], [sigmoid(3.0), sigmoid(2.0)], rtol=1e-6)
+    np.testing.assert_allclose(detections["scores"][0, :2], [naive.sigmoid(3.0), naive.sigmoid(2.0)], rtol=1e-6)
     all_classes = detect(outputs, tf.constant([[32, 128]]), *changed(multi_label=True))
     assert all_classes["classes"][0, :2].numpy().tolist() == [0, 1]
-    np.testing.assert_allclose(all_classes["scores"][0, :2], [sigmoid(3.0), sigmoid(2.9)], rtol=1e-6)
+    np.testing.assert_allclose(all_classes["scores"][0, :2], [naive.sigmoid(3.0), naive.sigmoid(2.9)], rtol=1e-6)
 
 
 def test_many_classes_do_not_blur_small_boxes():
