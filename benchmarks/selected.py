@@ -39,7 +39,7 @@ def _study() -> None:
     for host, batch, outputs in pictures.as_trained(pictures.select(source, [], _COUNT.value), detector):
         instances = regions.Instances.of_batch(batch)
         targets = {key: value[0].numpy() for key, value in branch.targets(outputs, instances).items()}
-        losses = branch.losses(outputs, instances)["instance_losses"][0].numpy()
+        losses = branch.losses(outputs, instances, None)["instance_losses"][0].numpy()
         rows = np.flatnonzero(host["valid"][0])
         levels = targets["levels"][rows]
         sides = host["boxes"][0, rows, 2:] - host["boxes"][0, rows, :2]

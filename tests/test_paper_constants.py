@@ -150,12 +150,8 @@ def test_the_values_of_the_core_are_those_of_the_configuration():
     task = schema.Task()
     task.model.anchor_based.enabled = True
     free, based = task.branches()
-    assert (free.geometry, free.elementwise, free.selection.rule) == (
-        paper.GEOMETRY,
-        (paper.FOCAL, paper.IOU),
-        "online",
-    )
-    assert free.selection.warmup_share == 0
+    assert (free.geometry, free.selection) == (paper.GEOMETRY, paper.ONLINE)
+    assert free.elementwise == (paper.FOCAL, paper.IOU)
     assert based.anchors.shapes.scales == pytest.approx(paper.SHAPES.scales)
     assert based.anchors.shapes.aspect_ratios == paper.SHAPES.aspect_ratios
     assert based.anchors[1:] == (0.5, paper.MATCHING)
