@@ -194,6 +194,26 @@ def test_decay_acts_on_trained_kernels_alone():
     assert {"heads/anchor_free_logits/kernel:0", "conv3_block1_1_conv/kernel:0"} <= decayed
 
 
+def test_workers_share_the_images_of_the_task(tmp_path):
+    """Each gets its own part, of as many pictures as the batch of one replica has."""
+    names = [f"{number}.png" for number in range(4)]
+    for name in names:
+        Image.new("RGB", (40, 30)).save(tmp_path / name)
+    images = [{"id": number, "file_name": name, "height": 30, "width": 40} for number, name in enumerate(names)]
+    boxes = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]}]
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "four.json").write_text(json.dumps(content))
+    params = _params()
+    params.validation_data.override({"annotation_file": f"{tmp_path}/four.json", "image_dir": f"{tmp_path}"})
+    task = FSAFTask(params, data=source.open_sources(params, train=False, validation=True))
+    found = []
+    for worker in range(2):
+        context = tf.distribute.InputContext(2, worker, num_replicas_in_sync=2)
+        batches = task.build_inputs(params.validation_data, context)
+        found.append([batch["image_id"].numpy().tolist() for batch in batches])
+    assert found == [[[0, 2]], [[1, 3]]]
+
+
 def test_training_and_validation_data_must_have_the_same_categories(tmp_path):
     """Equal names with other ids would score nothing."""
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
