@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 
 import pytest
 from absl import flags
@@ -240,23 +241,24 @@ def _place(node) -> tuple[tuple[int, int], tuple[int, int]]:
     return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
 
 
-def judge(mutant: Mutant, tree: pathlib.Path, limit: int) -> str:
-    """`killed`, `survived` or `hung`: runs its tests in a copy of the checkout and in a child of this process.
+def judge(mutant: Mutant, tree: pathlib.Path, limit: int) -> tuple[str, list[str]]:
+    """`killed`, `survived` or `hung`, and the test files that say so.
 
-    This process has TensorFlow already, which takes longer to import than most mutants live.
+    The tests run in a copy of the checkout and in a child of this process, which has TensorFlow already: to import it
+    takes longer than most mutants live.
     """
     target = tree / "fsaf_tf" / mutant.file
     original = target.read_text(encoding="utf-8")
     target.write_text(mutant.source, encoding="utf-8")
-    for tests in ([WIRING, "-k", f"test_key and {mutant.field}"], TESTS[mutant.file]):
+    for tests, words in (([WIRING], ["-k", f"test_key and {mutant.field}"]), (TESTS[mutant.file], [])):
         child = os.fork()
         if child == 0:
-            _run_tests(tree, tests)
+            _run_tests(tree, [*tests, *words])
         status = _wait(child, limit)
         if status not in (0, NO_TESTS):
             break
     target.write_text(original, encoding="utf-8")
-    return "hung" if status is None else "killed" if status else "survived"
+    return "hung" if status is None else "killed" if status else "survived", list(tests)
 
 
 def _run_tests(tree: pathlib.Path, tests: list[str]) -> None:
@@ -286,10 +288,10 @@ def _wait(child: int, limit: int) -> int | None:
     return None
 
 
-def digest(mutant: Mutant) -> str:
-    """Of the changed file and of its tests: the verdict is another only if one of them is."""
+def digest(mutant: Mutant, tests: Sequence[str]) -> str:
+    """Of the changed file and of tests: their verdict is another only if one of them is."""
     content = mutant.source.encode()
-    for test in TESTS[mutant.file]:
+    for test in tests:
         content += (ROOT / test).read_bytes()
     return hashlib.sha256(content).hexdigest()[:16]
 
@@ -301,9 +303,9 @@ def work(number: int, count: int, waiting: list[Mutant], limit: int) -> None:
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", "runs", "build", "images"))
         for mutant in waiting[number::count]:
             start = time.monotonic()
-            verdict = judge(mutant, tree, limit)
+            verdict, tests = judge(mutant, tree, limit)
             row = {"name": mutant.name, "line": mutant.line, "kind": mutant.kind, "verdict": verdict}
-            row |= {"seconds": round(time.monotonic() - start, 1), "digest": digest(mutant)}
+            row |= {"seconds": round(time.monotonic() - start, 1), "digest": digest(mutant, tests)}
             with open(RESULTS, "a", encoding="utf-8") as file:  # a line at once, so that workers can share it
                 file.write(json.dumps(row) + "\n")
             print(f"{verdict:9} {row['seconds']:6.1f} s  {mutant.name}", flush=True)
@@ -316,6 +318,12 @@ def read_results() -> dict[str, dict]:
     return {row["digest"]: row for row in map(json.loads, lines)}
 
 
+def _row(known: dict[str, dict], mutant: Mutant) -> dict | None:
+    """The row of a mutant: by the wiring test alone, or by all of its tests."""
+    by_tests = (known.get(digest(mutant, tests)) for tests in ([WIRING], TESTS[mutant.file]))
+    return next((row for row in by_tests if row), None)
+
+
 def main() -> None:
     """Judges what was not judged yet, and prints what survived."""
     files = _ONLY.value or list(TESTS)
@@ -325,7 +333,7 @@ def main() -> None:
         print(*(f"{mutant.kind:8} {mutant.name}" for mutant in every), f"{len(every)} mutants", sep="\n")
         return
     known = read_results()
-    waiting = [mutant for mutant in every if digest(mutant) not in known]
+    waiting = [mutant for mutant in every if not _row(known, mutant)]
     print(f"{len(every)} mutants, {len(waiting)} of them not judged yet", flush=True)
     import official.vision.modeling.backbones.factory  # noqa: F401 (with TensorFlow, for all children)
 
@@ -337,7 +345,7 @@ def main() -> None:
     for worker in workers:
         os.waitpid(worker, 0)
     known = read_results()
-    rows = {mutant.name: known[digest(mutant)] for mutant in every if digest(mutant) in known}
+    rows = {mutant.name: row for mutant in every if (row := _row(known, mutant))}
     counts = {
         verdict: sum(row["verdict"] == verdict for row in rows.values()) for verdict in ("killed", "survived", "hung")
     }
