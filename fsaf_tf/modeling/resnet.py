@@ -39,26 +39,31 @@ class Convolution(tf_keras.layers.Conv2D):
         return tf.concat([self.convolution_op(*part) for part in parts], axis=-1)
 
 
-@functools.cache
 def has_grouped_kernels(dtype: str) -> bool:
     """Whether TensorFlow has kernels for a convolution in groups here, by trying a gradient where it may not.
 
     On CPUs only oneDNN has them, for float32 and bfloat16; TensorFlow uses it by default on newer processors only
     (with AVX-512 VNNI or AMX, for instance). Elsewhere gradients fail, and so does the fusion with batch normalisation.
+    In a graph of TensorFlow 1 nothing can be tried: then it is taken to have none.
     """
     if any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU")):
         return True
     with tf.init_scope():
-        try:
-            tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=[1, 1, 1, 2],
-                filter=tf.ones([1, 1, 1, 2], dtype),
-                out_backprop=tf.ones([1, 1, 1, 2], dtype),
-                strides=[1, 1, 1, 1],
-                padding="VALID",
-            )
-        except tf.errors.InvalidArgumentError:
-            return False
+        return tf.executing_eagerly() and _has_grouped_gradient(dtype)
+
+
+@functools.cache
+def _has_grouped_gradient(dtype: str) -> bool:
+    try:
+        tf.raw_ops.Conv2DBackpropInput(
+            input_sizes=[1, 1, 1, 2],
+            filter=tf.ones([1, 1, 1, 2], dtype),
+            out_backprop=tf.ones([1, 1, 1, 2], dtype),
+            strides=[1, 1, 1, 1],
+            padding="VALID",
+        )
+    except tf.errors.InvalidArgumentError:
+        return False
     return True
 
 

@@ -100,6 +100,15 @@ def test_a_convolution_in_groups_is_a_block_diagonal_one(dtype, stride):
             np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
+def test_a_graph_of_tensorflow_1_does_not_say_what_the_device_can():
+    """Nothing runs there: what is asked for the first time in one must not be answered for all that come later."""
+    before = resnet.has_grouped_kernels("float32")
+    resnet._has_grouped_gradient.cache_clear()
+    with tf.Graph().as_default():
+        assert not resnet.has_grouped_kernels("float32")
+    assert resnet.has_grouped_kernels("float32") == before
+
+
 @pytest.mark.parametrize("weights", [GIVEN, RANDOM])
 def test_resnext_in_a_graph(weights):
     """Where TensorFlow may fuse a convolution with its normalisation, which in groups not every CPU can do."""
