@@ -181,7 +181,9 @@ class _Changes(ast.NodeVisitor):
         for keyword in node.keywords:
             if keyword.arg in self._optional.get(called, ()) and not isinstance(keyword.value, ast.Constant):
                 self._add(keyword, "", "dropped", keyword.arg)
-        self.generic_visit(node)
+        is_method = isinstance(node.func, ast.Attribute)  # which may have the name of a field
+        for part in (node.func.value if is_method else node.func, *node.args, *node.keywords):
+            self.visit(part)
 
     def _values(self, chain: list[str]) -> list:
         """The defaults of the fields that a chain of attributes may mean: those whose path ends most alike."""
