@@ -77,8 +77,12 @@ class Selection:
             at_first = select_random(tf.shape(boxes)[:2], levels, step)
         else:
             at_first = select_heuristic(boxes, levels)
-        is_first = step.number < round(self.warmup_share * step.total)
+        is_first = step.number < self.warmup_steps(step.total)
         return tf.where(is_first, _only(at_first, levels), weights)
+
+    def warmup_steps(self, total: int) -> int:
+        """How many of `total` steps have the warm-up."""
+        return round(self.warmup_share * total)
 
 
 def _only(level: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:

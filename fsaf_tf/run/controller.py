@@ -35,8 +35,8 @@ class Controller(orbit.Controller):
         self._progress = run.progress
         self._interrupt = run.interrupt
         self._rate = progress_lines.Rate()
-        warmup = run.params.task.model.anchor_free.selection_warmup_share * run.trainer.train_steps
-        self._levels = LevelWatch(round(warmup), run.progress.say)
+        selection = run.params.task.anchor_free().selection
+        self._levels = LevelWatch(selection.warmup_steps(run.trainer.train_steps), run.progress.say)
         self._logs = []
         self._evaluation_seconds = 0.0
         self.metrics = records.read_metrics(run.model_dir, run.params)

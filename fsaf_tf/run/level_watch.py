@@ -65,14 +65,9 @@ class LevelWatch:
 
 def fallen(shares: Shares, by_size: Shares) -> str | None:
     """What is wrong where nearly all objects are on one level against Eq. 3, in words; None if they are not."""
-    for level, share in shares.items():
-        if share >= NEARLY_ALL and by_size[level] <= FEW:
-            return (
-                f"P{level} learns {share:.0%} of the objects, and by their size (Eq. 3) it would {by_size[level]:.0%}"
-            )
-    for level, share in shares.items():
-        if share <= NOBODY and by_size[level] >= MANY:
-            return (
-                f"P{level} learns {share:.0%} of the objects, and by their size (Eq. 3) it would {by_size[level]:.0%}"
-            )
+    for level, share in sorted(shares.items(), key=lambda item: -item[1]):
+        is_crowded = share >= NEARLY_ALL and by_size[level] <= FEW
+        is_starved = share <= NOBODY and by_size[level] >= MANY
+        if is_crowded or is_starved:
+            return f"P{level} learns {share:.0%} of the objects, and by size (Eq. 3) it would {by_size[level]:.0%}"
     return None

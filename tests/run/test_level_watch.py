@@ -41,7 +41,7 @@ def test_a_fall_is_told_once_after_a_hundred_steps_of_it():
     fall = (0.02, 0.03, 0.95)
     assert watched((90, fall))[1] == []
     _, lines = watched((100, fall))
-    said = "Selection: over the last 100 steps P5 learns 95% of the objects, and by their size (Eq. 3) it would 0%."
+    said = "Selection: over the last 100 steps P5 learns 95% of the objects, and by size (Eq. 3) it would 0%."
     assert len(lines) == 1 and lines[0].startswith(said) and "selection_warmup_share" in lines[0]
     assert watched((900, fall))[1] == lines
     assert watched((100, BY_SIZE), (90, fall))[1] == []  # not yet 90% of the last hundred
