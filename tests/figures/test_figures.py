@@ -72,7 +72,7 @@ def seen(place, detector):
 def test_the_two_losses_of_an_object_are_those_of_the_loops(seen):
     host, batch, outputs, detector = seen
     logits, offsets = (outputs[f"anchor_free_{name}"] for name in ("logits", "offsets"))
-    result = detector.config.anchor_free().losses(outputs, regions.Instances.of_batch(batch))
+    result = detector.config.anchor_free().losses(outputs, regions.Instances.of_batch(batch), None)
     for row in range(2):
         class_loss, box_loss = (result[f"instance_{kind}_losses"][0, row].numpy() for kind in ("class", "box"))
         box, expected = host["boxes"][0, row], []
