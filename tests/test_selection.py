@@ -80,8 +80,13 @@ def test_a_warm_up_ends_after_its_share(warmup):
     boxes = tf.constant([[[0, 0, 500, 500]] * 3], tf.float32)
 
     def level(step):
-        step = step if step is None else selection.Step(tf.constant(step, tf.int64), 10)
-        weights = rule.weights(LOSSES, tf.zeros_like(LOSSES), boxes, LEVELS, step).numpy()
+        def weights_at(number):
+            at = None if number is None else selection.Step(number, 10)
+            return rule.weights(LOSSES, tf.zeros_like(LOSSES), boxes, LEVELS, at)
+
+        number = None if step is None else tf.constant(step, tf.int64)
+        weights = weights_at(number).numpy()
+        np.testing.assert_array_equal(tf.function(weights_at, jit_compile=True)(number), weights)
         np.testing.assert_array_equal(np.sort(weights, axis=-1), [[[0, 0, 0, 0, 1]] * 3])
         return (np.argmax(weights, axis=-1) + LEVELS[0])[0].tolist()
 

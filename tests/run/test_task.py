@@ -107,15 +107,13 @@ def test_compiled_step_is_the_plain_step():
         np.testing.assert_allclose(first, second, atol=1e-5 * max(1, np.abs(first).max()))
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_the_selection_has_its_warm_up_for_a_share_of_the_steps(compiled):
+def test_the_selection_has_its_warm_up_for_a_share_of_the_steps():
     """Of 4 steps the first two are as with the heuristic alone, the third is as with online selection alone."""
     warmup = {"anchor_free": {"selection_warmup": "heuristic", "selection_warmup_share": 0.5}}
-    runtime = config_definitions.RuntimeConfig(enable_xla=compiled)
     batch = _batch(2)
 
     def levels(model_values, step):
-        task = FSAFTask(_params(**model_values), train_steps=4, runtime=runtime)
+        task = FSAFTask(_params(**model_values), train_steps=4)
         model, optimizer, metrics = _model(task), tf_keras.optimizers.legacy.SGD(0.0), task.build_metrics()
         optimizer.iterations.assign(step)
         task.train_step(batch, model, optimizer, metrics)
