@@ -80,9 +80,9 @@ def _levels(runs: dict[str, dict]) -> str:
         for title, key in ((page.escape(name), "levels"), ("by size", "levels_by_size")):
             rows.append([title, *(f"{run[key].get(level, 0):.0%}" for level in levels)])
     text = (
-        "The share of the objects on each level of the pyramid: those of the evaluation, where their loss is least"
-        " (Eq. 2), and below where their size would put them (Eq. 3). Nearly all on a level that sizes do not ask for"
-        " is a selection that has fallen onto it."
+        "The share of the objects of the evaluation that each level of the pyramid would learn by the run's selection,"
+        " and below by their size (Eq. 3). Nearly all on a level that sizes do not ask for may be a selection that has"
+        " fallen onto it."
     )
     return f"<h2>Levels</h2><p>{text}</p>{page.table(['', *(f'P{level}' for level in levels)], rows)}"
 

@@ -40,7 +40,9 @@ class LevelWatch:
         self._loops.append((step, num_steps, logs))
         while sum(steps for _, steps, _ in self._loops) - self._loops[0][1] >= WINDOW:
             self._loops.popleft()
-        self.shares, self.by_size = self._means(""), self._means("_by_size")
+        total = sum(steps for _, steps, _ in self._loops)
+        means = {name: sum(steps * float(logs[name]) for _, steps, logs in self._loops) / total for name in logs}
+        self.shares, self.by_size = of_levels(means)
         is_judged = self._loops[0][0] - self._loops[0][1] >= self._first_step
         is_full = sum(steps for _, steps, _ in self._loops) >= WINDOW
         if is_judged and is_full and not self._has_warned and (finding := fallen(self.shares, self.by_size)):
@@ -53,14 +55,13 @@ class LevelWatch:
         level = max(self.shares, key=self.shares.get, default=None)
         return "" if level is None else metrics_table.level_share(level, self.shares[level])
 
-    def _means(self, kind: str) -> Shares:
-        total = sum(steps for _, steps, _ in self._loops)
-        matches = [re.fullmatch(rf"anchor_free/level_(\d+){kind}", name) for name in self._loops[0][2]]
-        return {
-            int(match[1]): sum(steps * float(logs[match[0]]) for _, steps, logs in self._loops) / total
-            for match in matches
-            if match
-        }
+
+def of_levels(logs: dict[str, float]) -> tuple[Shares, Shares]:
+    """The shares of the levels among what is logged, and those of Eq. 3; see `AnchorFree.level_shares`."""
+    return tuple(
+        {int(match[1]): share for name, share in logs.items() if (match := re.fullmatch(pattern, name))}
+        for pattern in (r"anchor_free/level_(\d+)", r"anchor_free/level_(\d+)_by_size")
+    )
 
 
 def fallen(shares: Shares, by_size: Shares) -> str | None:

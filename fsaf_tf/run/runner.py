@@ -9,6 +9,7 @@ import tensorflow as tf
 from official.core import base_trainer, train_lib, train_utils
 from official.modeling import optimization
 
+from fsaf_tf.run import level_watch
 from fsaf_tf.run.best import BestExporter
 from fsaf_tf.run.controller import Controller
 from fsaf_tf.run.run import Run
@@ -63,12 +64,10 @@ class Trainer(base_trainer.Trainer):
 
     def _levels(self) -> dict:
         """`levels` and `levels_by_size`: the shares of the objects, by level; empty where none were counted."""
-        shares = {metric.name: float(metric.result()) for metric in self.validation_metrics}
-        found = {"levels": {}, "levels_by_size": {}}
-        for name, share in shares.items():
-            level, *by_size = name.rpartition("level_")[2].split("_", 1)
-            found["levels_by_size" if by_size else "levels"][level] = share
-        return found if any(shares.values()) else {}
+        pair = level_watch.of_levels({metric.name: float(metric.result()) for metric in self.validation_metrics})
+        names = ("levels", "levels_by_size")
+        found = {name: {str(level): share for level, share in shares.items()} for name, shares in zip(names, pair)}
+        return found if any(found["levels"].values()) else {}
 
     def swap_averages(self) -> None:
         """Swaps the weights with their moving averages, if the optimizer has these: the best checkpoint is swapped."""

@@ -232,8 +232,8 @@ class FSAFTask(base_task.Task):
         return [branch for branch in self._branches if isinstance(branch, branches.AnchorFree)]
 
     def _update_levels(self, batch, outputs, metrics: list[tf_keras.metrics.Metric]) -> None:
-        instances = regions.Instances.of_batch(batch)
         for free in self._anchor_free if metrics else ():
+            instances = regions.Instances.of_batch(batch)
             shares = free.level_shares(instances, free.losses(outputs, instances, None))
             for metric in metrics:
                 share = shares[metric.name.removeprefix(f"{free.name}/")]
