@@ -15,6 +15,8 @@ the import of the runtime), latency of a decoded picture, and peak memory, each 
 time of all cores together and says more than the latency does where other work runs.
 """
 
+import dataclasses
+import functools
 import statistics
 import time
 
@@ -31,6 +33,7 @@ from fsaf_tf import boxes as box_ops  # noqa: E402
 from fsaf_tf import criterion, pyramid, regions, storage  # noqa: E402
 from fsaf_tf.config import schema  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
+from fsaf_tf.selection import Step  # noqa: E402
 
 _FLAGS = flags.FlagValues()
 _WHAT = flags.DEFINE_enum(
@@ -92,6 +95,16 @@ def dense_losses(logits, offsets, boxes, classes, valid):
     }
 
 
+def warmup_losses(logits, offsets, boxes, classes, valid):
+    """The anchor-free losses of a step after a warm-up of the selection, which computes both selections."""
+    layout, geometry = pyramid.Layout.of_maps(logits), BRANCH.geometry
+    ranges = regions.cell_ranges(boxes, valid, layout.image_size, geometry)
+    instances = regions.Instances.of(boxes, classes, valid, ranges)
+    rule = dataclasses.replace(BRANCH.selection, warmup_share=0.1)
+    step = Step(tf.constant(500, tf.int64), 1000)
+    return criterion.anchor_free(logits, offsets, instances, geometry, rule, BRANCH.elementwise, step)
+
+
 def _inside(ranges, layout):
     """Which locations a cell range `[B, N, L, 4]` holds: `[B, N, P]` bool."""
     by_level = []
@@ -145,8 +158,9 @@ def time_in_turn(calls: dict, repeats: int) -> dict[str, float]:
 
 
 def benchmark_criterion() -> dict[str, float]:
-    """The criterion, forward and backward, with 100 and 500 instances, beside the dense one."""
-    kinds = {"ours": criterion.anchor_free_losses, "dense": dense_losses}
+    """The criterion, forward and backward, with 100 and 500 instances, by each selection, beside the dense one."""
+    soft = functools.partial(criterion.anchor_free_losses, selection="soft")
+    kinds = {"ours": criterion.anchor_free_losses, "soft": soft, "warm-up": warmup_losses, "dense": dense_losses}
     calls = {}
     for instances in (100, 500):
         inputs = criterion_inputs(instances)
@@ -154,7 +168,7 @@ def benchmark_criterion() -> dict[str, float]:
             for way, jit_compile in (("graph", False), ("compiled", True)):
                 run = forward_and_backward(function, jit_compile)
                 calls[f"{kind}, {way}, N {instances}"] = lambda run=run, inputs=inputs: run(*inputs)
-        _assert_same([calls[f"{kind}, graph, N {instances}"]()[:2] for kind in kinds])
+        _assert_same([calls[f"{kind}, graph, N {instances}"]()[:2] for kind in ("ours", "dense")])
     return time_in_turn(calls, _REPEATS.value)
 
 

@@ -55,6 +55,24 @@ class ResNet(hyperparams.Config):
 
 
 @dataclasses.dataclass
+class EfficientNetLite(hyperparams.Config):
+    """A small network for CPUs and phones; all of it is trained, unless `task.freeze` says otherwise.
+
+    Attributes:
+        model_id: `lite0`, `lite1` or `lite2`, from small to large.
+        weights: where the values come from. A path: the published `.pth` file, or its tensors as `.npz` or
+            `.safetensors`. Empty: random values.
+    """
+
+    model_id: str = chosen("lite0", ("lite0", "lite1", "lite2"))
+    weights: str = ""
+
+    def architecture(self) -> dict:
+        """See `Backbone.architecture`."""
+        return {"model_id": self.model_id}
+
+
+@dataclasses.dataclass
 class Backbone(backbones.Backbone):
     """The Garden's backbones by their names there, with our `resnet` in the place of the Garden's.
 
@@ -64,6 +82,7 @@ class Backbone(backbones.Backbone):
 
     type: str = "resnet"
     resnet: ResNet = dataclasses.field(default_factory=ResNet)
+    efficientnet_lite: EfficientNetLite = dataclasses.field(default_factory=EfficientNetLite)
 
     def architecture(self) -> dict:
         """The values of the chosen family that fix what the weights of a checkpoint mean.
