@@ -62,7 +62,12 @@ TESTS = {
     "branches.py": (*_LOSSES, *_FIGURES),
     "criterion.py": _LOSSES,
     "data/pipeline.py": (WIRING, "tests/data/test_pipeline.py"),
-    "modeling/detector.py": (WIRING, "tests/modeling/test_detector.py", "tests/modeling/test_hosts.py"),
+    "modeling/detector.py": (
+        WIRING,
+        "tests/modeling/test_detector.py",
+        "tests/modeling/test_backbones.py",
+        "tests/modeling/test_hosts.py",
+    ),
     "modeling/views.py": _DETECTION,
     "postprocess.py": _DETECTION,
     "detection.py": _DETECTION,

@@ -87,6 +87,9 @@ def test_the_lists_default_is_the_papers_and_it_is_off():
     assert said.startswith("test-time augmentation: 16 views of an image") and said.endswith(
         "1200 px, each mirrored too"
     )
+    task.test_augmentation.override({"shorter_sides": [320], "flip": False})
+    said = detection.views_of(task).describe()
+    assert said == "test-time augmentation: 1 view of an image, shorter side 320 px"
 
 
 def test_mirrored_padding_stays_on_the_right():
