@@ -155,8 +155,21 @@ def _say_start(run: Run, changed: list[str]) -> None:
         run.progress.say("\n".join([going_on, *(f"  {line}" for line in changed)]))
     elif run.checkpoint:
         run.progress.say(run.checkpoint.line)
+    elif run.mode.trains and not run.params.task.init_checkpoint:
+        run.progress.say(_start_line(run.params.task.model.backbone))
     if run.mode.evaluates and (views := detection.views_of(run.params.task)):
         run.progress.say(views.describe())
+
+
+def _start_line(backbone) -> str:
+    """What the weights of a training without any checkpoint are at first."""
+    weights = getattr(backbone.get(), "weights", None)
+    if weights:
+        return f"Starting with the backbone's published weights ({weights}) and random values for the rest."
+    reason = f"task.model.backbone.{backbone.type}.weights is empty"
+    if weights is None:
+        reason = f"there are no published weights for {backbone.type} here"
+    return f"Starting with random values everywhere: {reason}."
 
 
 def _forget_evaluation_after(run: Run) -> None:

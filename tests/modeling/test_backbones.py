@@ -130,3 +130,19 @@ def test_a_resnet_says_where_its_weights_come_from(values, awaits, frozen, slow)
     assert resnet.awaits_checkpoint(config) == awaits
     assert resnet.has_frozen_statistics(config) == frozen
     assert resnet.slow_by_xla_on_cpus(config) == slow
+
+
+@pytest.mark.parametrize(
+    ("kind", "model_id", "known"),
+    [
+        ("mobilenet", "MobileNetV5", "MobileNetV1, MobileNetV2, "),
+        ("mobiledet", "cpu", "MobileDetCPU, "),
+        ("efficientnet", "lite0", "b0, b1, "),
+        ("revnet", 50, "38, 56, 104$"),
+    ],
+)
+def test_an_unknown_model_of_the_garden_is_named_with_those_there_are(kind, model_id, known):
+    backbone = schema.Backbone(type=kind)
+    backbone.override({kind: {"model_id": model_id}})
+    with pytest.raises(UserError, match=f"backbone.{kind}.model_id is {model_id!r}, but must be one of: {known}"):
+        backbones.family(backbone).build(backbone)

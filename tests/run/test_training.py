@@ -18,7 +18,7 @@ from official.modeling import optimization
 
 from fsaf_tf import storage
 from fsaf_tf.cli import train
-from fsaf_tf.config import experiment
+from fsaf_tf.config import experiment, schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import checkpoints, controller, devices, training
 from fsaf_tf.run.mode import parse
@@ -236,7 +236,20 @@ def test_two_replicas_evaluate_three_images_with_the_weights_of_another_run(
     assert {found["image_id"] for found in storage.read_json(f"{tmp_path}/run/detections.json")} == {1, 2, 3}
 
 
-# Fine-tuning.
+# What it begins with.
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({}, "Starting with the backbone's published weights (imagenet) and random values for the rest."),
+        ({"type": "mobilenet"}, "Starting with random values everywhere: there are no published weights for mobilenet"),
+    ],
+)
+def test_a_start_says_what_weights_it_has(values, line):
+    backbone = schema.Backbone()
+    backbone.override(values)
+    assert training._start_line(backbone).startswith(line)
 
 
 def test_fine_tuning_for_other_classes(finished, params, data, tmp_path, capsys):
@@ -251,7 +264,7 @@ def test_fine_tuning_for_other_classes(finished, params, data, tmp_path, capsys)
     said = capsys.readouterr().out
     assert "of the heads: 10 times as much" in said and "task.freeze backbone, heads/box_.*: " in said
     start = f"Starting with the weights of {finished[0]}/ckpt-2, step 2.\n  it has other classes than the data, 1 odd"
-    assert start in said
+    assert start in said and "random values" not in said
     before, after = variables(finished[0] / "ckpt-2"), variables(tmp_path / "run/ckpt-1")
     weights = {name for name in after if name.startswith("model/") and "OPTIMIZER_SLOT" not in name}
     change = {name: np.abs(after[name] - before[name]).max() for name in weights}
@@ -281,7 +294,7 @@ def test_early_stop_counts_over_restarts_and_the_run_is_finished_then(params, tm
         patch.setattr(controller.Controller, "evaluate", interrupted_after_2)
         with pytest.raises(SystemExit):
             training.run(params, str(folder), "train_and_eval")
-    capsys.readouterr()
+    assert "random values everywhere: task.model.backbone.resnet.weights is empty.\n" in capsys.readouterr().out
     assert training.run(params, str(folder), "train_and_eval")["step"] == 3
     reason = "no higher AP than 0.000 of step 1 in 2 evaluations (trainer.early_stop_patience)"
     assert f"Stopped early at step 3 of 9: {reason}; the best checkpoint is in {folder}/best.\n" in (
