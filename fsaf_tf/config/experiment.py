@@ -38,7 +38,7 @@ def load(
         line = init_architecture.report(init_checkpoint, values, _merge([base]).as_dict(), params.as_dict())
         if line:
             say(line)
-    return _checked(params, layers, name_or_path)
+    return _checked(params, name_or_path)
 
 
 def load_run(model_dir: str, config_files=(), overrides: str = "") -> config_definitions.ExperimentConfig:
@@ -48,7 +48,7 @@ def load_run(model_dir: str, config_files=(), overrides: str = "") -> config_def
         UserError: there is none, or what is to be changed in it is wrong.
     """
     layers = [_recorded(model_dir), *_explicit(config_files, overrides)]
-    return _checked(_merge(layers), layers, layers[0][1])
+    return _checked(_merge(layers), layers[0][1])
 
 
 def read_params(model_dir) -> config_definitions.ExperimentConfig:
@@ -95,11 +95,29 @@ def _adopted(layers: list[tuple[dict, str]]) -> list[tuple[dict, str]]:
 
 
 def _merge(layers: list[tuple[dict, str]]) -> config_definitions.ExperimentConfig:
-    """The paper's defaults with each layer over those before it; `[(values, where they come from), ...]`."""
-    params = exp_factory.get_exp_config("fsaf")
-    for layer in layers:
-        _add(params, *layer)
+    """The paper's defaults with each layer over those before it; `[(values, where they come from), ...]`.
+
+    A layer that makes the run longer or shorter moves the steps of the schedule along, and those of the warm-up, unless
+    it sets them itself.
+    """
+    params, own_warmup = exp_factory.get_exp_config("fsaf"), False
+    for values, origin in layers:
+        before, flat = params.trainer.train_steps, plain_values.flatten(values)
+        _add(params, values, origin)
+        after = params.trainer.train_steps
+        for part in ("learning_rate", "warmup") if min(before, after) > 0 else ():
+            is_set = _sets_steps(params, flat, part)
+            if not is_set and (own_warmup or part != "warmup"):  # for the default warm-up see `_shorten_warmup`
+                schedule.stretch(params.trainer.optimizer_config, part, after / before)
+        own_warmup |= _sets_steps(params, flat, "warmup")
+    if not own_warmup:
+        _shorten_warmup(params.trainer)
     return params
+
+
+def _sets_steps(params, flat: dict, part: str) -> bool:
+    keys = schedule.steps(params.trainer.optimizer_config, part)
+    return any(f"trainer.optimizer_config.{key}" in flat for key in keys)
 
 
 def _add(params: config_definitions.ExperimentConfig, values: dict, origin: str) -> None:
@@ -117,8 +135,8 @@ def _replace(config, values: dict, prefix: str, alternatives: tuple[str, ...], n
         setattr(config, name, nothing)
 
 
-def _checked(params, layers: list[tuple[dict, str]], name: str) -> config_definitions.ExperimentConfig:
-    _shorten_warmup(params, [values for values, _ in layers])
+def _checked(params, name: str) -> config_definitions.ExperimentConfig:
+    schedule.fill(params.trainer)
     try:
         checks.check(params)
     except UserError as error:
@@ -156,7 +174,7 @@ def to_yaml(params: config_definitions.ExperimentConfig) -> str:
 
 
 def rates_report(params: config_definitions.ExperimentConfig) -> list[str]:
-    """Lines that tell every learning rate for 16 images and for the batch of this experiment (section 3.4)."""
+    """Lines that tell every learning rate for 16 images and for this batch (section 3.4), and its steps."""
     batch_size = params.task.train_data.global_batch_size
     given = params.trainer.optimizer_config
     scaled = schedule.rates(schedule.scale_rates(given, batch_size))
@@ -166,7 +184,7 @@ def rates_report(params: config_definitions.ExperimentConfig) -> list[str]:
         lines.append(f"  {key:<{width}}  {_digits(rate)}  ->  {_digits(scaled[key])}")
     if params.task.head_rate_multiplier != 1:
         lines.append(f"  of the heads: {params.task.head_rate_multiplier:g} times as much (task.head_rate_multiplier)")
-    return lines
+    return lines + schedule.report(params.trainer)
 
 
 def _digits(rate) -> str:
@@ -180,12 +198,10 @@ def _plain(value):
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _shorten_warmup(params: config_definitions.ExperimentConfig, layers: list[dict]) -> None:
-    """The default warm-up is never longer than a tenth of the run; one that a file sets is kept."""
-    key = "trainer.optimizer_config.warmup.linear.warmup_steps"
-    linear = params.trainer.optimizer_config.warmup.linear
-    if not any(key in plain_values.flatten(values) for values in layers):
-        linear.warmup_steps = min(linear.warmup_steps, max(1, params.trainer.train_steps // 10))
+def _shorten_warmup(trainer: schedule.Trainer) -> None:
+    """The default warm-up is never longer than a tenth of the run."""
+    linear = trainer.optimizer_config.warmup.linear
+    linear.warmup_steps = min(linear.warmup_steps, max(1, trainer.train_steps // 10))
 
 
 def _parse_overrides(text: str, origin: str = OVERRIDE) -> dict:

@@ -9,6 +9,10 @@ from fsaf_tf.config.fields import limited
 
 # Rates in an experiment are for this many images a step; the task scales them to the batch (section 3.4).
 REFERENCE_BATCH_SIZE = 16
+# The keys of a schedule and of a warm-up that count steps.
+_STEPS = {"learning_rate": ("boundaries", "decay_steps", "total_decay_steps"), "warmup": ("warmup_steps",)}
+# Schedules that end, by their type; one that ends before so much of the run leaves steps that learn next to nothing.
+_ENDING, _EARLY = ("cosine", "polynomial", "power_linear"), 0.95
 
 
 def _optimizer() -> optimization.OptimizationConfig:
@@ -66,3 +70,61 @@ def scale_rates(optimizer_config: optimization.OptimizationConfig, batch_size: i
         rate = [factor * value for value in rate] if isinstance(rate, list) else factor * rate
         setattr(getattr(getattr(scaled, part), chosen), name, rate)
     return scaled
+
+
+def steps(optimizer_config: optimization.OptimizationConfig, part: str) -> dict:
+    """What counts steps in the chosen schedule, or warm-up: `{"learning_rate.stepwise.boundaries": [...]}`.
+
+    Args:
+        optimizer_config: of an experiment.
+        part: `learning_rate` or `warmup`.
+    """
+    chosen = getattr(optimizer_config, part)
+    values = chosen.get().as_dict() if chosen.type else {}
+    return {f"{part}.{chosen.type}.{name}": values[name] for name in _STEPS[part] if values.get(name) is not None}
+
+
+def stretch(optimizer_config: optimization.OptimizationConfig, part: str, factor: float) -> None:
+    """Moves the steps of a schedule, or of a warm-up, along with a run that is `factor` times as long.
+
+    Args:
+        optimizer_config: changed in place.
+        part: see `steps`.
+        factor: above 0.
+    """
+    for key, value in steps(optimizer_config, part).items() if factor != 1 else ():
+        name = key.rsplit(".", 1)[-1]
+        if isinstance(value, list):  # they increase, in the shortest run too
+            moved = []
+            for step in value:
+                moved.append(max(round(step * factor), moved[-1] + 1 if moved else 1))
+        else:
+            moved = max(round(value * factor), 1)
+        setattr(getattr(optimizer_config, part).get(), name, moved)
+
+
+def fill(trainer: Trainer) -> None:
+    """A decay without a length is as long as the run."""
+    chosen = trainer.optimizer_config.learning_rate.get()
+    for name in _STEPS["learning_rate"][1:]:
+        if getattr(chosen, name, trainer.train_steps) is None:
+            setattr(chosen, name, trainer.train_steps)
+
+
+def report(trainer: Trainer) -> list[str]:
+    """Lines that tell the steps of schedule and warm-up, and whether the rate falls too early, or never."""
+    config, total = trainer.optimizer_config, trainer.train_steps
+    found = {key: value for part in _STEPS for key, value in steps(config, part).items()}
+    if not found:
+        return []
+    told = [f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}" for key, value in found.items()]
+    lines = [f"  over {total} steps: {'; '.join(told)}"]
+    for key, value in steps(config, "learning_rate").items():
+        if isinstance(value, list) and value[0] >= total:
+            lines.append(f"  the rate never falls: no step of trainer.optimizer_config.{key} comes before {total}")
+        elif config.learning_rate.type in _ENDING and value < _EARLY * total:
+            lines.append(
+                f"  the rate falls until step {value} alone, and the {total - value} steps after it learn next to"
+                f" nothing: set trainer.optimizer_config.{key}"
+            )
+    return lines

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from official.core import exp_factory
 
-from fsaf_tf.config import catalog, checks, experiment, schedule
+from fsaf_tf.config import catalog, checks, experiment, plain_values, schedule
 from fsaf_tf.errors import UserError
 from fsaf_tf.run.mode import parse
 
@@ -279,7 +279,94 @@ def test_rates_are_for_16_images():
     assert scaled.learning_rate.stepwise.values == pytest.approx([0.0025, 0.00025, 0.000025])
     assert scaled.warmup.linear.warmup_learning_rate == pytest.approx(0.0025 / 3)
     assert scaled.optimizer.as_dict() == given.optimizer.as_dict()
-    first, second, third = experiment.rates_report(params)
+    first, second, third, fourth = experiment.rates_report(params)
     assert first == "learning rates for 16 images a step, and at this batch of 4:"
     assert second.split() == "learning_rate.stepwise.values 0.01, 0.001, 0.0001 -> 0.0025, 0.00025, 2.5e-05".split()
     assert third.split() == "warmup.linear.warmup_learning_rate 0.00333333 -> 0.000833333".split()
+    steps = "learning_rate.stepwise.boundaries 60000, 80000; warmup.linear.warmup_steps 500"
+    assert fourth == f"  over 90000 steps: {steps}"
+
+
+OPTIMIZER = "trainer.optimizer_config."
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "expected"),
+    [
+        # The paper's 60,000 and 80,000 of 90,000; its warm-up stays, but for a tenth of the run.
+        ("fsaf_r50", ["train_steps=9000"], {"stepwise.boundaries": [6000, 8000], "warmup_steps": 500}),
+        ("fsaf_r50", ["train_steps=180000"], {"stepwise.boundaries": [120_000, 160_000], "warmup_steps": 500}),
+        ("fsaf_r50", ["train_steps=1"], {"stepwise.boundaries": [1, 2], "warmup_steps": 1}),
+        ("custom", ["train_steps=600"], {"stepwise.boundaries": [400, 533], "warmup_steps": 60}),
+        # 900 steps with a warm-up of 50.
+        ("fsaf_demo", ["train_steps=1800"], {"cosine.decay_steps": 1800, "warmup_steps": 100}),
+        ("fsaf_demo", ["train_steps=1800", "train_steps=450"], {"cosine.decay_steps": 450, "warmup_steps": 25}),
+        # What a layer sets itself stays.
+        ("fsaf_demo", ["train_steps=1800", "W=70"], {"cosine.decay_steps": 1800, "warmup_steps": 70}),
+        ("fsaf_demo", ["train_steps=1800,W=70"], {"cosine.decay_steps": 1800, "warmup_steps": 70}),
+        ("fsaf_demo", ["train_steps=1800,cosine.decay_steps=900"], {"cosine.decay_steps": 900, "warmup_steps": 100}),
+        ("fsaf_demo", ["cosine.decay_steps=90", "train_steps=1800"], {"cosine.decay_steps": 180, "warmup_steps": 100}),
+        ("fsaf_demo", ["cosine.decay_steps=800"], {"cosine.decay_steps": 800, "warmup_steps": 50}),
+    ],
+)
+def test_the_schedule_moves_along_with_the_length_of_the_run(tmp_path, name, layers, expected):
+    def written(text):
+        text = text.replace("W=", f"{OPTIMIZER}warmup.linear.warmup_steps=")
+        text = text.replace("cosine.", f"{OPTIMIZER}learning_rate.cosine.")
+        return text.replace("train_steps", "trainer.train_steps")
+
+    files = []
+    for number, layer in enumerate(layers[:-1]):
+        nested = plain_values.nest(
+            {key: int(value) for key, value in (p.split("=") for p in written(layer).split(","))}
+        )
+        files.append(tmp_path / f"{number}.yaml")
+        files[-1].write_text(plain_values.dump(nested))
+    config = experiment.load(name, files, written(layers[-1])).trainer.optimizer_config
+    found = schedule.steps(config, "learning_rate") | schedule.steps(config, "warmup")
+    prefixed = {
+        ("warmup.linear." if key == "warmup_steps" else "learning_rate.") + key: expected[key] for key in expected
+    }
+    assert found == prefixed
+
+
+def test_a_run_that_is_read_back_is_as_long_as_it_was(tmp_path):
+    params = experiment.load("fsaf_demo", overrides=f"{OPTIMIZER}learning_rate.cosine.decay_steps=700")
+    (tmp_path / "params.yaml").write_text(experiment.to_yaml(params))
+    assert experiment.load_run(str(tmp_path)).as_dict() == params.as_dict()
+    longer = experiment.load_run(str(tmp_path), overrides="trainer.train_steps=1800").trainer.optimizer_config
+    assert (longer.learning_rate.cosine.decay_steps, longer.warmup.linear.warmup_steps) == (1400, 100)
+
+
+def test_a_decay_without_a_length_is_as_long_as_the_run():
+    text = "trainer: {optimizer_config: {learning_rate: {type: cosine, cosine: {initial_learning_rate: 0.1}}}}"
+    params = experiment.load("fsaf_r50", overrides=text[:-1] + ", train_steps: 40}")
+    assert params.trainer.optimizer_config.learning_rate.cosine.decay_steps == 40
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            "learning_rate.cosine.decay_steps=800",
+            "  the rate falls until step 800 alone, and the 100 steps after it learn",
+        ),
+        ("learning_rate.cosine.decay_steps=870", None),
+        (
+            "learning_rate={type: stepwise, stepwise: {boundaries: [900], values: [0.1, 0.01]}}",
+            "  the rate never falls",
+        ),
+        ("learning_rate={type: stepwise, stepwise: {boundaries: [899], values: [0.1, 0.01]}}", None),
+        (
+            "learning_rate={type: exponential, exponential: {initial_learning_rate: 0.1,"
+            " decay_rate: 0.5, decay_steps: 9}}",
+            None,
+        ),
+    ],
+)
+def test_a_rate_that_falls_too_early_or_never_is_told(overrides, line):
+    key, _, value = overrides.partition("=")
+    text = plain_values.dump(plain_values.nest({f"{OPTIMIZER}{key}": plain_values.parse(f"a: {value}", "test")["a"]}))
+    said = experiment.rates_report(experiment.load("fsaf_demo", overrides=text))
+    last = said[-1]
+    assert last.startswith(line) if line else last.startswith("  over 900 steps: ")
