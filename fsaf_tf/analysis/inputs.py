@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf import storage
-from fsaf_tf.config import experiment, schema
+from fsaf_tf.config import data_sources, experiment, schema
 from fsaf_tf.data import coco, coco_json, examples, images
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
@@ -67,7 +67,7 @@ def open_run_data(folder: str, *, download: bool = False) -> examples.Source:
     """Opens what `run_data` names."""
     run = experiment.folder_of(folder)
     config = experiment.read_params(run).task.validation_data if run else schema.Data()
-    config.override({**dict.fromkeys(schema.SOURCES, ""), **run_data(folder), "max_instances": MOST_BOXES})
+    config.override({**dict.fromkeys(data_sources.SOURCES, ""), **run_data(folder), "max_instances": MOST_BOXES})
     return open_source(config, download=download)
 
 

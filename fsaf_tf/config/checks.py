@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from official.core import config_definitions
 from official.modeling import hyperparams
 
-from fsaf_tf.config import plain_values, schedule, schema
+from fsaf_tf.config import data_sources, plain_values, schedule, schema
 from fsaf_tf.errors import UserError
 
 SIZES = ("shorter_sides", "ratios")  # of test-time augmentation
@@ -159,21 +159,21 @@ def _check_trainer(trainer: config_definitions.TrainerConfig) -> None:
 
 
 def _check_data(data: schema.Data, prefix: str, *, wanted: bool) -> None:
-    given = [name for name in schema.SOURCES if getattr(data, name)]
+    given = [name for name in data_sources.SOURCES if getattr(data, name)]
     if len(given) > 1:
         raise UserError(f"{prefix}: {' and '.join(given)} are both set; leave one, or empty the other with ''")
     if wanted and not given:
         raise UserError(f"{prefix} names no data: set {', or '.join(_source_keys(prefix))}")
     for name in given:
-        for needed in schema.SOURCES[name].needed:
+        for needed in data_sources.SOURCES[name].needed:
             if not getattr(data, needed):
                 raise UserError(f"{prefix}.{name} is set, but {prefix}.{needed} is empty")
 
 
 def _source_keys(prefix: str) -> list[str]:
     """For each kind of data what must be set: `task.train_data.tfds_name and task.train_data.tfds_split`."""
-    formats = {name: f" ({keys.format})" if keys.format else "" for name, keys in schema.SOURCES.items()}
+    formats = {name: f" ({keys.format})" if keys.format else "" for name, keys in data_sources.SOURCES.items()}
     return [
         " and ".join([f"{prefix}.{name}{formats[name]}", *(f"{prefix}.{needed}" for needed in keys.needed)])
-        for name, keys in schema.SOURCES.items()
+        for name, keys in data_sources.SOURCES.items()
     ]

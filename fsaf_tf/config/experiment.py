@@ -7,7 +7,7 @@ import tensorflow as tf
 from official.core import config_definitions, exp_factory
 from official.modeling.hyperparams import params_dict
 
-from fsaf_tf.config import catalog, checks, init_architecture, plain_values, schedule, schema, strict
+from fsaf_tf.config import catalog, checks, data_sources, init_architecture, plain_values, schedule, strict
 from fsaf_tf.errors import UserError
 
 OVERRIDE = "--params_override"
@@ -124,7 +124,7 @@ def _add(params: config_definitions.ExperimentConfig, values: dict, origin: str)
     strict.merge(params, values, origin)
     flat = plain_values.flatten(values)
     for section in ("train_data", "validation_data"):
-        _replace(getattr(params.task, section), flat, f"task.{section}", tuple(schema.SOURCES), "")
+        _replace(getattr(params.task, section), flat, f"task.{section}", tuple(data_sources.SOURCES), "")
     _replace(params.task.test_augmentation, flat, "task.test_augmentation", checks.SIZES, [])
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import data_sources, schema
 from fsaf_tf.data import coco, records, tfds
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
@@ -56,9 +56,11 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
     Raises:
         UserError: one line that says what is wrong.
     """
-    given = [name for name in schema.SOURCES if getattr(config, name)]
+    given = [name for name in data_sources.SOURCES if getattr(config, name)]
     if len(given) != 1:
-        raise UserError(f"data needs exactly one of {', '.join(schema.SOURCES)}; it has {', '.join(given) or 'none'}")
+        raise UserError(
+            f"data needs exactly one of {', '.join(data_sources.SOURCES)}; it has {', '.join(given) or 'none'}"
+        )
     if config.tfds_name:
         return tfds.open_tfds(config.tfds_name, config.tfds_split, config.tfds_data_dir, download=download)
     if config.annotation_file:

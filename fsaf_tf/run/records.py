@@ -13,7 +13,7 @@ from official.core import config_definitions
 
 from fsaf_tf import storage
 from fsaf_tf.classes import LABELS, Classes, recorded_classes
-from fsaf_tf.config import plain_values, schema
+from fsaf_tf.config import data_sources, plain_values
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import commands
 
@@ -146,7 +146,8 @@ def _is_identity(key: str) -> bool:
 
 def _is_of_training(key: str) -> bool:
     is_data = (
-        key.startswith(("task.train_data.", "task.validation_data.")) and key.rsplit(".", 1)[1] in schema.SOURCE_KEYS
+        key.startswith(("task.train_data.", "task.validation_data."))
+        and key.rsplit(".", 1)[1] in data_sources.SOURCE_KEYS
     )
     return is_data or key.startswith(("task.freeze", "task.input_size."))
 

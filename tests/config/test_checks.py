@@ -6,7 +6,7 @@ import math
 import pytest
 from official.modeling import hyperparams
 
-from fsaf_tf.config import checks, experiment, plain_values, schema
+from fsaf_tf.config import checks, data_sources, experiment, plain_values, schema
 from fsaf_tf.errors import UserError
 
 
@@ -103,7 +103,7 @@ def test_a_full_record_of_a_run_names_them_all_and_is_read(tmp_path):
 
 
 def test_each_kind_of_data_wants_what_goes_with_it():
-    for name, keys in schema.SOURCES.items():
+    for name, keys in data_sources.SOURCES.items():
         params = with_value(f"task.train_data.{name}", "a")
         for key in keys.needed:
             with pytest.raises(UserError, match=f"train_data.{name} is set, but task.train_data.{key} is empty"):

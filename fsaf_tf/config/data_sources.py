@@ -1,0 +1,82 @@
+"""The data of an experiment: where images and boxes come from, and what training does with them."""
+
+import dataclasses
+from typing import NamedTuple
+
+from official.modeling import hyperparams
+
+from fsaf_tf.config.fields import limited
+
+
+class SourceKeys(NamedTuple):
+    """What goes with the key of `Data` that names data of one format.
+
+    Attributes:
+        format: a word for it in messages; empty where the key says it.
+        needed: keys that must be set, too.
+        optional: keys that may be.
+    """
+
+    format: str = ""
+    needed: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+# By the key that names the data. How each is opened: `data.source`.
+SOURCES = {
+    "annotation_file": SourceKeys("COCO JSON", needed=("image_dir",)),
+    "tfds_name": SourceKeys(needed=("tfds_split",)),
+    "input_path": SourceKeys("TFRecord files", optional=("label_map",)),
+}
+SOURCE_KEYS = tuple(key for name, keys in SOURCES.items() for key in (name, *keys.needed, *keys.optional))
+
+
+@dataclasses.dataclass
+class Data(hyperparams.Config):
+    """Where images and boxes come from: exactly one of the keys of `SOURCES`, and what goes with it.
+
+    Attributes:
+        tfds_name: a TFDS data set, such as `coco/2017`, `voc/2007` or the built-in `shapes`.
+        tfds_split: its split.
+        tfds_data_dir: where TFDS keeps its data; empty for TFDS's own place.
+        annotation_file: COCO JSON.
+        image_dir: the folder of the images that `annotation_file` names.
+        input_path: TFRecord files in the Garden's keys, a glob.
+        label_map: names of the category ids of `input_path`: a JSON file `{"1": "person", ...}`; empty for
+            `label_map.json` beside the shards.
+        global_batch_size: images a step, over all replicas.
+        max_instances: N; an image with more is an error that names it.
+    """
+
+    tfds_name: str = ""
+    tfds_split: str = ""
+    tfds_data_dir: str = ""
+    annotation_file: str = ""
+    image_dir: str = ""
+    input_path: str = ""
+    label_map: str = ""
+    global_batch_size: int = limited(8, 1)
+    max_instances: int = limited(100, 1)
+
+    def source_keys(self) -> dict[str, str]:
+        """The keys that say which data these are, as far as they are set."""
+        return {key: getattr(self, key) for key in SOURCE_KEYS if getattr(self, key)}
+
+
+@dataclasses.dataclass
+class TrainData(Data):
+    """Data for training: shuffled, repeated, flipped.
+
+    Attributes:
+        random_flip: mirror an image left to right with probability 1/2.
+        shorter_sides: scale jitter (Table 3): an image's shorter side becomes one of these, each as often, in the place
+            of `input_size.shorter_side`, which none may exceed. Empty: no jitter.
+        shuffle_buffer_size: encoded images held for shuffling.
+        seed: of order and flips.
+    """
+
+    global_batch_size: int = limited(16, 1)
+    random_flip: bool = True
+    shorter_sides: list[int] = dataclasses.field(default_factory=list)
+    shuffle_buffer_size: int = limited(1000, 1)
+    seed: int = 0
