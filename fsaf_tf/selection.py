@@ -11,7 +11,7 @@ from fsaf_tf import losses, pyramid, regions
 # Eq. 3: an instance of 224 px, ImageNet's size, goes to level 5.
 CANONICAL_SIZE, CANONICAL_LEVEL = 224, 5
 RULES = ("online", "heuristic", "soft")
-WARMUPS = ("random", "heuristic")
+WARMUPS = ("heuristic", "random")
 
 
 class Step(NamedTuple):
@@ -29,8 +29,8 @@ class Selection:
         rule: `online` (Eq. 1 and 2), `heuristic` (Eq. 3) or `soft` (see `weigh_soft`).
         soft_levels: of `soft`: so many levels learn an instance.
         soft_temperature: of `soft`.
-        warmup: the rule at the start of a training: `random`, a level drawn anew for each instance in each step, or
-            `heuristic`.
+        warmup: the rule at the start of a training: `heuristic`, or `random`, a level drawn anew for each instance in
+            each step.
         warmup_share: of the training's steps, which have that rule.
     """
 

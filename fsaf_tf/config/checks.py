@@ -123,6 +123,9 @@ def _check_sizes(task: schema.Task) -> None:
         )
     if drawn and not size.keep_aspect:
         raise UserError("task.train_data.shorter_sides needs task.input_size.keep_aspect; empty one or set the other")
+    zoom = task.train_data.augmentation.zoom
+    if zoom and (len(zoom) != 2 or zoom[0] > zoom[1]):
+        raise UserError(f"task.train_data.augmentation.zoom must be a least and a greatest scale, not {zoom}")
 
 
 def check_test_augmentation(augmentation: schema.TestAugmentation) -> None:

@@ -1,11 +1,11 @@
-"""The data of an experiment: where images and boxes come from, and what training does with them."""
+"""The data of an experiment: where images and boxes come from, and what training draws for each of them."""
 
 import dataclasses
 from typing import NamedTuple
 
 from official.modeling import hyperparams
 
-from fsaf_tf.config.fields import limited
+from fsaf_tf.config.fields import above_zero, limited
 
 
 class SourceKeys(NamedTuple):
@@ -64,6 +64,33 @@ class Data(hyperparams.Config):
 
 
 @dataclasses.dataclass
+class Augmentation(hyperparams.Config):
+    """What training draws for each image, beside `random_flip` and `shorter_sides`; as it is here, nothing.
+
+    Attributes:
+        brightness: at most so much is added to all channels or taken from them, as a share of white.
+        contrast: differences from a channel's mean become 1 - contrast to 1 + contrast times what they were.
+        saturation: likewise of the colours.
+        hue: at most so much of the circle of colours.
+        vertical_flip: mirror top to bottom with probability 1/2.
+        quarter_turns: turn by 0, 90, 180 or 270 degrees, each as often.
+        zoom: least and greatest scale, between which each is as likely on a logarithmic scale: `[0.5, 2.0]`. Above 1 a
+            part of the image is seen that is so many times smaller, below 1 the image is smaller on its canvas. Empty:
+            no zoom.
+        least_kept: a box of which less is seen after the zoom is not trained on.
+    """
+
+    brightness: float = limited(0.0, 0, 1)
+    contrast: float = limited(0.0, 0, 1)
+    saturation: float = limited(0.0, 0, 1)
+    hue: float = limited(0.0, 0, 0.5)
+    vertical_flip: bool = False
+    quarter_turns: bool = False
+    zoom: list[float] = above_zero(list)
+    least_kept: float = limited(0.4, 0, 1)
+
+
+@dataclasses.dataclass
 class TrainData(Data):
     """Data for training: shuffled, repeated, flipped.
 
@@ -71,12 +98,14 @@ class TrainData(Data):
         random_flip: mirror an image left to right with probability 1/2.
         shorter_sides: scale jitter (Table 3): an image's shorter side becomes one of these, each as often, in the place
             of `input_size.shorter_side`, which none may exceed. Empty: no jitter.
+        augmentation: what else is drawn for each image.
         shuffle_buffer_size: encoded images held for shuffling.
-        seed: of order and flips.
+        seed: of order and of what is drawn.
     """
 
     global_batch_size: int = limited(16, 1)
     random_flip: bool = True
     shorter_sides: list[int] = dataclasses.field(default_factory=list)
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     shuffle_buffer_size: int = limited(1000, 1)
     seed: int = 0

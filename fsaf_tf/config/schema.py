@@ -125,8 +125,8 @@ class AnchorFree(hyperparams.Config):
             levels with the least losses share it, see docs/selection.md.
         soft_levels: of `soft`: so many levels share an instance.
         soft_temperature: of `soft`: the losses are divided by it, so that near 0 the least one has it all.
-        selection_warmup: the rule at the start: `random`, a level drawn anew for each instance in each step, or
-            `heuristic` (Eq. 3).
+        selection_warmup: the rule at the start: `heuristic` (Eq. 3), or `random`, a level drawn anew for each instance
+            in each step.
         selection_warmup_share: of `trainer.train_steps` that have it; 0 has none, as in the paper.
         effective: epsilon_e, the effective box's share of an instance's sides (section 3.2).
         ignoring: epsilon_i, the ignoring box's share (section 3.2).
@@ -138,7 +138,7 @@ class AnchorFree(hyperparams.Config):
     selection: str = chosen("online", RULES)
     soft_levels: int = limited(3, 1)
     soft_temperature: float = limited(1.0, 1e-3)
-    selection_warmup: str = chosen("random", WARMUPS)
+    selection_warmup: str = chosen("heuristic", WARMUPS)
     selection_warmup_share: float = limited(0.0, 0, 1)
     effective: float = limited(0.2, 0, 1)
     ignoring: float = limited(0.5, 0, 1)

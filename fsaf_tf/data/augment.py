@@ -1,4 +1,4 @@
-"""Section 4's image size: resize, pad to a canvas, flip, all in uint8; and the last step, normalising."""
+"""Section 4's image size: resize, pad to a canvas, all in uint8; what is drawn; and the last step, normalising."""
 
 import tensorflow as tf
 
@@ -38,6 +38,7 @@ def resize_and_pad(
     longer_side: int,
     keep_aspect: bool = True,
     drawn_side: tf.Tensor | None = None,
+    shrink: tf.Tensor | float = 1.0,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Resizes an image into the upper left corner of the canvas of its orientation.
 
@@ -47,6 +48,7 @@ def resize_and_pad(
         longer_side: the longer one would exceed this.
         keep_aspect: if not, the image is stretched to the whole canvas, as the libraries of phones do.
         drawn_side: `[]` int32, not above `shorter_side`: what the shorter side becomes instead, on the same canvas.
+        shrink: `[]` float32, at most 1: both sides become so much of that.
 
     Returns:
         The canvas `[H, W, 3]` uint8, zero outside of the image, and the image's height and width on it, `[2]` int32.
@@ -56,6 +58,7 @@ def resize_and_pad(
     canvas = tf.where(size[0] > size[1], portrait, landscape)
     wanted_side = shorter_side if drawn_side is None else tf.cast(drawn_side, tf.float32)
     new_size = resized_size(size, wanted_side, longer_side) if keep_aspect else canvas
+    new_size = tf.maximum(tf.cast(tf.round(tf.cast(new_size, tf.float32) * shrink), tf.int32), 1)
     rest = canvas - new_size
     padded = tf.pad(resize(image, new_size), [[0, rest[0]], [0, rest[1]], [0, 0]])
     return tf.ensure_shape(padded, [None, None, 3]), new_size
@@ -66,6 +69,42 @@ def flip(image: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     width = tf.cast(tf.shape(image)[1], boxes.dtype)
     y1, x1, y2, x2 = tf.unstack(boxes, axis=1)
     return tf.reverse(image, [1]), tf.stack([y1, width - x2, y2, width - x1], axis=1)
+
+
+def flip_vertical(image: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mirrors an image and its boxes top to bottom; see `flip`."""
+    height = tf.cast(tf.shape(image)[0], boxes.dtype)
+    y1, x1, y2, x2 = tf.unstack(boxes, axis=1)
+    return tf.reverse(image, [0]), tf.stack([height - y2, x1, height - y1, x2], axis=1)
+
+
+def quarter_turn(image: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Turns an image and its boxes by 90 degrees to the left; see `flip`."""
+    width = tf.cast(tf.shape(image)[1], boxes.dtype)
+    y1, x1, y2, x2 = tf.unstack(boxes, axis=1)
+    return tf.image.rot90(image), tf.stack([width - x2, y1, width - x1, y2], axis=1)
+
+
+def crop(
+    image: tf.Tensor, boxes: tf.Tensor, corner: tf.Tensor, size: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A part of an image.
+
+    Args:
+        image: `[h, w, 3]` uint8.
+        boxes: `[n, 4]` yxyx in its pixels.
+        corner: y and x of the part's upper left corner, `[2]` int32.
+        size: its height and width, `[2]` int32.
+
+    Returns:
+        The part, what is in it of the boxes in its own pixels, and which share of each box that is, `[n]` float32: 0 of
+        one without area.
+    """
+    part = tf.slice(image, [*tf.unstack(corner), 0], [*tf.unstack(size), 3])
+    moved = boxes - tf.cast(tf.tile(corner, [2]), boxes.dtype)
+    clipped = tf.clip_by_value(moved, 0.0, tf.cast(tf.tile(size, [2]), boxes.dtype))
+    area, left = (tf.reduce_prod(each[:, 2:] - each[:, :2], axis=1) for each in (boxes, clipped))
+    return part, clipped, tf.math.divide_no_nan(left, area)
 
 
 def normalize(images: tf.Tensor, image_size: tf.Tensor, normalization: Normalization) -> tf.Tensor:

@@ -9,7 +9,7 @@ from fsaf_tf.evaluate import metrics_table
 WINDOW = 100  # steps that a warning looks back over
 NEARLY_ALL, NOBODY = 0.9, 0.01  # shares of the objects on a level
 FEW, MANY = 0.2, 0.2  # what Eq. 3 gives to it
-REMEDY = "see docs/selection.md; task.model.anchor_free.selection_warmup_share=0.1 lets every level learn first"
+REMEDY = "see docs/selection.md; task.model.anchor_free.selection_warmup_share=0.1 begins with Eq. 3"
 
 Shares = dict[int, float]
 

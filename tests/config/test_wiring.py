@@ -40,7 +40,7 @@ TOTAL = ("terms/total_loss", "terms/gradient_norm", "step/*")
 SELECTED = ("terms/anchor_free/*", *TOTAL)
 BACKBONE = ("network/conv*", "strides/conv*")
 LITE = {"task.model.backbone.type": "efficientnet_lite"}
-WARMUP = {"selection_warmup_share": 0.5}
+WARMUP = {"selection_warmup_share": 0.5, "selection_warmup": "random"}
 EVERY_NUMBER = ("terms/*", "step/*", "detections/*")
 # Data in the place of those of `world.BASE`.
 RECORDS = {"annotation_file": "", "image_dir": "", "input_path": "a.tfrecord"}
@@ -88,12 +88,7 @@ ROWS = [
     Row("task.model.anchor_free.soft_levels", 2, SELECTED, {"task.model.anchor_free.selection": "soft"}),
     Row("task.model.anchor_free.soft_temperature", 0.2, SELECTED, {"task.model.anchor_free.selection": "soft"}),
     Row("task.model.anchor_free.selection_warmup", "heuristic", SELECTED, of("task.model.anchor_free", WARMUP)),
-    Row(
-        "task.model.anchor_free.selection_warmup_share",
-        0.5,
-        SELECTED,
-        {"task.model.anchor_free.selection_warmup": "heuristic"},
-    ),
+    Row("task.model.anchor_free.selection_warmup_share", 0.5, SELECTED),
     # RetinaNet's branch.
     Row("task.model.anchor_based.positive_iou", 0.6, ("terms/anchor_based/*", *TOTAL)),
     Row("task.model.anchor_based.negative_iou", 0.3, ("terms/anchor_based/class_loss", *TOTAL)),

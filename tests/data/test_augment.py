@@ -82,6 +82,53 @@ def test_flip_moves_boxes_with_their_pixels():
     assert np.array_equal(twice[0], image) and np.array_equal(twice[1], [[2, 1, 5, 4]])
 
 
+def marked():
+    """An image with one white rectangle, and its box."""
+    image = np.zeros((8, 10, 3), np.uint8)
+    image[2:5, 1:3] = 255
+    return tf.constant(image), tf.constant([[2.0, 1.0, 5.0, 3.0]])
+
+
+def assert_white_in_box(image, boxes):
+    y1, x1, y2, x2 = boxes.numpy()[0].astype(int)
+    assert (image[y1:y2, x1:x2] == 255).numpy().all() and image.numpy().sum() == 6 * 3 * 255
+
+
+@pytest.mark.parametrize(
+    ("change", "times", "box"),
+    [
+        (augment.flip_vertical, 1, (3, 1, 6, 3)),
+        (augment.flip_vertical, 2, (2, 1, 5, 3)),
+        (augment.quarter_turn, 1, (7, 2, 9, 5)),
+        (augment.quarter_turn, 2, (3, 7, 6, 9)),
+        (augment.quarter_turn, 3, (1, 3, 3, 6)),
+        (augment.quarter_turn, 4, (2, 1, 5, 3)),
+    ],
+)
+def test_boxes_go_with_their_pixels(change, times, box):
+    image, boxes = marked()
+    for _ in range(times):
+        image, boxes = change(image, boxes)
+    assert boxes.numpy().tolist() == [list(box)]
+    assert_white_in_box(image, boxes)
+
+
+def test_a_part_has_what_is_in_it_of_the_boxes():
+    image, boxes = marked()
+    boxes = tf.concat([boxes, [[0.0, 0.0, 2.0, 10.0], [3.0, 1.0, 3.0, 9.0], [0.0, 0.0, 8.0, 10.0]]], axis=0)
+    part, clipped, kept = augment.crop(image, boxes, tf.constant([3, 2]), tf.constant([4, 6]))
+    assert part.shape == (4, 6, 3) and np.array_equal(part, image[3:7, 2:8])
+    assert clipped.numpy().tolist() == [[0, 0, 2, 1], [0, 0, 0, 6], [0, 0, 0, 6], [0, 0, 4, 6]]
+    np.testing.assert_allclose(kept, [2 / 6, 0, 0, 24 / 80])
+
+
+def test_shrunk_image_on_the_same_canvas():
+    image = np.full((60, 80, 3), 9, np.uint8)
+    canvas, size = augment.resize_and_pad(tf.constant(image), 120, 170, shrink=0.5)
+    assert canvas.shape == (128, 192, 3) and size.numpy().tolist() == [60, 80]
+    assert canvas.numpy().sum() == image.sum()
+
+
 def test_padding_is_zero_after_normalising():
     images = np.full((2, 32, 64, 3), 100, np.uint8)
     normalized = augment.normalize(images, tf.constant([[32, 40], [20, 64]]), normalization.CAFFE).numpy()

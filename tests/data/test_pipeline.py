@@ -191,6 +191,97 @@ def test_flips_can_be_switched_off(folder):
     assert not any(_flipped(batch)[batch["image_id"] != 3].any() for batch in batches(build(folder, config), 10))
 
 
+# Of the rectangles, by their class.
+COLOURS = ((200, 50, 50), (50, 200, 50), (50, 50, 200), (200, 200, 50))
+
+
+@pytest.fixture(scope="module")
+def rectangles(tmp_path_factory):
+    """Two pictures, landscape and portrait, and four rectangles of 16 x 24 px or the like in each."""
+    root, annotations = tmp_path_factory.mktemp("rectangles"), []
+    for image_id, (height, width) in {1: (96, 144), 2: (144, 96)}.items():
+        picture = np.zeros((height, width, 3), np.uint8)
+        for label, colour in enumerate(COLOURS):
+            y, x = (label // 2) * height // 2 + 7, (label % 2) * width // 2 + 11
+            picture[y : y + 16 + 4 * label, x : x + 24] = colour
+            box = [x, y, 24, 16 + 4 * label]
+            annotations.append({"image_id": image_id, "category_id": 1 + label, "bbox": box})
+        Image.fromarray(picture).save(root / f"{image_id}.png")
+    content = {
+        "images": [{"id": 1, "file_name": "1.png", "height": 96, "width": 144}]
+        + [{"id": 2, "file_name": "2.png", "height": 144, "width": 96}],
+        "annotations": annotations,
+        "categories": [{"id": 1 + label, "name": str(label)} for label in range(4)],
+    }
+    (root / "x.json").write_text(json.dumps(content))
+    return root
+
+
+class TestAugmentation:
+    """Pictures of plain rectangles on black, each of a colour of its own that its class tells."""
+
+    GEOMETRY = {"vertical_flip": True, "quarter_turns": True, "zoom": [0.5, 2.0]}
+
+    def rows(self, folder, count=40, **augmentation):
+        """The first training images one by one."""
+        config = data(folder, schema.TrainData, seed=3, augmentation=augmentation)
+        found = batches(build(folder, config, batch_size=1), count)
+        return [{key: value[0] for key, value in batch.items()} for batch in found]
+
+    @pytest.mark.parametrize("keys", [("vertical_flip",), ("quarter_turns",), ("zoom",), tuple(GEOMETRY)], ids=str)
+    def test_boxes_go_with_their_pixels(self, rectangles, keys):
+        """Each box that is learnt is where its colour is, to the blur of the resizing."""
+        met = set()
+        for row in self.rows(rectangles, **{key: self.GEOMETRY[key] for key in keys}):
+            height, width = row["image_size"]
+            assert not row["image"][height:].any() and not row["image"][:, width:].any()
+            for box, label, valid in zip(row["boxes"], row["classes"], row["valid"]):
+                distance = np.abs(row["image"][:height, :width].astype(int) - COLOURS[label]).max(axis=-1)
+                ys, xs = np.nonzero(distance < 75)
+                if valid:
+                    np.testing.assert_allclose(box, (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1), atol=1.6)
+            met.add((int(height), int(width), *row["boxes"][0].round().astype(int)))
+        assert len(met) > (10 if "zoom" in keys else 5 if "quarter_turns" in keys else 3)
+
+    def test_what_is_hardly_seen_is_not_learnt_and_counted(self, rectangles):
+        """By the area of the box beside that of the whole one at the same scale."""
+        lost = 0
+        for row in self.rows(rectangles, zoom=[1.5, 2.0], least_kept=0.6):
+            scale = row["image_size"] / row["original_size"]
+            whole = np.array([24 * (16 + 4 * label) for label in row["classes"][:4]]) * np.prod(scale)
+            shares = np.prod(row["boxes"][:4, 2:] - row["boxes"][:4, :2], axis=1) / whole
+            assert not row["valid"][4:].any() and row["left_out"] == np.sum(~row["valid"][:4])
+            assert (shares[row["valid"][:4]] >= 0.59).all() and (shares[~row["valid"][:4]] < 0.61).all()
+            lost += row["left_out"]
+        assert 0 < lost < 160
+
+    def test_a_zoom_of_one_changes_nothing(self, rectangles):
+        for plain, zoomed in zip(self.rows(rectangles, 6), self.rows(rectangles, 6, zoom=[1.0, 1.0])):
+            assert all(np.array_equal(plain[key], zoomed[key]) for key in plain)
+
+    @pytest.mark.parametrize("key", ["brightness", "contrast", "saturation", "hue"])
+    def test_colours_change_and_nothing_else(self, rectangles, key):
+        plain, changed = self.rows(rectangles, 8), self.rows(rectangles, 8, **{key: 0.3})
+        again = self.rows(rectangles, 8, **{key: 0.3})
+        differences = []
+        for row, other, same in zip(plain, changed, again):
+            assert all(np.array_equal(row[name], other[name]) for name in row if name != "image")
+            assert np.array_equal(other["image"], same["image"]) and other["image"].dtype == np.uint8
+            height, width = row["image_size"]
+            assert not other["image"][height:].any() and not other["image"][:, width:].any()
+            differences.append(np.abs(row["image"].astype(int) - other["image"]).mean())
+        assert np.mean(differences) > 0.5 and len(set(differences)) > 4
+
+    def test_each_draw_keeps_its_number(self, rectangles):
+        """One key more does not change what another one draws."""
+        for one, two in zip(self.rows(rectangles, 8, hue=0.3), self.rows(rectangles, 8, hue=0.3, brightness=0.0)):
+            assert np.array_equal(one["image"], two["image"])
+        flipped = self.rows(rectangles, 8, vertical_flip=True)
+        coloured = self.rows(rectangles, 8, vertical_flip=True, brightness=0.2)
+        for one, two in zip(flipped, coloured):
+            assert np.array_equal(one["boxes"], two["boxes"])
+
+
 def test_input_pipelines_share_the_images(folder):
     ids = []
     for pipeline_id in range(2):
