@@ -57,6 +57,10 @@ def check_inputs(section: str, values: dict, seen: dict) -> None:
         for place, ids in enumerate(columns["image_id"])
         for index in range(len(ids))
     ]
+    if any(data.get(f"augmentation.{name}") for name in DRAWN):
+        for row in rows:
+            _check_drawn(values, row)
+        return
     mirrored = [_check_example(values, data, row) for row in rows]
     wanted = {False, True} if data.get("random_flip") else {False}
     assert set(mirrored) == wanted
@@ -71,6 +75,19 @@ def check_inputs(section: str, values: dict, seen: dict) -> None:
         assert sorted(numbers) == list(_numbers(data))
         assert max(map(len, columns["image_id"])) == min(data["global_batch_size"], 2)
         _check_views(values, data, columns)
+
+
+# What is drawn of an image, see tests/data/test_pipeline.py.
+DRAWN = ("brightness", "contrast", "saturation", "hue", "vertical_flip", "quarter_turns", "zoom")
+
+
+def _check_drawn(values: dict, row: dict) -> None:
+    """One picture of a batch: on one of the canvases, nothing and no box outside of it."""
+    (height, width), shape = row["image_size"], row["images"].shape
+    assert shape[:2] in [canvas(values, is_portrait) for is_portrait in (False, True)]
+    assert not row["images"][height:].any() and not row["images"][:, width:].any()
+    boxes = row["boxes"][row["valid"]]
+    assert (boxes >= 0).all() and (boxes <= np.tile((height, width), 2) + 1e-3).all()
 
 
 SECTIONS = {"train_data": "inputs", "validation_data": "validation_inputs"}

@@ -39,6 +39,7 @@ CHECKS = {
 TOTAL = ("terms/total_loss", "terms/gradient_norm", "step/*")
 SELECTED = ("terms/anchor_free/*", *TOTAL)
 BACKBONE = ("network/conv*", "strides/conv*")
+DRAWN = "task.train_data.augmentation."
 LITE = {"task.model.backbone.type": "efficientnet_lite"}
 WARMUP = {"selection_warmup_share": 0.5, "selection_warmup": "random"}
 EVERY_NUMBER = ("terms/*", "step/*", "detections/*")
@@ -186,6 +187,10 @@ ROWS = [
     Row("task.train_data.max_instances", 6, ("inputs/boxes", "inputs/classes", "inputs/valid", "inputs/cell_ranges")),
     Row("task.train_data.random_flip", True, ("inputs/*",)),
     Row("task.train_data.shorter_sides", [32, 64], ("inputs/*",)),
+    *(Row(f"{DRAWN}{name}", 0.3, ("inputs/*",)) for name in ("brightness", "contrast", "saturation", "hue")),
+    *(Row(f"{DRAWN}{name}", True, ("inputs/*",)) for name in ("vertical_flip", "quarter_turns")),
+    Row(f"{DRAWN}zoom", [0.5, 2.0], ("inputs/*",)),
+    Row(f"{DRAWN}least_kept", 1.0, ("inputs/*",), {f"{DRAWN}zoom": [1.2, 2.0]}),
     Row("task.train_data.shuffle_buffer_size", 1, ("inputs/*",), of("task.train_data", RECORDS)),
     Row("task.train_data.seed", 5, ("inputs/*",), {"task.train_data.random_flip": True}),
     Row(
