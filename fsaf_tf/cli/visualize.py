@@ -5,14 +5,16 @@
     python tools/visualize.py --figure=compare --model=runs/retinanet_r50 --model=runs/fsaf_r50 --output=out
     python tools/visualize.py --figure=levels --model=runs/fsaf_r50 --output=out
     python tools/visualize.py --figure=training --model=runs/retinanet_r50 --model=runs/fsaf_r50 --output=out
+    python tools/visualize.py --figure=batch --experiment=my.yaml --output=out
 
 targets (Fig. 5): what each cell of each level learns of an image, before and after the selection of levels.
 selection (Fig. 6): the losses of an object on each level, and the level that is chosen.
 compare (Fig. 1 and 7): what two detectors find in the same images, and what they miss.
 levels (Fig. 8): the level that found each object, and whether a rule gives the same; levels.csv and levels.json.
 training: losses, AP and the share of each level over the steps, from the event files of runs.
+batch: the first pictures that a training feeds the network, with all that is drawn for them; no model is needed.
 
-Pictures are the data that the run was last evaluated on, or --images with the boxes of --annotations; levels and
+Otherwise pictures are the data that the run was last evaluated on, or --images with the boxes of --annotations; levels and
 compare also take images without annotations.
 """
 
@@ -21,7 +23,7 @@ from absl import flags
 from fsaf_tf import cli
 from fsaf_tf.errors import UserError
 
-FIGURES = ("targets", "selection", "compare", "levels", "training")
+FIGURES = ("targets", "selection", "compare", "levels", "training", "batch")
 COUNT = 4
 
 _FLAGS = flags.FlagValues()
@@ -60,6 +62,9 @@ _RULE = flags.DEFINE_enum(
 _SCORE_THRESHOLD = flags.DEFINE_float(
     "score_threshold", 0.3, "For compare and levels: leave out detections of less.", 0.0, 1.0, **_OWN
 )
+_EXPERIMENT = flags.DEFINE_string("experiment", None, "For batch: as of tools/train.py.", **_OWN)
+_CONFIG_FILE = flags.DEFINE_multi_string("config_file", [], "For batch: likewise.", flag_values=_FLAGS)
+_PARAMS_OVERRIDE = flags.DEFINE_string("params_override", "", "For batch: likewise.", **_OWN)
 # The figures that read a flag; the others refuse it.
 _READERS = {
     "instance": ("selection",),
@@ -68,7 +73,10 @@ _READERS = {
     "images": ("targets", "selection", "compare", "levels"),
     "image_ids": ("targets", "selection", "compare", "levels"),
     "checkpoint": ("targets", "selection", "compare", "levels"),
-    "count": ("targets", "selection", "compare", "levels"),
+    "count": ("targets", "selection", "compare", "levels", "batch"),
+    "experiment": ("batch",),
+    "config_file": ("batch",),
+    "params_override": ("batch",),
 }
 
 
@@ -79,6 +87,9 @@ def main() -> None:
 
 def _visualize() -> None:
     _check()
+    if _FIGURE.value == "batch":
+        _draw_batch()
+        return
     ids = _read_ids()
     from fsaf_tf.evaluate import coco_results
     from fsaf_tf.figures import write_figures
@@ -111,6 +122,14 @@ def _visualize() -> None:
         )
 
 
+def _draw_batch() -> None:
+    from fsaf_tf.config import experiment
+    from fsaf_tf.figures import write_figures
+
+    params = experiment.load(_EXPERIMENT.value, _CONFIG_FILE.value, _PARAMS_OVERRIDE.value)
+    write_figures.batch(params, _OUTPUT.value, _COUNT.value)
+
+
 def _checkpoints(models: list[str]) -> list[str | None]:
     """The --checkpoint of each model; files of detections have none."""
     runs = [model for model in models if not model.endswith(".json")]
@@ -120,9 +139,11 @@ def _checkpoints(models: list[str]) -> list[str | None]:
 
 def _check() -> None:
     """What is wrong with the flags, before TensorFlow is imported."""
-    for flag in (_FIGURE, _OUTPUT, _MODEL):
+    for flag in (_FIGURE, _OUTPUT, _EXPERIMENT if _FIGURE.value == "batch" else _MODEL):
         if not flag.value:
             raise UserError(f"--{flag.name} is missing (--help lists the flags)")
+    if _FIGURE.value == "batch" and _MODEL.value:
+        raise UserError("--figure=batch needs no --model: it draws the data of --experiment")
     figure, given = _FIGURE.value, len(_MODEL.value)
     if figure == "compare" and given != 2:
         raise UserError(f"--figure=compare needs --model twice, not {given} times")

@@ -5,15 +5,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
+from official.core import config_definitions
 from PIL import Image
 
 from fsaf_tf import storage
 from fsaf_tf.analysis import evaluations, inputs
 from fsaf_tf.classes import LABELS, Classes
 from fsaf_tf.config import experiment
+from fsaf_tf.data import images
 from fsaf_tf.data.examples import Source
+from fsaf_tf.data.source import open_source
 from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
+from fsaf_tf.figures import batch as batch_figure
 from fsaf_tf.figures import compare as comparing
 from fsaf_tf.figures import levels as level_figure
 from fsaf_tf.figures import pictures, training
@@ -175,6 +180,25 @@ def levels(
     text = level_figure.as_csv(table, all_levels)
     storage.write_text(f"{output}/levels.csv", text)
     line.say(f"{_listed(paths)}\n{output}/levels.csv and levels.json:\n{text.rstrip()}")
+
+
+def batch(params: config_definitions.ExperimentConfig, output: str, count: int) -> None:
+    """Writes what training feeds the network, `batch.png`.
+
+    Args:
+        params: the experiment.
+        output: the folder to write to.
+        count: draw so many pictures, the first ones.
+
+    Raises:
+        UserError: the data cannot be read.
+    """
+    source = open_source(params.task.train_data)
+    try:
+        figure = batch_figure.draw(params, source, count)
+    except tf.errors.InvalidArgumentError as error:
+        raise images.user_error(error) or error from None
+    Progress().say("\n".join([*source.report, _write(figure, f"{output}/batch.png")]))
 
 
 def over_time(models: Sequence[str], names: Sequence[str], output: str) -> None:

@@ -436,6 +436,9 @@ def test_a_run_finds_what_its_own_detections_hold(place, detector, tmp_path, cap
         (["--figure=levels", "--output=o", "--model=a", "--image_ids=x"], "--image_ids are whole numbers"),
         (["--figure=levels", "--output=o", "--model=a", f"--image_ids={2**63}"], "of at most 64 bits"),
         (["--figure=training", "--output=o", "--model=a", "--labels=a,b"], "--labels has 2 names for 1 --model"),
+        (["--figure=batch", "--output=o"], "--experiment is missing"),
+        (["--figure=batch", "--output=o", "--experiment=custom", "--model=a"], "--figure=batch needs no --model"),
+        (["--figure=levels", "--output=o", "--model=a", "--experiment=custom"], "--experiment is for --figure=batch"),
     ],
 )
 def test_mistakes_in_flags_are_one_line(arguments, message, monkeypatch):
