@@ -14,8 +14,8 @@ levels (Fig. 8): the level that found each object, and whether a rule gives the 
 training: losses, AP and the share of each level over the steps, from the event files of runs.
 batch: the first pictures that a training feeds the network, with all that is drawn for them; no model is needed.
 
-Otherwise pictures are the data that the run was last evaluated on, or --images with the boxes of --annotations; levels and
-compare also take images without annotations.
+Otherwise pictures are the data that the run was last evaluated on, or --images with the boxes of --annotations; levels
+and compare also take images without annotations.
 """
 
 from absl import flags

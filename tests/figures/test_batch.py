@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from in_process import call
 from PIL import Image
 
 from fsaf_tf.cli import visualize
@@ -75,8 +76,6 @@ def test_what_is_not_learnt_is_dashed_and_counted(keys, monkeypatch):
 
 def test_the_command_writes_it(keys, tmp_path, monkeypatch, capsys):
     flags = ["--figure=batch", "--experiment=custom", f"--params_override={keys}", "--count=2", f"--output={tmp_path}"]
-    monkeypatch.setattr("sys.argv", ["visualize", *flags])
-    with pytest.raises(SystemExit) as ended:
-        visualize.main()
-    assert not ended.value.code and f"{tmp_path}/batch.png" in capsys.readouterr().out
+    assert call(visualize, monkeypatch, *flags) == 0
+    assert f"{tmp_path}/batch.png" in capsys.readouterr().out
     assert Image.open(tmp_path / "batch.png").size[0] == 2 * 480 + canvas.GAP
