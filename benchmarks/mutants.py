@@ -9,10 +9,11 @@ A mutant is the package with one change in one of `TESTS`' files. There are two 
     wired    a value that is read from the configuration, or from a value made of it, is the default instead
     dropped  a keyword is not handed on to a function of the package that has a default for it
 
-Each is met in a copy of the checkout by the rows of the wiring test for its field, then by the tests that belong to its
-file, until the first fails: then it is dead.
+Each is met in a copy of the checkout by the test that killed it before, by the rows of the wiring test for its field,
+then by the tests that belong to its file, until the first fails: then it is dead.
 What survives is printed and must be in `UNSEEN`, with the reason why nothing can see it. Results go to
-benchmarks/mutants.jsonl.
+benchmarks/mutants.jsonl. A verdict holds as long as the changed function is the same, and one of a survivor as long as
+its tests are; `--anew` asks for all of them again.
 """
 
 import ast
@@ -38,6 +39,7 @@ _FLAGS = flags.FlagValues()
 _LIST = flags.DEFINE_bool("list", False, "Print the mutants and stop.", flag_values=_FLAGS)
 _ONLY = flags.DEFINE_list("only", [], "Files of the package; all if not given.", flag_values=_FLAGS)
 _WORKERS = flags.DEFINE_integer("workers", 2, "Mutants at a time.", lower_bound=1, flag_values=_FLAGS)
+_ANEW = flags.DEFINE_bool("anew", False, "Judge those with a verdict, too.", flag_values=_FLAGS)
 _LIMIT = flags.DEFINE_integer("limit", 900, "Seconds for one mutant, which then counts as hung.", flag_values=_FLAGS)
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -93,7 +95,9 @@ MAKERS = {
     "decoding": ("Task()", "max_per_level"),
     "_focal": ("Task()", "focal_alpha"),
 }
-NO_TESTS = int(pytest.ExitCode.NO_TESTS_COLLECTED)  # the wiring test has no row for this field
+# How pytest ends where a test fails, or cannot even be imported.
+FAILED = (int(pytest.ExitCode.TESTS_FAILED), int(pytest.ExitCode.INTERRUPTED))
+KILLER = "mutant.killer"  # a file in the copy
 NOT_FIELDS = ("name", "type")  # many things have these, and few of them are the configuration's
 UNSEEN: dict[str, str] = {
     "run/task.py:FSAFTask.__init__: logging_dir=logging_dir -> nothing": (
@@ -248,8 +252,8 @@ def _place(node) -> tuple[tuple[int, int], tuple[int, int]]:
     return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
 
 
-def judge(mutant: Mutant, tree: pathlib.Path, limit: int) -> tuple[str, list[str]]:
-    """`killed`, `survived` or `hung`, and the test files that say so.
+def judge(mutant: Mutant, tree: pathlib.Path, limit: int, killer: str) -> tuple[str, str]:
+    """`killed`, `survived` or `hung`, and the test that killed it; it is met by `killer` first, if that is one.
 
     The tests run in a copy of the checkout and in a child of this process, which has TensorFlow already: to import it
     takes longer than most mutants live.
@@ -257,15 +261,20 @@ def judge(mutant: Mutant, tree: pathlib.Path, limit: int) -> tuple[str, list[str
     target = tree / "fsaf_tf" / mutant.file
     original = target.read_text(encoding="utf-8")
     target.write_text(mutant.source, encoding="utf-8")
-    for tests, words in (([WIRING], ["-k", f"test_key and {mutant.field}"]), (TESTS[mutant.file], [])):
+    of_field = [WIRING, "-k", f"test_key and {mutant.field}"]
+    for words in ([killer] if killer else [], of_field, TESTS[mutant.file]):
+        if not words:
+            continue
         child = os.fork()
         if child == 0:
-            _run_tests(tree, [*tests, *words])
+            _run_tests(tree, list(words))
         status = _wait(child, limit)
-        if status not in (0, NO_TESTS):
+        if status is None or status in FAILED:
             break
     target.write_text(original, encoding="utf-8")
-    return "hung" if status is None else "killed" if status else "survived", list(tests)
+    if status in FAILED:
+        return "killed", (tree / KILLER).read_text(encoding="utf-8") if (tree / KILLER).exists() else ""
+    return {None: "hung", 0: "survived"}.get(status, f"tests ended with {status}"), ""
 
 
 def _run_tests(tree: pathlib.Path, tests: list[str]) -> None:
@@ -279,7 +288,16 @@ def _run_tests(tree: pathlib.Path, tests: list[str]) -> None:
         os.dup2(log, stream)
     for name in [name for name in sys.modules if name.split(".")[0] == "fsaf_tf"]:
         del sys.modules[name]
-    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])))
+    pathlib.Path(KILLER).unlink(missing_ok=True)
+    os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], plugins=[_Killer()])))
+
+
+class _Killer:
+    """Writes down the first test that fails."""
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed and not pathlib.Path(KILLER).exists():
+            pathlib.Path(KILLER).write_text(report.nodeid, encoding="utf-8")
 
 
 def _wait(child: int, limit: int) -> int | None:
@@ -295,23 +313,36 @@ def _wait(child: int, limit: int) -> int | None:
     return None
 
 
-def digest(mutant: Mutant, tests: Sequence[str]) -> str:
-    """Of the changed file and of tests: their verdict is another only if one of them is."""
-    content = mutant.source.encode()
+def digest(mutant: Mutant, tests: Sequence[str] = ()) -> str:
+    """Of the changed function, and of tests: a verdict is another only if one of them is."""
+    content = mutant.name + _function(mutant)
     for test in tests:
-        content += (ROOT / test).read_bytes()
-    return hashlib.sha256(content).hexdigest()[:16]
+        content += (ROOT / test).read_text(encoding="utf-8")
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def work(number: int, count: int, waiting: list[Mutant], limit: int) -> None:
+def _function(mutant: Mutant) -> str:
+    """The source of the outermost function, or of the method, that a mutant changes."""
+    tree, source = ast.parse(mutant.source), ""
+    for name in mutant.function.split("."):
+        kinds = (ast.FunctionDef, ast.ClassDef)
+        tree = next(node for node in tree.body if isinstance(node, kinds) and node.name == name)
+        source = ast.unparse(tree)
+        if isinstance(tree, ast.FunctionDef):
+            break
+    return source
+
+
+def work(number: int, count: int, waiting: list[Mutant], limit: int, killers: dict[str, str]) -> None:
     """One worker: every `count`-th mutant, in a copy of the checkout of its own. Ends the process."""
     with tempfile.TemporaryDirectory() as folder:
         tree = pathlib.Path(folder) / "tree"
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", ".venv", "runs", "build", "images"))
         for mutant in waiting[number::count]:
             start = time.monotonic()
-            verdict, tests = judge(mutant, tree, limit)
-            row = {"name": mutant.name, "line": mutant.line, "kind": mutant.kind, "verdict": verdict}
+            verdict, killer = judge(mutant, tree, limit, killers.get(mutant.name, ""))
+            row = {"name": mutant.name, "kind": mutant.kind, "verdict": verdict, "by": killer}
+            tests = () if verdict == "killed" else TESTS[mutant.file]
             row |= {"seconds": round(time.monotonic() - start, 1), "digest": digest(mutant, tests)}
             with open(RESULTS, "a", encoding="utf-8") as file:  # a line at once, so that workers can share it
                 file.write(json.dumps(row) + "\n")
@@ -326,9 +357,8 @@ def read_results() -> dict[str, dict]:
 
 
 def _row(known: dict[str, dict], mutant: Mutant) -> dict | None:
-    """The row of a mutant: by the wiring test alone, or by all of its tests."""
-    by_tests = (known.get(digest(mutant, tests)) for tests in ([WIRING], TESTS[mutant.file]))
-    return next((row for row in by_tests if row), None)
+    """The row of a mutant that is dead, or that all of its tests let live."""
+    return known.get(digest(mutant)) or known.get(digest(mutant, TESTS[mutant.file]))
 
 
 def main() -> None:
@@ -340,7 +370,8 @@ def main() -> None:
         print(*(f"{mutant.kind:8} {mutant.name}" for mutant in every), f"{len(every)} mutants", sep="\n")
         return
     known = read_results()
-    waiting = [mutant for mutant in every if not _row(known, mutant)]
+    waiting = [mutant for mutant in every if _ANEW.value or not _row(known, mutant)]
+    killers = {row["name"]: row["by"] for row in known.values() if row["verdict"] == "killed"}
     print(f"{len(every)} mutants, {len(waiting)} of them not judged yet", flush=True)
     import official.vision.modeling.backbones.factory  # noqa: F401 (with TensorFlow, for all children)
 
@@ -348,7 +379,7 @@ def main() -> None:
     for number in range(_WORKERS.value if waiting else 0):
         workers.append(os.fork())
         if workers[-1] == 0:
-            work(number, _WORKERS.value, waiting, _LIMIT.value)
+            work(number, _WORKERS.value, waiting, _LIMIT.value, killers)
     for worker in workers:
         os.waitpid(worker, 0)
     known = read_results()
