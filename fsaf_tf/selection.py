@@ -66,9 +66,9 @@ class Selection:
         if self.rule == "soft":
             weights = weigh_soft(class_losses + box_losses, self.soft_levels, self.soft_temperature)
         elif self.rule == "online":
-            weights = _only(select_online(class_losses, box_losses, levels), levels)
+            weights = only(select_online(class_losses, box_losses, levels), levels)
         elif self.rule == "heuristic":
-            weights = _only(select_heuristic(boxes, levels), levels)
+            weights = only(select_heuristic(boxes, levels), levels)
         else:
             raise ValueError(f"selection must be one of {', '.join(RULES)}, not {self.rule!r}.")
         if step is None or not self.warmup_share:
@@ -78,14 +78,14 @@ class Selection:
         else:
             at_first = select_heuristic(boxes, levels)
         is_first = step.number < self.warmup_steps(step.total)
-        return tf.where(is_first, _only(at_first, levels), weights)
+        return tf.where(is_first, only(at_first, levels), weights)
 
     def warmup_steps(self, total: int) -> int:
         """How many of `total` steps have the warm-up."""
         return round(self.warmup_share * total)
 
 
-def _only(level: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:
+def only(level: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:
     """All weight on one level: `[B, N, L]` of `[B, N]`."""
     return tf.cast(level[..., None] == tf.constant(levels), tf.float32)
 

@@ -61,18 +61,14 @@ class VariedSelection:
     def weights(self, class_losses, box_losses, boxes, levels, step):
         """See `selection.Selection.weights`."""
         knobs = self.knobs
-        by_size = _only(selection.select_heuristic(boxes, levels), levels)
-        at_random = _only(selection.select_random(tf.shape(boxes)[:2], levels, step), levels)
+        by_size = selection.only(selection.select_heuristic(boxes, levels), levels)
+        at_random = selection.only(selection.select_random(tf.shape(boxes)[:2], levels, step), levels)
         soft = selection.weigh_soft(
             class_losses + box_losses, tf.cast(knobs["soft_levels"], tf.int32), knobs["soft_temperature"]
         )
         at_first = tf.where(knobs["warmup_is_random"] > 0, at_random, by_size)
         later = tf.where(knobs["is_heuristic"] > 0, by_size, soft)
         return tf.where(knobs["number"] < knobs["warmup_steps"], at_first, later)
-
-
-def _only(level, levels):
-    return tf.cast(level[..., None] == tf.constant(levels), tf.float32)
 
 
 class Programs:
