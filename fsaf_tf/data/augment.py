@@ -38,7 +38,7 @@ def resize_and_pad(
     longer_side: int,
     keep_aspect: bool = True,
     drawn_side: tf.Tensor | None = None,
-    shrink: tf.Tensor | float = 1.0,
+    shrink: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Resizes an image into the upper left corner of the canvas of its orientation.
 
@@ -48,7 +48,7 @@ def resize_and_pad(
         longer_side: the longer one would exceed this.
         keep_aspect: if not, the image is stretched to the whole canvas, as the libraries of phones do.
         drawn_side: `[]` int32, not above `shorter_side`: what the shorter side becomes instead, on the same canvas.
-        shrink: `[]` float32, at most 1: both sides become so much of that.
+        shrink: `[]` float32, at most 1: both sides become so much of what they would be.
 
     Returns:
         The canvas `[H, W, 3]` uint8, zero outside of the image, and the image's height and width on it, `[2]` int32.
@@ -58,7 +58,8 @@ def resize_and_pad(
     canvas = tf.where(size[0] > size[1], portrait, landscape)
     wanted_side = shorter_side if drawn_side is None else tf.cast(drawn_side, tf.float32)
     new_size = resized_size(size, wanted_side, longer_side) if keep_aspect else canvas
-    new_size = tf.maximum(tf.cast(tf.round(tf.cast(new_size, tf.float32) * shrink), tf.int32), 1)
+    if shrink is not None:
+        new_size = tf.maximum(tf.cast(tf.round(tf.cast(new_size, tf.float32) * shrink), tf.int32), 1)
     rest = canvas - new_size
     padded = tf.pad(resize(image, new_size), [[0, rest[0]], [0, rest[1]], [0, 0]])
     return tf.ensure_shape(padded, [None, None, 3]), new_size

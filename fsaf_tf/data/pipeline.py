@@ -153,7 +153,7 @@ def _to_canvas(example: dict, input_size: schema.InputSize, max_instances: int) 
         example["image"],
         **input_size.as_dict(),
         drawn_side=example.get("drawn_side"),
-        shrink=example.get("shrink", 1.0),
+        shrink=example.get("shrink"),
     )
     scale = tf.cast(image_size, tf.float32) / tf.cast(original_size, tf.float32)
     boxes = example["boxes"] * tf.tile(scale, [2])
