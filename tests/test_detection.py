@@ -88,6 +88,7 @@ def test_evaluation_finds_what_prediction_finds(model, pictures, data, augmentat
 
 
 def test_an_exported_model_runs_the_program_of_its_folded_network(model, pictures):
+    """To the last digits, which follow from how TensorFlow has shared out the work of each graph."""
     detector = trained.Detector(model, other_config(), CLASSES)
     exported = saved_model.signatures(detector)["image_tensor"]
     folded = frozen.freeze(model)
@@ -100,7 +101,9 @@ def test_an_exported_model_runs_the_program_of_its_folded_network(model, picture
     for picture in pictures:
         found, expected = exported(tf.constant(picture[None])), detect(tf.constant(picture))
         assert expected["num_detections"][0] > 5
-        for key in ("boxes", "scores", "levels", "branch"):
+        for key in ("boxes", "scores"):
+            np.testing.assert_allclose(found[f"detection_{key}"], expected[key], rtol=1e-5, atol=1e-4, err_msg=key)
+        for key in ("levels", "branch"):
             np.testing.assert_array_equal(found[f"detection_{key}"], expected[key], err_msg=key)
 
 

@@ -189,8 +189,8 @@ def test_other_backbones_take_torchvision_normalisation():
         ({"anchor_based": {"enabled": True, "scales": []}}, "scales must be numbers above 0, at least one, not"),
         ({"min_level": 6}, "task.model.min_level must be from 2 to 5, not 6"),
         ({"max_level": 4}, "task.model.max_level must be at least 5, not 4"),
-        ({"backbone": {"type": "vit"}}, "'vit', but must be one of: resnet, mobilenet"),
-        ({"backbone": {"type": "alexnet"}}, "'alexnet', but must be one of: resnet, mobilenet"),
+        ({"backbone": {"type": "vit"}}, "'vit', but must be one of: resnet, efficientnet_lite"),
+        ({"backbone": {"type": "alexnet"}}, "'alexnet', but must be one of: resnet, efficientnet_lite"),
         (
             {"backbone": {"type": "mobilenet", "mobilenet": {"output_stride": 16}}},
             "backbone: mobilenet, as set, has no level 5",
