@@ -123,9 +123,18 @@ def _check_sizes(task: schema.Task) -> None:
         )
     if drawn and not size.keep_aspect:
         raise UserError("task.train_data.shorter_sides needs task.input_size.keep_aspect; empty one or set the other")
-    zoom = task.train_data.augmentation.zoom
-    if zoom and (len(zoom) != 2 or zoom[0] > zoom[1]):
-        raise UserError(f"task.train_data.augmentation.zoom must be a least and a greatest scale, not {zoom}")
+    _check_ranges(task.train_data.augmentation)
+
+
+def _check_ranges(augmentation: data_sources.Augmentation) -> None:
+    for name, what in (("zoom", "scale"), ("crop", "share of the area")):
+        limits = getattr(augmentation, name)
+        if limits and (len(limits) != 2 or limits[0] > limits[1]):
+            raise UserError(f"task.train_data.augmentation.{name} must be a least and a greatest {what}, not {limits}")
+    if augmentation.crop and augmentation.crop[1] > 1:
+        raise UserError(
+            f"task.train_data.augmentation.crop: no part has {augmentation.crop[1]} times the area of its image"
+        )
 
 
 def check_test_augmentation(augmentation: schema.TestAugmentation) -> None:

@@ -3,15 +3,13 @@
 Images are resized onto one of two canvases, landscape or portrait, and each batch holds one orientation.
 """
 
-import functools
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from fsaf_tf import pyramid, regions
-from fsaf_tf.config import data_sources, schema
-from fsaf_tf.data import augment, images
+from fsaf_tf.config import schema
+from fsaf_tf.data import augment, draw, images, mix
 from fsaf_tf.data.examples import Order, Source
 from fsaf_tf.modeling.normalization import Normalization
 
@@ -48,7 +46,7 @@ def build_dataset(
             classes: `[B, N]` int32.
             valid: `[B, N]` bool, False for padding and for boxes that are not trained on.
             left_out: `[B]` int32, boxes that are not trained on: crowd, with a side under 1 px after resizing, or too
-                little of them seen after the zoom.
+                little of them seen after a crop, a zoom or in a mosaic.
             views: with `view_sizes`, a tuple of `image` and `image_size` in each of them.
 
     Raises (when the data set runs):
@@ -64,7 +62,7 @@ def build_dataset(
     decoded = images.decode_examples(examples)
     if training:
         decoded = decoded.enumerate().map(
-            lambda number, example: _draw(example, config, tf.stack([config.seed, number * shards + shard]))
+            lambda number, example: draw.of_image(example, config, tf.stack([config.seed, number * shards + shard]))
         )
     canvases = decoded.map(
         lambda example: _to_canvas(example, input_size, config.max_instances) | _views(example, input_size, view_sizes),
@@ -76,6 +74,13 @@ def build_dataset(
         reduce_func=lambda _, window: window.batch(batch_size, drop_remainder=training),
         window_size=batch_size,
     )
+    if training and (config.augmentation.mosaic or config.augmentation.mixup):
+        batches = batches.enumerate().map(
+            lambda number, batch: mix.of_batch(
+                batch, config.augmentation, tf.stack([config.seed, number * shards + shard])
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
     options = tf.data.Options()
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF  # done above
@@ -85,65 +90,6 @@ def build_dataset(
 def _is_portrait(example: dict) -> tf.Tensor:
     shape = tf.shape(example["image"], tf.int64)
     return tf.cast(shape[0] > shape[1], tf.int64)
-
-
-def _draw(example: dict, config: schema.TrainData, seed: tf.Tensor) -> dict:
-    """What is random of one image, by its own `seed` `[2]`; each draw has a number of its own, which it keeps."""
-    of = functools.partial(tf.random.experimental.stateless_fold_in, seed)
-    image, boxes, drawn = example["image"], example["boxes"], {}
-    if config.random_flip:
-        image, boxes = _perhaps(augment.flip, image, boxes, tf.random.stateless_uniform([], seed) < 0.5)
-    if config.shorter_sides:
-        place = tf.random.stateless_uniform([], of(1), 0, len(config.shorter_sides), tf.int32)
-        drawn["drawn_side"] = tf.constant(config.shorter_sides)[place]
-    wanted = config.augmentation
-    if wanted.vertical_flip:
-        is_flipped = tf.random.stateless_uniform([], of(2)) < 0.5
-        image, boxes = _perhaps(augment.flip_vertical, image, boxes, is_flipped)
-    if wanted.quarter_turns:
-        turns = tf.random.stateless_uniform([], of(3), 0, 4, tf.int32)
-        for number in range(3):
-            image, boxes = _perhaps(augment.quarter_turn, image, boxes, number < turns)
-    if wanted.zoom:
-        image, boxes, zoomed = _zoom(image, boxes, wanted, of(4), of(5))
-        drawn |= zoomed
-    return {**example, **drawn, "image": _recolour(image, wanted, of), "boxes": boxes}
-
-
-def _perhaps(change, image: tf.Tensor, boxes: tf.Tensor, wanted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.cond(wanted, lambda: change(image, boxes), lambda: (image, boxes))
-
-
-def _zoom(image, boxes, wanted: data_sources.Augmentation, of_scale, of_place) -> tuple[tf.Tensor, tf.Tensor, dict]:
-    """A part of the image, or all of it and how much smaller it gets, and which boxes are still to be learnt."""
-    scale = tf.exp(tf.random.stateless_uniform([], of_scale, *map(math.log, wanted.zoom)))
-    size = tf.shape(image)[:2]
-    part = tf.cast(tf.math.ceil(tf.cast(size, tf.float32) / tf.maximum(scale, 1.0)), tf.int32)
-    share = tf.random.stateless_uniform([2], of_place)
-    corner = tf.cast(share * tf.cast(size - part + 1, tf.float32), tf.int32)
-    image, boxes, kept = augment.crop(image, boxes, tf.minimum(corner, size - part), part)
-    return image, boxes, {"shrink": tf.minimum(scale, 1.0), "is_seen": kept >= wanted.least_kept}
-
-
-def _recolour(image: tf.Tensor, wanted: data_sources.Augmentation, of: Callable[[int], tf.Tensor]) -> tf.Tensor:
-    """An image of other colours, uint8 as it was."""
-    changes = (
-        (wanted.brightness, lambda x: tf.image.stateless_random_brightness(x, wanted.brightness, of(6))),
-        (wanted.contrast, lambda x: _by_factor(tf.image.adjust_contrast, x, wanted.contrast, of(7))),
-        (wanted.saturation, lambda x: _by_factor(tf.image.adjust_saturation, x, wanted.saturation, of(8))),
-        (wanted.hue, lambda x: tf.image.stateless_random_hue(x, wanted.hue, of(9))),
-    )
-    asked_for = [change for amount, change in changes if amount]
-    if not asked_for:
-        return image
-    changed = tf.image.convert_image_dtype(image, tf.float32)
-    for change in asked_for:
-        changed = tf.clip_by_value(change(changed), 0.0, 1.0)
-    return tf.image.convert_image_dtype(changed, tf.uint8, saturate=True)
-
-
-def _by_factor(adjust, image: tf.Tensor, amount: float, seed: tf.Tensor) -> tf.Tensor:
-    return adjust(image, tf.random.stateless_uniform([], seed, 1 - amount, 1 + amount))
 
 
 def _to_canvas(example: dict, input_size: schema.InputSize, max_instances: int) -> dict:

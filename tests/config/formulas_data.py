@@ -78,7 +78,8 @@ def check_inputs(section: str, values: dict, seen: dict) -> None:
 
 
 # What is drawn of an image, see tests/data/test_pipeline.py.
-DRAWN = ("brightness", "contrast", "saturation", "hue", "vertical_flip", "quarter_turns", "zoom")
+COLOURS = ("brightness", "contrast", "saturation", "hue")
+DRAWN = (*COLOURS, "vertical_flip", "quarter_turns", "crop", "zoom", "mosaic", "mixup")
 
 
 def _check_drawn(values: dict, row: dict) -> None:

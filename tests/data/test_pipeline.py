@@ -220,7 +220,7 @@ def rectangles(tmp_path_factory):
 class TestAugmentation:
     """Pictures of plain rectangles on black, each of a colour of its own that its class tells."""
 
-    GEOMETRY = {"vertical_flip": True, "quarter_turns": True, "zoom": [0.5, 2.0]}
+    GEOMETRY = {"vertical_flip": True, "quarter_turns": True, "crop": [0.3, 1.0], "zoom": [0.5, 2.0]}
 
     def rows(self, folder, count=40, **augmentation):
         """The first training images one by one."""
@@ -228,7 +228,7 @@ class TestAugmentation:
         found = batches(build(folder, config, batch_size=1), count)
         return [{key: value[0] for key, value in batch.items()} for batch in found]
 
-    @pytest.mark.parametrize("keys", [("vertical_flip",), ("quarter_turns",), ("zoom",), tuple(GEOMETRY)], ids=str)
+    @pytest.mark.parametrize("keys", [*((key,) for key in GEOMETRY), tuple(GEOMETRY)], ids=str)
     def test_boxes_go_with_their_pixels(self, rectangles, keys):
         """Each box that is learnt is where its colour is, to the blur of the resizing."""
         met = set()
@@ -241,12 +241,31 @@ class TestAugmentation:
                 if valid:
                     np.testing.assert_allclose(box, (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1), atol=1.6)
             met.add((int(height), int(width), *row["boxes"][0].round().astype(int)))
-        assert len(met) > (10 if "zoom" in keys else 5 if "quarter_turns" in keys else 3)
+        assert len(met) > (10 if {"zoom", "crop"} & set(keys) else 5 if "quarter_turns" in keys else 3)
 
-    def test_what_is_hardly_seen_is_not_learnt_and_counted(self, rectangles):
+    def test_a_crop_has_the_area_that_was_asked_for_and_half_of_an_object(self, rectangles):
+        areas = []
+        for row in self.rows(rectangles, crop=[0.2, 0.5], least_kept=0.0):
+            height, width = row["original_size"]
+            areas.append(height * width / (96 * 144))
+            assert 0.49 < width / height < 2.04
+            scale = np.prod(row["image_size"] / row["original_size"])
+            whole = np.array([24 * (16 + 4 * label) for label in row["classes"][:4]]) * scale
+            seen = np.prod(row["boxes"][:4, 2:] - row["boxes"][:4, :2], axis=1)
+            assert (seen / whole).max() > 0.49
+        assert 0.19 < min(areas) < 0.3 and 0.4 < max(areas) < 0.51
+
+    def test_a_crop_needs_no_object(self, folder):
+        """Images 4 and 8 have none."""
+        config = data(folder, schema.TrainData, augmentation={"crop": [0.2, 0.5]})
+        rows = [batch for batch in batches(build(folder, config, batch_size=1), 22) if batch["image_id"][0] % 4 == 0]
+        assert len(rows) == 4 and all(0.19 < np.prod(row["original_size"]) / 1200 < 0.53 for row in rows)
+
+    @pytest.mark.parametrize("key", ["zoom", "crop"])
+    def test_what_is_hardly_seen_is_not_learnt_and_counted(self, rectangles, key):
         """By the area of the box beside that of the whole one at the same scale."""
-        lost = 0
-        for row in self.rows(rectangles, zoom=[1.5, 2.0], least_kept=0.6):
+        lost, ranges = 0, {"zoom": [1.5, 2.0], "crop": [0.2, 0.5]}
+        for row in self.rows(rectangles, **{key: ranges[key]}, least_kept=0.6):
             scale = row["image_size"] / row["original_size"]
             whole = np.array([24 * (16 + 4 * label) for label in row["classes"][:4]]) * np.prod(scale)
             shares = np.prod(row["boxes"][:4, 2:] - row["boxes"][:4, :2], axis=1) / whole
@@ -258,6 +277,13 @@ class TestAugmentation:
     def test_a_zoom_of_one_changes_nothing(self, rectangles):
         for plain, zoomed in zip(self.rows(rectangles, 6), self.rows(rectangles, 6, zoom=[1.0, 1.0])):
             assert all(np.array_equal(plain[key], zoomed[key]) for key in plain)
+
+    def test_batches_are_mixed_anew_each_time(self, rectangles):
+        config = data(rectangles, schema.TrainData, max_instances=20, augmentation={"mosaic": 1.0})
+        first, again = (batches(build(rectangles, config, batch_size=2), 3) for _ in range(2))
+        assert all(np.array_equal(one["image"], two["image"]) for one, two in zip(first, again))
+        assert len({batch["boxes"].tobytes() for batch in first}) == 3
+        assert all((batch["image_size"] == batch["image"].shape[1:3]).all() for batch in first)
 
     @pytest.mark.parametrize("key", ["brightness", "contrast", "saturation", "hue"])
     def test_colours_change_and_nothing_else(self, rectangles, key):
