@@ -8,12 +8,19 @@ from fsaf_tf import regions
 from fsaf_tf.branches import Branch, Outputs, Term
 from fsaf_tf.selection import Step
 
-_OF_A_BRANCH = ("class_loss", "box_loss", "positives")
+_LOSSES = ("class_loss", "box_loss")
+
+
+def loss_names(branches: Sequence[Branch]) -> list[str]:
+    """The losses of each branch, by their names in `terms`."""
+    return [f"{branch.name}/{name}" for branch in branches for name in _LOSSES]
 
 
 def names(branches: Sequence[Branch]) -> list[str]:
     """The terms worth watching, by their names in `terms`."""
-    of_branches = [f"{branch.name}/{name}" for branch in branches for name in (*_OF_A_BRANCH, *branch.watched())]
+    of_branches = [
+        f"{branch.name}/{name}" for branch in branches for name in (*_LOSSES, "positives", *branch.watched())
+    ]
     return ["weight_decay", "left_out", *of_branches]
 
 
@@ -46,7 +53,7 @@ def terms(
     for branch in branches:
         result = branch.losses(outputs, instances, step)
         total += branch.loss_weight * (result["class_loss"] + result["box_loss"])
-        of_branch = {name: Term(result[name]) for name in ("class_loss", "box_loss")}
+        of_branch = {name: Term(result[name]) for name in _LOSSES}
         of_branch |= {"positives": Term(_mean(result["num_positives"])), **branch.watch(outputs, instances, result)}
         found |= {f"{branch.name}/{name}": term for name, term in of_branch.items()}
     return {"total_loss": Term(total), **found}

@@ -10,7 +10,8 @@ from fsaf_tf import storage
 from fsaf_tf.run import checkpoints, early_stop, init_weights, records, restore
 from fsaf_tf.run.level_watch import LevelWatch
 from fsaf_tf.run.run import Run
-from fsaf_tf.run.task import FSAFTask
+from fsaf_tf.run.task import VALIDATION_LOSS, FSAFTask
+from fsaf_tf.terminal import commands
 from fsaf_tf.terminal import progress as progress_lines
 
 
@@ -210,11 +211,26 @@ class Controller(orbit.Controller):
         facts = {"step": self._step, "images": self._eval_total, "checkpoint": checkpoint}
         facts |= records.evaluation_keys(self._params)
         self.metrics = {**results, **facts, "seconds": round(seconds, 1)}
-        figures = ", ".join(f"{name} {results[name]:.3f}" for name in ("AP", "AP50") if results.get(name) is not None)
-        self._progress.keep(f"step {facts['step']}: {figures or 'no AP'} on {self._eval_total} images")
+        shown = [f"{name} {results[name]:.3f}" for name in ("AP", "AP50") if results.get(name) is not None]
+        figures = ", ".join(shown) or "no AP"
+        loss = results.get("losses", {}).get(VALIDATION_LOSS)
+        figures += "" if loss is None else f", loss {loss:.4g}"
+        self._progress.keep(f"step {facts['step']}: {figures} on {self._eval_total} images")
+        if not evaluated.detections:
+            self._progress.say(self._nothing_found())
         if self.trainer is not None:
             metric = self._run.trainer.best_checkpoint_eval_metric
             early_stop.add(self._run.model_dir, self._step, metric, results[metric])
         if evaluated.is_best:
             self.evaluator.checkpoint_exporter.record(self.metrics, evaluated.detections, results)
         records.write_evaluation(self._run.results_dir, self.metrics, evaluated.detections)
+
+    def _nothing_found(self) -> str:
+        """What to look at where no detection of an evaluation has a score worth keeping."""
+        threshold = self._params.task.model.postprocess.score_threshold
+        return (
+            f"Nothing was found on any image: no score is above {threshold:g}"
+            " (task.model.postprocess.score_threshold). Early in a training that is so; if it stays, look at the first"
+            " lines (starting weights, rates), at whether the loss falls, and at the pictures that are learnt from:"
+            f" {commands.of_tool('visualize', '--figure=batch', '--experiment=...', '--output=out')}"
+        )

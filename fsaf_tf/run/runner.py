@@ -9,11 +9,12 @@ import tensorflow as tf
 from official.core import base_trainer, train_lib, train_utils
 from official.modeling import optimization
 
+from fsaf_tf import objective
 from fsaf_tf.run import level_watch
 from fsaf_tf.run.best import BestExporter
 from fsaf_tf.run.controller import Controller
 from fsaf_tf.run.run import Run
-from fsaf_tf.run.task import FSAFTask
+from fsaf_tf.run.task import VALIDATION_LOSS, FSAFTask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +54,22 @@ class Trainer(base_trainer.Trainer):
         """
         detections = aggregated_logs or []
         results = self.task.reduce_aggregated_logs(detections, global_step=self.global_step)
-        results = results | self._levels()
+        results = results | self._losses() | self._levels()
         name, best, is_best = self.config.trainer.best_checkpoint_eval_metric, self.checkpoint_exporter, False
         if best:
             is_best = best.maybe_export_checkpoint(self.checkpoint, results, self.global_step.numpy())
             results = {**results, f"best_{name}": best.best_ckpt_logs[name]}
         self.swap_averages()
         self.evaluated = Evaluated(results, detections, is_best)
-        return dict(_flat(results))
+        losses = results.get("losses", {})  # with the names that they have in training
+        return dict(_flat({name: value for name, value in results.items() if name != "losses"})) | losses
+
+    def _losses(self) -> dict:
+        """`losses` of the validation data; empty where none were counted, as in an evaluation in several views."""
+        names = (VALIDATION_LOSS, *objective.loss_names(self.config.task.branches()))
+        counted = {metric.name: metric for metric in self.validation_metrics if float(metric.count)}
+        losses = {name: float(counted[name].result()) for name in names if name in counted}
+        return {"losses": losses} if losses else {}
 
     def _levels(self) -> dict:
         """`levels` and `levels_by_size`: the shares of the objects, by level; empty where none were counted."""

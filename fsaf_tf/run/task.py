@@ -22,6 +22,7 @@ from fsaf_tf.selection import Step
 
 NON_FINITE = "Non-finite loss"
 SUMMARY_IMAGES = 4
+VALIDATION_LOSS = "validation_loss"
 
 
 @task_factory.register_task_cls(schema.Task)
@@ -145,9 +146,11 @@ class FSAFTask(base_task.Task):
     def build_metrics(self, training: bool = True) -> list[tf_keras.metrics.Metric]:
         """Means: of the terms of the loss and of what tells whether the selection is healthy, see `objective.terms`.
 
-        Of an evaluation the latter alone, see `AnchorFree.level_shares`.
+        Of an evaluation the losses and the levels, see `AnchorFree.level_shares`.
         """
-        names = [*objective.names(self._branches), "gradient_norm"] if training else self._level_names
+        names = [*objective.names(self._branches), "gradient_norm"]
+        if not training:
+            names = [VALIDATION_LOSS, *objective.loss_names(self._branches), *self._level_names]
         return [tf_keras.metrics.Mean(name) for name in names]
 
     @tf.autograph.experimental.do_not_convert
@@ -220,24 +223,26 @@ class FSAFTask(base_task.Task):
         else:
             outputs = network(batch["images"])
             detections = program.of_outputs(outputs, batch["image_size"], batch["original_size"])
-            self._update_levels(batch, outputs, metrics or [])
+            self._update_metrics(metrics or [], batch, outputs, model)
         return {**detections, "image_id": batch["image_id"]}
 
     @property
     def _level_names(self) -> list[str]:
-        return [f"{free.name}/{name}" for free in self._anchor_free for name in free.level_names()]
+        anchor_free = [branch for branch in self._branches if isinstance(branch, branches.AnchorFree)]
+        return [f"{branch.name}/{name}" for branch in anchor_free for name in branch.level_names()]
 
-    @property
-    def _anchor_free(self) -> list[branches.AnchorFree]:
-        return [branch for branch in self._branches if isinstance(branch, branches.AnchorFree)]
-
-    def _update_levels(self, batch, outputs, metrics: list[tf_keras.metrics.Metric]) -> None:
-        for free in self._anchor_free if metrics else ():
-            instances = regions.Instances.of_batch(batch)
-            shares = free.level_shares(instances, free.losses(outputs, instances, None))
-            for metric in metrics:
-                share = shares[metric.name.removeprefix(f"{free.name}/")]
-                metric.update_state(share.value, sample_weight=share.weight)
+    def _update_metrics(self, metrics: list[tf_keras.metrics.Metric], batch, outputs, model: tf_keras.Model) -> None:
+        """Adds a batch of an evaluation: a loss weighs as many images as it has, a level's share as many instances."""
+        if not metrics:
+            return
+        weight_decay, variables = self.task_config.losses.weight_decay, model.trainable_variables
+        terms = objective.terms(batch, outputs, variables, self._branches, weight_decay, None)
+        terms[VALIDATION_LOSS] = terms["total_loss"]
+        images = tf.cast(tf.shape(batch["image_id"])[0], tf.float32)
+        for metric in metrics:
+            value, instances = terms[metric.name]
+            weight = instances if metric.name in self._level_names else images
+            metric.update_state(tf.where(weight > 0, value, 0.0), sample_weight=weight)
 
     def aggregate_logs(self, state=None, step_logs=None) -> list[dict]:
         """Adds a step's detections, of all replicas, to the COCO results in `state`."""
@@ -253,7 +258,9 @@ class FSAFTask(base_task.Task):
         return average_precision.coco_metrics(self._ground_truth(), aggregated_logs)
 
     def summary_pictures(self, model: tf_keras.Model) -> dict[str, np.ndarray]:
-        """Pictures for TensorBoard of the first validation images: `detections`, and `targets` as in Fig. 5.
+        """Pictures for TensorBoard of the first validation images.
+
+        `detections` has the true boxes on the left and those that are found on the right, `targets` is as Fig. 5.
 
         Args:
             model: the detector.
@@ -265,10 +272,11 @@ class FSAFTask(base_task.Task):
         outputs = detector.infer(model, batch["images"])
         images = self._summary_batch["image"].numpy()
         found = self._program(model).of_outputs(outputs, batch["image_size"], batch["image_size"])
-        pictures = {"detections": visualize.detection_pictures(images, found, self.classes.names)}
+        truth = {name: batch[name] for name in ("boxes", "classes", "valid")}
+        pictures = {"detections": visualize.detections_beside_truth(images, truth, found, self.classes.names)}
         if self.task_config.model.anchor_free.enabled:
             target = self.task_config.anchor_free().targets(outputs, regions.Instances.of_batch(batch))
-            instances = {name: batch[name] for name in ("boxes", "classes", "valid")} | {"levels": target.pop("levels")}
+            instances = truth | {"levels": target.pop("levels")}
             geometry = self.task_config.model.geometry()
             pictures["targets"] = visualize.target_pictures(images, instances, target, geometry, self.classes.names)
         return pictures

@@ -6,6 +6,7 @@ from fsaf_tf.visualize.detections import (
     SHOWN_SCORE,
     caption,
     detection_pictures,
+    detections_beside_truth,
     draw_boxes,
     draw_detections,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "SHOWN_SCORE",
     "caption",
     "detection_pictures",
+    "detections_beside_truth",
     "draw_boxes",
     "draw_detections",
     "draw_targets",

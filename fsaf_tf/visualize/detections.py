@@ -8,6 +8,7 @@ import numpy as np
 from fsaf_tf.visualize import canvas
 
 LEAST_SIDE = 1000  # pixels; smaller pictures are enlarged, or the names would hide the objects
+GAP = 8  # white pixels between true and found boxes
 SHOWN_SCORE = 0.3  # what pictures show of a batch: below, detections are many and mostly wrong
 
 
@@ -69,3 +70,26 @@ def detection_pictures(images: np.ndarray, detections: dict, class_names: Sequen
         found["names"] = [class_names[k] for k in found["classes"]]
         pictures.append(draw_detections(image, found, SHOWN_SCORE))
     return np.stack(pictures)
+
+
+def detections_beside_truth(
+    images: np.ndarray, truth: dict, detections: dict, class_names: Sequence[str]
+) -> np.ndarray:
+    """`detection_pictures` with the true boxes of each image on its left.
+
+    Args:
+        images: `[B, H, W, 3]` uint8.
+        truth: of the batch: `boxes` `[B, N, 4]` yxyx in pixels, `classes` and `valid` `[B, N]`.
+        detections: see `detection_pictures`.
+        class_names: of the K classes.
+
+    Returns:
+        `[B, H', 2 W' + 8, 3]` uint8.
+    """
+    found = detection_pictures(images, detections, class_names)
+    true = []
+    for image, *rows in zip(images, *(np.asarray(truth[name]) for name in ("boxes", "classes", "valid"))):
+        boxes, classes = (values[rows[-1]] for values in rows[:2])
+        true.append(draw_boxes(image, boxes, [class_names[label] for label in classes], classes))
+    gap = np.full([*found.shape[:2], GAP, 3], 255, np.uint8)
+    return np.concatenate([np.stack(true), gap, found], axis=2)

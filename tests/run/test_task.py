@@ -14,7 +14,7 @@ from fsaf_tf.config import schema
 from fsaf_tf.data import source
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
-from fsaf_tf.run.task import NON_FINITE, FSAFTask
+from fsaf_tf.run.task import NON_FINITE, VALIDATION_LOSS, FSAFTask
 
 SIZE, INSTANCES, CLASSES = 64, 3, 2
 
@@ -141,6 +141,23 @@ def test_a_batch_of_no_images_passes_the_device_stage_and_detection():
     empty = tf.nest.map_structure(lambda x: x[:0], _batch(2))
     found = task.validation_step(empty, _model(task))
     assert found["boxes"].shape == (0, 100, 4) and found["num_detections"].shape == (0,)
+
+
+def test_losses_of_an_evaluation_are_means_over_images_and_levels_over_instances():
+    """In batches of two, of one and of none, as of all three images at once."""
+    task = FSAFTask(_params(**BOTH))
+    model, batch = _model(task), _batch(3)
+    metrics = task.build_metrics(training=False)
+    for part in (slice(0, 2), slice(2, 3), slice(0, 0)):
+        task.validation_step({key: values[part] for key, values in batch.items()}, model, metrics)
+    batch = task._device_stage(batch)
+    terms = objective.terms(
+        batch, model(batch["images"]), model.trainable_variables, task.task_config.branches(), 1e-4, None
+    )
+    terms[VALIDATION_LOSS] = terms["total_loss"]
+    found = {metric.name: float(metric.result()) for metric in metrics}
+    assert {VALIDATION_LOSS, "anchor_free/class_loss", "anchor_based/box_loss", "anchor_free/level_3"} < set(found)
+    assert found == pytest.approx({name: float(terms[name].value) for name in found}, rel=1e-4, abs=1e-6)
 
 
 def test_detections_are_in_pixels_of_the_original_image():

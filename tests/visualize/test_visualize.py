@@ -182,6 +182,12 @@ def test_pictures_of_a_batch():
     pictures = visualize.detection_pictures(images, {**of_batch, "num_detections": np.array([3, 0])}, ["a", "b", "c"])
     assert pictures.shape == (2, 1000, 1200, 3) and pictures.dtype == np.uint8
     assert np.any(has(pictures[0], RED)) and np.all(pictures[1] == 100)
+    truth = {"boxes": np.full((2, 2, 4), [20.0, 30, 90, 80]), "classes": [[0, 1]] * 2}
+    truth["valid"] = [[False, False], [True, False]]
+    values = {**of_batch, "num_detections": np.array([3, 0])}, ["a", "b", "c"]
+    left, right = np.split(visualize.detections_beside_truth(images, truth, *values), [1208], axis=2)
+    assert np.array_equal(right, pictures) and np.all(left[:, :, -8:] == 255)
+    assert np.all(left[0, :, :-8] == 100) and np.any(has(left[1, :, :-8], RED))
     instances = {"boxes": np.zeros((2, 1, 4)), "classes": [[0]] * 2, "valid": [[False]] * 2, "levels": [[3]] * 2}
     targets = {name: np.stack([values] * 2) for name, values in targets_of([], [], 8, 8).items()}
     values = instances, targets, geometry((3,)), ["a", "b"]
