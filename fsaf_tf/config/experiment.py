@@ -107,11 +107,11 @@ def _merge(layers: list[tuple[dict, str]]) -> config_definitions.ExperimentConfi
         after = params.trainer.train_steps
         for part in ("learning_rate", "warmup") if min(before, after) > 0 else ():
             is_set = _sets_steps(params, flat, part)
-            if not is_set and (own_warmup or part != "warmup"):  # for the default warm-up see `_shorten_warmup`
+            if not is_set and (own_warmup or part != "warmup"):  # the default warm-up is shortened at the end
                 schedule.stretch(params.trainer.optimizer_config, part, after / before)
         own_warmup |= _sets_steps(params, flat, "warmup")
     if not own_warmup:
-        _shorten_warmup(params.trainer)
+        schedule.shorten_warmup(params.trainer)
     return params
 
 
@@ -126,6 +126,10 @@ def _add(params: config_definitions.ExperimentConfig, values: dict, origin: str)
     for section in ("train_data", "validation_data"):
         _replace(getattr(params.task, section), flat, f"task.{section}", tuple(data_sources.SOURCES), "")
     _replace(params.task.test_augmentation, flat, "task.test_augmentation", checks.SIZES, [])
+    if "trainer.train_steps" in flat:  # the newest word on the length holds
+        if flat.get("trainer.epochs"):
+            raise UserError(f"{origin} sets trainer.epochs and trainer.train_steps, which say the same; leave one")
+        params.trainer.epochs = 0.0
 
 
 def _replace(config, values: dict, prefix: str, alternatives: tuple[str, ...], nothing) -> None:
@@ -196,12 +200,6 @@ def _plain(value):
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _shorten_warmup(trainer: schedule.Trainer) -> None:
-    """The default warm-up is never longer than a tenth of the run."""
-    linear = trainer.optimizer_config.warmup.linear
-    linear.warmup_steps = min(linear.warmup_steps, max(1, trainer.train_steps // 10))
 
 
 def _parse_overrides(text: str, origin: str = OVERRIDE) -> dict:

@@ -1,6 +1,7 @@
 """The paper's run, and its learning rates at another batch size (section 3.4)."""
 
 import dataclasses
+import math
 
 from official.core import config_definitions
 from official.modeling import optimization
@@ -34,6 +35,7 @@ class Trainer(config_definitions.TrainerConfig):
     """The Garden's trainer with the paper's run, section 3.4: 90k steps.
 
     Attributes:
+        epochs: the length of the run in rounds over the training images, in the place of `train_steps`; 0 is none.
         early_stop_patience: end the run after so many evaluations without a better `best_checkpoint_eval_metric`; 0
             never does. The best checkpoint is in `best_checkpoint_export_subdir` all the same.
     """
@@ -44,6 +46,7 @@ class Trainer(config_definitions.TrainerConfig):
     checkpoint_interval: int = limited(1_000, 1)
     max_to_keep: int = limited(3, 1)
     train_steps: int = limited(90_000, 1)
+    epochs: float = limited(0.0, 0)
     validation_interval: int = limited(10_000, 1)
     best_checkpoint_export_subdir: str = "best"
     best_checkpoint_eval_metric: str = "AP"
@@ -101,6 +104,31 @@ def stretch(optimizer_config: optimization.OptimizationConfig, part: str, factor
         else:
             moved = max(round(value * factor), 1)
         setattr(getattr(optimizer_config, part).get(), name, moved)
+
+
+def take_epochs(trainer: Trainer, images: int, batch_size: int) -> str:
+    """Sets `train_steps` from `epochs`. The steps of the schedule move along, and a long warm-up gets shorter.
+
+    Args:
+        trainer: with `epochs`, 0 afterwards; changed in place.
+        images: at least one, of the training data.
+        batch_size: of a step.
+
+    Returns:
+        A line that says how long the run is.
+    """
+    before, trainer.train_steps = trainer.train_steps, math.ceil(trainer.epochs * images / batch_size)
+    stretch(trainer.optimizer_config, "learning_rate", trainer.train_steps / before)
+    shorten_warmup(trainer)
+    line = f"{trainer.epochs:g} epochs of {images} images are {trainer.train_steps} steps of {batch_size}"
+    trainer.epochs = 0.0  # what a run records is its steps
+    return line
+
+
+def shorten_warmup(trainer: Trainer) -> None:
+    """The linear warm-up becomes a tenth of the run, if it is longer."""
+    linear = trainer.optimizer_config.warmup.linear
+    linear.warmup_steps = min(linear.warmup_steps, max(1, trainer.train_steps // 10))
 
 
 def fill(trainer: Trainer) -> None:

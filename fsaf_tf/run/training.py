@@ -11,7 +11,7 @@ from official.core import config_definitions
 
 from fsaf_tf import detection, storage
 from fsaf_tf.classes import LABELS
-from fsaf_tf.config import checks, experiment
+from fsaf_tf.config import checks, experiment, schedule
 from fsaf_tf.data import images
 from fsaf_tf.data.source import Sources, open_sources
 from fsaf_tf.errors import UserError
@@ -70,8 +70,20 @@ def run(
     progress.say(devices.describe(strategy, params, mode))
     with Interrupts() as interrupt, _ending(progress, model_dir):
         this = Run(params, mode, model_dir.rstrip("/"), None, strategy, progress, interrupt)
+        if params.trainer.epochs:
+            this = _with_steps(this, download)
         changed = _check_same_run(this)
         return _run(dataclasses.replace(this, checkpoint=_checkpoint(this, checkpoint)), changed, download)
+
+
+def _with_steps(run: Run, download: bool) -> Run:
+    """The run with its length in steps, which `trainer.epochs` gives it together with the training data."""
+    if not run.mode.trains:
+        return dataclasses.replace(run, params=run.params.replace(trainer={"epochs": 0.0}))
+    params, data = run.params.replace(), run.params.task.train_data
+    images = open_sources(run.params.task, train=True, validation=False, download=download).train.num_images
+    run.progress.say(schedule.take_epochs(params.trainer, images, data.global_batch_size))
+    return dataclasses.replace(run, params=params)
 
 
 def _check_same_run(run: Run) -> list[str]:

@@ -1,5 +1,7 @@
 """Which files of a run follow from the values of an experiment; see `formulas`."""
 
+import math
+
 import formulas
 import world_run
 
@@ -13,6 +15,8 @@ def check_line(values: dict, seen: dict) -> None:
 def check_run(values: dict, seen: dict) -> None:
     """A loop ends before an evaluation; a checkpoint is saved past each multiple of its interval, and then."""
     keys = formulas.part(values, "trainer.")
+    if keys["epochs"]:  # of four pictures
+        keys["train_steps"] = math.ceil(keys["epochs"] * 4 / values["task.train_data.global_batch_size"])
     step, saved, evaluated, summaries = 0, [0], [], []
     sign = keys["best_checkpoint_eval_metric"]
     while step < keys["train_steps"] and not _is_over(keys, [world_run.figures(each)[sign] for each in evaluated]):

@@ -338,6 +338,26 @@ def test_a_run_that_is_read_back_is_as_long_as_it_was(tmp_path):
     assert (longer.learning_rate.cosine.decay_steps, longer.warmup.linear.warmup_steps) == (1400, 100)
 
 
+def test_epochs_are_steps_of_the_batch_and_the_schedule_moves_along():
+    trainer = experiment.load("fsaf_demo", overrides="trainer.epochs=2.5").trainer
+    assert schedule.take_epochs(trainer, 205, 4) == "2.5 epochs of 205 images are 129 steps of 4"
+    config = trainer.optimizer_config
+    assert (trainer.train_steps, trainer.epochs) == (129, 0)
+    assert (config.learning_rate.cosine.decay_steps, config.warmup.linear.warmup_steps) == (129, 12)
+    assert schedule.take_epochs(experiment.load("custom", overrides="trainer.epochs=0.01").trainer, 5, 8).endswith(
+        "1 steps of 8"
+    )
+
+
+def test_the_newest_word_on_the_length_holds(tmp_path):
+    (tmp_path / "a.yaml").write_text("trainer: {epochs: 3}")
+    assert experiment.load("fsaf_demo", [tmp_path / "a.yaml"]).trainer.epochs == 3
+    trainer = experiment.load("fsaf_demo", [tmp_path / "a.yaml"], "trainer.train_steps=70").trainer
+    assert (trainer.epochs, trainer.train_steps) == (0, 70)
+    with pytest.raises(UserError, match="sets trainer.epochs and trainer.train_steps, which say the same; leave one"):
+        experiment.load("fsaf_demo", overrides="trainer.train_steps=70,trainer.epochs=3")
+
+
 def test_a_decay_without_a_length_is_as_long_as_the_run():
     text = "trainer: {optimizer_config: {learning_rate: {type: cosine, cosine: {initial_learning_rate: 0.1}}}}"
     params = experiment.load("fsaf_r50", overrides=text[:-1] + ", train_steps: 40}")

@@ -239,6 +239,7 @@ ROWS = [
     Row("trainer.checkpoint_interval", 5, ("run/checkpoints",)),
     Row("trainer.max_to_keep", 2, ("run/checkpoints",)),
     Row("trainer.train_steps", 10, ("run/*",)),
+    Row("trainer.epochs", 4.6, ("run/*",)),
     Row("trainer.validation_interval", 5, ("run/*",)),
     Row("trainer.best_checkpoint_export_subdir", "top", ("run/best",)),
     Row("trainer.best_checkpoint_eval_metric", "AP50", ("run/best",)),
