@@ -285,11 +285,14 @@ class Task(config_definitions.TaskConfig):
         freeze: layers that are not trained, as patterns (regular expressions of whole names): `backbone`, `fpn`,
             `heads/class_tower_.*`. Frozen batch normalisation uses its statistics.
         head_rate_multiplier: the learning rate of the heads, as a multiple of the rate of everything else.
+        accumulation_steps: the images of a step are taken in so many parts, whose gradients are added up: a large
+            `global_batch_size` in the memory of a part. Batch normalisation that is trained sees a part.
     """
 
     name: str = "fsaf"
     freeze: list[str] = dataclasses.field(default_factory=list)
     head_rate_multiplier: float = limited(1.0, 1e-3)
+    accumulation_steps: int = limited(1, 1)
     model: Model = dataclasses.field(default_factory=Model)
     losses: Losses = dataclasses.field(default_factory=Losses)
     input_size: InputSize = dataclasses.field(default_factory=InputSize)

@@ -11,7 +11,6 @@ from fsaf_tf.run import checkpoints, early_stop, init_weights, records, restore
 from fsaf_tf.run.level_watch import LevelWatch
 from fsaf_tf.run.run import Run
 from fsaf_tf.run.task import VALIDATION_LOSS, FSAFTask
-from fsaf_tf.terminal import commands
 from fsaf_tf.terminal import progress as progress_lines
 
 
@@ -40,6 +39,7 @@ class Controller(orbit.Controller):
         self._levels = LevelWatch(selection.warmup_steps(run.trainer.train_steps), run.progress.say)
         self._logs = []
         self._evaluation_seconds = 0.0
+        self._has_said_nothing_found = False
         self.metrics = records.read_metrics(run.model_dir, run.params)
         if run.is_chief:
             kwargs["eval_summary_dir"] = f"{run.results_dir}/{run.trainer.validation_summary_subdir}"
@@ -217,7 +217,7 @@ class Controller(orbit.Controller):
         figures += "" if loss is None else f", loss {loss:.4g}"
         self._progress.keep(f"step {facts['step']}: {figures} on {self._eval_total} images")
         if not evaluated.detections:
-            self._progress.say(self._nothing_found())
+            self._say_nothing_found()
         if self.trainer is not None:
             metric = self._run.trainer.best_checkpoint_eval_metric
             early_stop.add(self._run.model_dir, self._step, metric, results[metric])
@@ -225,12 +225,13 @@ class Controller(orbit.Controller):
             self.evaluator.checkpoint_exporter.record(self.metrics, evaluated.detections, results)
         records.write_evaluation(self._run.results_dir, self.metrics, evaluated.detections)
 
-    def _nothing_found(self) -> str:
-        """What to look at where no detection of an evaluation has a score worth keeping."""
-        threshold = self._params.task.model.postprocess.score_threshold
-        return (
-            f"Nothing was found on any image: no score is above {threshold:g}"
-            " (task.model.postprocess.score_threshold). Early in a training that is so; if it stays, look at the first"
-            " lines (starting weights, rates), at whether the loss falls, and at the pictures that are learnt from:"
-            f" {commands.of_tool('visualize', '--figure=batch', '--experiment=...', '--output=out')}"
+    def _say_nothing_found(self) -> None:
+        """What to look at where no detection of an evaluation has a score worth keeping; once."""
+        if self._has_said_nothing_found:
+            return
+        self._has_said_nothing_found = True
+        self._progress.say(
+            "  Nothing was found on any image: no score is above task.model.postprocess.score_threshold,"
+            f" {self._params.task.model.postprocess.score_threshold:g}. If that stays, look at the starting weights and"
+            " the rates (first lines), at the loss, and at what is learnt from (visualize --figure=batch)."
         )

@@ -74,5 +74,15 @@ def describe(strategy: tf.distribute.Strategy, params: config_definitions.Experi
             )
         word = {"train_data": "train", "validation_data": "eval"}[key]
         shares.append(f"{word} {batch_size} images a step, {batch_size // replicas} on each")
+        if key == "train_data" and params.task.accumulation_steps > 1:
+            shares[-1] += _parts(batch_size // replicas, params.task.accumulation_steps)
     number = f"{replicas} {'replica' if replicas == 1 else 'replicas'}"
     return f"Devices: {number} ({', '.join(names(strategy))}); {'; '.join(shares)}"
+
+
+def _parts(images: int, parts: int) -> str:
+    if images % parts:
+        raise UserError(
+            f"task.accumulation_steps is {parts}, which does not divide the {images} images of a step on each replica"
+        )
+    return f" in {parts} parts of {images // parts}"

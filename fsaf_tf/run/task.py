@@ -17,7 +17,7 @@ from fsaf_tf.data.source import Sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.modeling import backbones, detector, freezing
-from fsaf_tf.run import head_rate
+from fsaf_tf.run import accumulate, head_rate
 from fsaf_tf.selection import Step
 
 NON_FINITE = "Non-finite loss"
@@ -185,6 +185,15 @@ class FSAFTask(base_task.Task):
 
     def _plain_terms_and_gradients(self, batch, model: tf_keras.Model, optimizer):
         """The terms of the objective with `gradient_norm`, and the gradients ready for the optimizer."""
+        of_part = functools.partial(self._of_part, model=model, optimizer=optimizer)
+        parts = self.task_config.accumulation_steps
+        terms, gradients = of_part(batch) if parts == 1 else accumulate.in_parts(of_part, batch, parts)
+        # Of the replica's own images: the others' gradients are known only to the optimizer.
+        norm = tf.linalg.global_norm(gradients) * tf.distribute.get_strategy().num_replicas_in_sync
+        return {**terms, "gradient_norm": branches.Term(norm)}, gradients
+
+    def _of_part(self, batch, model: tf_keras.Model, optimizer):
+        """The terms and the gradients of some images of a step."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         scaled = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
         step = Step(optimizer.iterations, self._train_steps) if self._train_steps else None
@@ -195,11 +204,7 @@ class FSAFTask(base_task.Task):
             loss = terms["total_loss"].value / replicas  # the optimizer sums the replicas' gradients
             loss = optimizer.get_scaled_loss(loss) if scaled else loss
         gradients = tape.gradient(loss, variables)
-        if scaled:
-            gradients = optimizer.get_unscaled_gradients(gradients)
-        # Of the replica's own images: the others' gradients are known only to the optimizer.
-        norm = tf.linalg.global_norm(gradients) * replicas
-        return {**terms, "gradient_norm": branches.Term(norm)}, gradients
+        return terms, optimizer.get_unscaled_gradients(gradients) if scaled else gradients
 
     # Evaluation.
 

@@ -102,6 +102,7 @@ ROWS = [
     # The learning rate, for 16 images.
     Row("task.train_data.global_batch_size", 3, ("rates/*", "step/*", "inputs/*")),
     Row("task.head_rate_multiplier", 10.0, ("step/heads/*",)),
+    Row("task.accumulation_steps", 2, ("terms/*", "step/*")),  # sums in another order
     # From outputs to detections.
     Row("task.model.postprocess.score_threshold", 0.8, ("detections/*",)),
     Row("task.model.postprocess.max_per_level", 3, ("detections/*",)),

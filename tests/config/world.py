@@ -330,6 +330,7 @@ FOLLOWS = {
         *_NORMALISATION,
         "task.losses.",
         "task.head_rate_multiplier",
+        "task.accumulation_steps",
         "task.train_data.global_batch_size",
     ),
     detections: (

@@ -99,6 +99,22 @@ def test_two_replicas_of_two_images_are_one_of_four():
     assert found["anchor_free/positives"] > 0 and np.isfinite(found["gradient_norm"])
 
 
+@pytest.mark.parametrize("parts", [2, 4])
+@pytest.mark.parametrize("run", [lambda step: step, tf.function], ids=["eager", "graph"])
+def test_a_step_in_parts_is_the_step_at_once(parts, run):
+    task, batch = FSAFTask(_params(**BOTH)), _batch(4)
+    in_parts = FSAFTask(task.task_config.replace(accumulation_steps=parts))
+    seen = []
+    for each in (task, in_parts):
+        model, metrics = _model(each), each.build_metrics()
+        loss = run(each.train_step)(batch, model, tf_keras.optimizers.legacy.SGD(1.0), metrics)[each.loss]
+        seen.append((_values(model), {"loss": float(loss)} | {m.name: float(m.result()) for m in metrics}))
+    (values, terms), (values_in_parts, terms_in_parts) = seen
+    assert terms_in_parts == pytest.approx(terms, rel=1e-4, abs=1e-6)
+    for one, other in zip(values, values_in_parts):
+        np.testing.assert_allclose(other, one, atol=1e-4 * max(1, np.abs(one).max()))
+
+
 def test_compiled_step_is_the_plain_step():
     batch = _batch(2)
     runtime = config_definitions.RuntimeConfig(enable_xla=True)
