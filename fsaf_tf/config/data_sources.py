@@ -107,6 +107,8 @@ class TrainData(Data):
         shorter_sides: scale jitter (Table 3): an image's shorter side becomes one of these, each as often, in the place
             of `input_size.shorter_side`, which none may exceed. Empty: no jitter.
         augmentation: what else is drawn for each image.
+        repeat_rare: images with a class that less than this share of the images have come more often: the square root
+            of how many times less, in the mean. 0 takes all images equally often.
         shuffle_buffer_size: encoded images held for shuffling.
         seed: of order and of what is drawn.
     """
@@ -115,5 +117,6 @@ class TrainData(Data):
     random_flip: bool = True
     shorter_sides: list[int] = dataclasses.field(default_factory=list)
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    repeat_rare: float = limited(0.0, 0, 1)
     shuffle_buffer_size: int = limited(1000, 1)
     seed: int = 0

@@ -25,6 +25,7 @@ from fsaf_tf.errors import UserError
 
 # So many images have their headers read before the run (some seconds); of more, each when its turn comes.
 MAX_HEADERS = 10_000
+FEWEST = 12  # classes whose boxes are counted on the terminal
 
 
 def open_coco(annotation_file: str, image_dir: str, *, max_instances: int) -> Source:
@@ -124,7 +125,15 @@ def _report(table: coco_json.Annotations, clipped: np.ndarray) -> tuple[str, ...
         "crowd boxes, not trained on": np.sum(table.crowd),
         "images without boxes": np.sum(np.diff(table.splits) == 0),
     }
-    return tuple(f"{what}: {count}" for what, count in counts.items() if count)
+    return (_class_counts(table), *(f"{what}: {count}" for what, count in counts.items() if count))
+
+
+def _class_counts(table: coco_json.Annotations) -> str:
+    """How many boxes the classes have; of many classes those with the fewest."""
+    counts = np.bincount(table.class_indices, minlength=len(table.classes))
+    rows = sorted(zip(counts.tolist(), table.classes.names))
+    shown = ", ".join(f"{name} {count}" for count, name in (rows[:FEWEST] if len(rows) > FEWEST else rows[::-1]))
+    return f"boxes of the {FEWEST} classes with the fewest: {shown}" if len(rows) > FEWEST else f"boxes: {shown}"
 
 
 def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order) -> tf.data.Dataset:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from fsaf_tf import pyramid, regions
 from fsaf_tf.config import schema
-from fsaf_tf.data import augment, draw, images, mix
+from fsaf_tf.data import augment, balance, draw, images, mix
 from fsaf_tf.data.examples import Order, Source
 from fsaf_tf.modeling.normalization import Normalization
 
@@ -56,6 +56,8 @@ def build_dataset(
     shards, shard = (input_context.num_input_pipelines, input_context.input_pipeline_id) if input_context else (1, 0)
     examples = source.examples(Order(config.seed if training else None, shards, shard))
     if training:
+        if config.repeat_rare:
+            examples = balance.repeat_rare(examples, source, config.repeat_rare, config.seed)
         examples = examples.shuffle(
             config.shuffle_buffer_size, seed=config.seed, reshuffle_each_iteration=True
         ).repeat()

@@ -12,7 +12,7 @@ from official.core import config_definitions
 from fsaf_tf import detection, storage
 from fsaf_tf.classes import LABELS
 from fsaf_tf.config import checks, experiment, schedule
-from fsaf_tf.data import images
+from fsaf_tf.data import balance, images
 from fsaf_tf.data.source import Sources, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
@@ -251,6 +251,8 @@ def _open_data(run: Run, download: bool) -> Sources:
         if source is not None:
             lines = [f"{source.name}: {source.num_images} images, {len(source.classes)} classes", *source.report]
             run.progress.say("\n  ".join(lines))
+    if data.train is not None and run.params.task.train_data.repeat_rare:
+        run.progress.say("  " + balance.describe(data.train, run.params.task.train_data.repeat_rare))
     return data
 
 

@@ -314,7 +314,7 @@ _NORMALISATION = ("task.model.backbone.type", "task.model.backbone.resnet.form")
 _SOURCE = ("tfds_name", "tfds_split", "tfds_data_dir", "annotation_file", "image_dir", "input_path", "label_map")
 _BATCH = (
     *("global_batch_size", "max_instances", "random_flip", "shorter_sides", "augmentation."),
-    *("shuffle_buffer_size", "seed"),
+    *("repeat_rare", "shuffle_buffer_size", "seed"),
 )
 
 

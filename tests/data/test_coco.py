@@ -63,7 +63,11 @@ def test_what_is_read(folder):
     assert empty["boxes"].shape == (0, 4) and empty["classes"].shape == (0,)
     assert last["crowd"].tolist() == [True, False] and last["classes"].tolist() == [2, 0]
     assert first["image_bytes"] == (folder / "a.png").read_bytes()
-    assert source.report == ("crowd boxes, not trained on: 1", "images without boxes: 1")
+    assert source.report == (
+        "boxes: dog 2, owl 1, cat 1",
+        "crowd boxes, not trained on: 1",
+        "images without boxes: 1",
+    )
 
 
 def test_ground_truth_is_that_of_the_file(folder):
@@ -198,6 +202,17 @@ def test_sizes_of_large_sets_are_checked_on_the_way(folder, monkeypatch):
         list(source.examples())
 
 
+def test_of_many_classes_those_with_the_fewest_boxes_are_counted(folder):
+    def change(content):
+        content["categories"] += [{"id": 100 + number, "name": f"bird {number}"} for number in range(10)]
+        rows = [{"image_id": 5, "category_id": 100 + n % 9, "bbox": [n, 1, 5, 5]} for n in range(30)]
+        content["annotations"] += rows
+
+    line = open_changed(folder, change).report[0]
+    assert line.startswith("boxes of the 12 classes with the fewest: bird 9 0, cat 1, owl 1, dog 2, bird 3 3, ")
+    assert len(line.split(",")) == 12 and line.endswith("bird 1 4")
+
+
 def test_what_goes_on_is_counted(folder):
     def change(content):
         content["annotations"] += [
@@ -210,6 +225,7 @@ def test_what_goes_on_is_counted(folder):
 
     source = open_changed(folder, change)
     assert source.report == (
+        "boxes: dog 6, owl 1, cat 1",
         "annotations that repeat another one, left out: 1",
         "boxes over the border by more than half a pixel, clipped: 1",
         "boxes without area, not trained on: 2",
