@@ -109,10 +109,18 @@ class FPN(hyperparams.Config):
 
 @dataclasses.dataclass
 class Heads(hyperparams.Config):
-    """The two subnets of Fig. 4, shared by the levels and by both branches: `convs` 3x3 layers of `channels`."""
+    """The two subnets of Fig. 4, shared by the levels and by both branches: `convs` 3x3 layers of `channels`.
+
+    Attributes:
+        convs: layers before the outputs.
+        channels: of each.
+        batch_norm: normalise after each of them, each level by its own statistics. The paper does not; short trainings
+            gain much by it.
+    """
 
     convs: int = limited(4, 0)
     channels: int = limited(256, 1)
+    batch_norm: bool = False
 
 
 @dataclasses.dataclass

@@ -45,6 +45,7 @@ def build_detector(model: schema.Model, num_classes: int) -> tf_keras.Model:
         channels=model.heads.channels,
         anchor_free=model.anchor_free.enabled,
         anchors_per_location=anchors.shapes().per_location if anchors.enabled else 0,
+        normalized_levels=range(model.min_level, model.max_level + 1) if model.heads.batch_norm else (),
     )(pyramid)
     return tf_keras.Model(images, outputs, name="detector")
 

@@ -1,14 +1,21 @@
 """The subnets of Fig. 4: two towers, and one output convolution a branch on each (section 3.1).
 
 The towers are shared by all levels and by both branches, so FSAF adds two convolutions to RetinaNet's and no more.
+
+Batch normalisation in the towers, which the paper does not have, is each level's own, as in the Garden's heads: what a
+shared convolution makes of the maps of two levels has other statistics.
 """
 
 import functools
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 import tf_keras
 
+from fsaf_tf.modeling import batch_norm
+
+EPSILON = 1e-3
 PRIOR = 0.01  # pi: every cell starts with this score (section 3.4; [22]).
 SIGMA = 0.01  # of all initial weights (section 3.4).
 OFFSET_BIAS = 0.1  # b: keeps the first offsets above the dead side of the ReLU (section 3.4).
@@ -33,7 +40,8 @@ _output = functools.partial(_conv, dtype="float32")
 class Heads(tf_keras.layers.Layer):
     """Class and box subnets.
 
-    Sublayers: `class_tower_0` .., `box_tower_0` .., and one layer an output, with the name of its key below.
+    Sublayers: `class_tower_0` .., `box_tower_0` .., with batch normalisation `class_tower_0_bn_3` .. of each level, and
+    one layer an output, with the name of its key below.
 
     Attributes:
         num_classes: K.
@@ -47,7 +55,7 @@ class Heads(tf_keras.layers.Layer):
         channels: int,
         anchor_free: bool,
         anchors_per_location: int,
-        name: str = "heads",
+        normalized_levels: Sequence[int],
     ):
         """Makes the layers.
 
@@ -57,12 +65,18 @@ class Heads(tf_keras.layers.Layer):
             channels: their channels.
             anchor_free: make the anchor-free branch.
             anchors_per_location: A of the anchor-based branch, 0 for none.
-            name: the layer's.
+            normalized_levels: those with batch normalisation after each convolution of the towers: all, or none.
         """
-        super().__init__(name=name)
+        super().__init__(name="heads")
         self.num_classes = num_classes
-        self.class_tower = [_conv(channels, f"class_tower_{i}", activation="relu") for i in range(convs)]
-        self.box_tower = [_conv(channels, f"box_tower_{i}", activation="relu") for i in range(convs)]
+        form = {"use_bias": False} if normalized_levels else {"activation": "relu"}
+        self.class_tower = [_conv(channels, f"class_tower_{i}", **form) for i in range(convs)]
+        self.box_tower = [_conv(channels, f"box_tower_{i}", **form) for i in range(convs)]
+        self.norms = {  # by the convolution's name and the level
+            f"{conv.name}_bn_{level}": _norm(f"{conv.name}_bn_{level}")
+            for conv in (*self.class_tower, *self.box_tower)
+            for level in normalized_levels
+        }
         prior_bias = -math.log((1 - PRIOR) / PRIOR)
         self.class_outputs, self.box_outputs = {}, {}
         if anchor_free:
@@ -94,6 +108,12 @@ class Heads(tf_keras.layers.Layer):
                 x = features
                 for layer in tower:
                     x = layer(x)
+                    if self.norms:
+                        x = tf.nn.relu(self.norms[f"{layer.name}_bn_{level}"](x))
                 for key, conv in convs.items():
                     outputs[key][level] = conv(x)
         return outputs
+
+
+def _norm(name: str) -> tf_keras.layers.Layer:
+    return tf_keras.layers.BatchNormalization(epsilon=EPSILON, name=name, **batch_norm.settings())

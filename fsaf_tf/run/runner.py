@@ -67,7 +67,7 @@ class Trainer(base_trainer.Trainer):
     def _losses(self) -> dict:
         """`losses` of the validation data; empty where none were counted, as in an evaluation in several views."""
         names = (VALIDATION_LOSS, *objective.loss_names(self.config.task.branches()))
-        counted = {metric.name: metric for metric in self.validation_metrics if float(metric.count)}
+        counted = {metric.name: metric for metric in self.validation_metrics if metric.count.numpy()}
         losses = {name: float(counted[name].result()) for name in names if name in counted}
         return {"losses": losses} if losses else {}
 

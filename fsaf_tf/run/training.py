@@ -115,10 +115,11 @@ def _check_xla(params: config_definitions.ExperimentConfig, strategy: tf.distrib
     """
     backbone, replicas = params.task.model.backbone, strategy.num_replicas_in_sync
     family = backbones.family(backbone)
-    if replicas > 1 and not family.has_frozen_statistics(backbone):
+    is_frozen = family.has_frozen_statistics(backbone) and not params.task.model.heads.batch_norm
+    if replicas > 1 and not is_frozen:
         raise UserError(
-            f"runtime.enable_xla works on {replicas} replicas only with ImageNet weights, whose batch normalisation is"
-            " frozen; leave it off, or take one replica"
+            f"runtime.enable_xla works on {replicas} replicas only where no batch normalisation is trained: with ResNet's"
+            " ImageNet weights and without task.model.heads.batch_norm; leave it off, or take one replica"
         )
     slow = family.slow_by_xla_on_cpus(backbone)
     if slow and any("CPU" in name for name in devices.names(strategy)):

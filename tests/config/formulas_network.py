@@ -1,5 +1,6 @@
 """Which network follows from the values of an experiment; see `formulas`."""
 
+import itertools
 import re
 
 import formulas
@@ -105,7 +106,12 @@ def _heads(keys: dict):
         layers |= {f"{tower}_tower_{number}": (3, 3, before, channels) for tower in ("class", "box")}
     for name, shape in layers.items():
         yield f"heads/{name}/kernel:0", shape, True
-        yield f"heads/{name}/bias:0", shape[-1:], True
+        is_normalised = keys["heads.batch_norm"] and "_tower_" in name
+        if not is_normalised:
+            yield f"heads/{name}/bias:0", shape[-1:], True
+        levels = range(keys["min_level"], keys["max_level"] + 1) if is_normalised else ()
+        for level, variable in itertools.product(levels, ("gamma", "beta", "moving_mean", "moving_variance")):
+            yield f"heads/{name}_bn_{level}/{variable}:0", shape[-1:], not variable.startswith("moving_")
 
 
 def check_strides(values: dict, seen: dict) -> None:

@@ -147,6 +147,7 @@ ROWS = [
     Row("task.model.fpn.relu_before_p7", False, ("levels/7",)),
     Row("task.model.heads.convs", 2, ("network/heads/*_tower_1/*", "strides/heads/*")),
     Row("task.model.heads.channels", 8, ("network/heads/*",)),
+    Row("task.model.heads.batch_norm", True, ("network/heads/*_tower_*",)),
     Row("task.freeze", ["fpn", "heads/box_.*"], ("network/fpn/*", "network/heads/box_*")),
     Row("task.model.backbone.type", "mobilenet", ("network/*", "strides/*", "levels/*", "start/line", *EVERY_NUMBER)),
     Row("task.model.backbone.resnet.depth", 50, (*BACKBONE, "start/line")),

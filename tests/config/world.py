@@ -91,7 +91,12 @@ def _build_stand_in(levels: range, is_anchor_free: bool, anchors: int) -> tf_ker
         str(level): backbone(tf_keras.layers.AveragePooling2D(2**level, padding="same")(images)) for level in levels
     }
     outputs = heads.Heads(
-        len(world_data.NAMES), convs=1, channels=6, anchor_free=is_anchor_free, anchors_per_location=anchors
+        len(world_data.NAMES),
+        convs=1,
+        channels=6,
+        anchor_free=is_anchor_free,
+        anchors_per_location=anchors,
+        normalized_levels=(),
     )(pyramid)
     return tf_keras.Model(images, outputs)
 

@@ -10,8 +10,10 @@ from fsaf_tf.modeling import heads
 BOTH = {"anchor_free": True, "anchors_per_location": 9}
 
 
-def build(num_classes=3, convs=2, channels=16, **branches):
-    layer = heads.Heads(num_classes, convs=convs, channels=channels, **(branches or BOTH))
+def build(num_classes=3, convs=2, channels=16, normalized_levels=(), **branches):
+    layer = heads.Heads(
+        num_classes, convs=convs, channels=channels, normalized_levels=normalized_levels, **(branches or BOTH)
+    )
     pyramid = {"3": tf.random.stateless_normal([2, 6, 8, 16], seed=(1, 2)), "4": tf.zeros([2, 3, 4, 16])}
     return layer, pyramid, layer(pyramid)
 
@@ -88,3 +90,40 @@ def test_outputs_are_float32_in_mixed_precision():
         tf_keras.mixed_precision.set_global_policy("float32")
     assert layer.class_tower[0].compute_dtype == "bfloat16"
     assert {x.dtype for x in tf.nest.flatten(outputs)} == {tf.float32}
+
+
+@pytest.mark.parametrize("run", [lambda function: function, tf.function], ids=["eager", "graph"])
+def test_each_level_is_normalised_by_its_own_statistics(run):
+    """As the formula of batch normalisation says, in training and, with the statistics kept, afterwards."""
+    layer, pyramid, _ = build(convs=1, normalized_levels=(3, 4))
+    pyramid |= {"4": tf.random.stateless_normal([2, 3, 4, 16], seed=(3, 4), stddev=5.0)}
+    (conv,) = layer.box_tower
+    for level in pyramid:
+        norm = layer.norms[f"box_tower_0_bn_{level}"]
+        norm.gamma.assign(tf.linspace(0.5, 2.0, 16))
+        norm.beta.assign(tf.linspace(-1.0, 1.0, 16))
+    raw = {level: tf.nn.conv2d(x, conv.kernel, 1, "SAME").numpy() for level, x in pyramid.items()}
+
+    def expected(level, mean, variance):
+        norm = layer.norms[f"box_tower_0_bn_{level}"]
+        maps = np.maximum((raw[level] - mean) / np.sqrt(variance + 1e-3) * norm.gamma + norm.beta, 0)
+        return tf.nn.relu(layer.box_outputs["anchor_free_offsets"](maps))
+
+    trained = run(lambda: layer(pyramid, training=True))()["anchor_free_offsets"]
+    kept = run(lambda: layer(pyramid, training=False))()["anchor_free_offsets"]
+    for level, x in raw.items():
+        mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
+        np.testing.assert_allclose(trained[level], expected(level, mean, variance), rtol=1e-3, atol=1e-4)
+        norm = layer.norms[f"box_tower_0_bn_{level}"]
+        np.testing.assert_allclose(norm.moving_mean, 0.1 * mean, rtol=1e-3, atol=1e-6)
+        now = expected(level, norm.moving_mean, norm.moving_variance)
+        np.testing.assert_allclose(kept[level], now, rtol=1e-3, atol=1e-4)
+
+
+def test_frozen_normalisation_keeps_its_statistics():
+    layer, pyramid, _ = build(normalized_levels=(3, 4))
+    layer.trainable = False
+    kept = [norm.moving_mean.numpy() for norm in layer.norms.values()]
+    trained, at_rest = (layer(pyramid, training=training)["anchor_free_logits"]["3"] for training in (True, False))
+    np.testing.assert_allclose(trained, at_rest, rtol=1e-5, atol=1e-6)
+    assert len(kept) == 8 and np.array_equal([norm.moving_mean.numpy() for norm in layer.norms.values()], kept)
