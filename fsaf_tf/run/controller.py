@@ -13,6 +13,8 @@ from fsaf_tf.run.run import Run
 from fsaf_tf.run.task import VALIDATION_LOSS, FSAFTask
 from fsaf_tf.terminal import progress as progress_lines
 
+TIMED_LOOPS = 4  # after so many it is said how long the run will take
+
 
 class Controller(orbit.Controller):
     """Orbit's controller with our lines, checkpoints at round steps, and one before each evaluation.
@@ -120,8 +122,11 @@ class Controller(orbit.Controller):
         trainer = self._run.trainer
         evaluations = math.ceil(trainer.train_steps / trainer.validation_interval) - step // trainer.validation_interval
         images_left = (trainer.train_steps - step) * self._params.task.train_data.global_batch_size
-        seconds_left = images_left / self._rate.per_second + evaluations * self._evaluation_seconds
         levels, ap, rate = self._levels.short, self.metrics.get("AP"), self._rate.per_second
+        seconds_left = (images_left / rate if rate else 0.0) + evaluations * self._evaluation_seconds
+        if self._rate.count == TIMED_LOOPS and seconds_left > 60:
+            steps, time_left = trainer.train_steps - step, progress_lines.duration(seconds_left)
+            self._progress.say(f"By its first steps this machine takes {time_left} for the {steps} that are left.")
         line = progress_lines.training_line(step, trainer.train_steps, loss, levels, ap, rate, seconds_left)
         self._progress.update(line)
 

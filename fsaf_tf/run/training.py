@@ -118,8 +118,8 @@ def _check_xla(params: config_definitions.ExperimentConfig, strategy: tf.distrib
     is_frozen = family.has_frozen_statistics(backbone) and not params.task.model.heads.batch_norm
     if replicas > 1 and not is_frozen:
         raise UserError(
-            f"runtime.enable_xla works on {replicas} replicas only where no batch normalisation is trained: with ResNet's"
-            " ImageNet weights and without task.model.heads.batch_norm; leave it off, or take one replica"
+            f"runtime.enable_xla works on {replicas} replicas only where no batch normalisation is trained: a ResNet"
+            " from ImageNet weights, without task.model.heads.batch_norm; leave it off, or take one replica"
         )
     slow = family.slow_by_xla_on_cpus(backbone)
     if slow and any("CPU" in name for name in devices.names(strategy)):

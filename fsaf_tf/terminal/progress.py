@@ -61,26 +61,22 @@ class Progress:
 
 
 class Rate:
-    """Items a second over the last loops.
-
-    The first loop, which also traces the graph, counts only until there is a second one.
-    """
+    """Items a second over the last loops, without the first one, which also traces the graph."""
 
     def __init__(self, window: int = 20):
         self._loops = collections.deque(maxlen=window)
-        self._is_first = True
+        self.count = 0  # loops so far
 
     def add(self, items: int, seconds: float) -> float:
         """Counts a loop of `items` in `seconds`, and returns items a second."""
-        if self._loops and self._is_first:
-            self._loops.clear()
-            self._is_first = False
-        self._loops.append((items, seconds))
+        self.count += 1
+        if self.count > 1:
+            self._loops.append((items, seconds))
         return self.per_second
 
     @property
     def per_second(self) -> float:
-        """Items a second; 0 before the first loop."""
+        """Items a second; 0 before the second loop."""
         seconds = sum(seconds for _, seconds in self._loops)
         return sum(items for items, _ in self._loops) / seconds if seconds > 0 else 0.0
 
@@ -118,22 +114,31 @@ def training_line(
     images_per_second: float,
     seconds_left: float,
 ) -> str:
-    """The live line of training; `ap` is the last evaluation's, None before the first, and `levels` may be empty."""
+    """The live line of training.
+
+    `ap` is the last evaluation's, None before the first; `levels` may be empty; a rate of 0 is not known yet.
+    """
     parts = [f"step {step}/{total}", f"loss {loss:.4g}", levels, f"AP {'-' if ap is None else f'{ap:.3f}'}"]
-    parts += [f"{images_per_second:.1f} images/s", f"ETA {duration(seconds_left)}"]
-    return "  ".join(part for part in parts if part)
+    return "  ".join(part for part in (*parts, *_pace(images_per_second, "images", seconds_left)) if part)
 
 
 def evaluation_line(images: int, total: int, images_per_second: float) -> str:
-    """The live line of evaluation."""
-    seconds_left = (total - images) / images_per_second if images_per_second > 0 else 0.0
-    return f"evaluating {images}/{total} images  {images_per_second:.1f} images/s  ETA {duration(seconds_left)}"
+    """The live line of evaluation; a rate of 0 is not known yet."""
+    return _counted(f"evaluating {images}/{total} images", images, total, images_per_second, "images")
 
 
 def prediction_line(done: int, total: int, per_second: float, unit: str) -> str:
-    """The live line of prediction; `total` is 0 where it is not known."""
-    rate = f"{per_second:.1f} {unit}/s"
-    if not total:
-        return f"predicting {unit[:-1]} {done}  {rate}"
-    seconds_left = max(total - done, 0) / per_second if per_second > 0 else 0.0
-    return f"predicting {done}/{total} {unit}  {rate}  ETA {duration(seconds_left)}"
+    """The live line of prediction; `total` is 0 where it is not known, and so is a rate of 0."""
+    if total:
+        return _counted(f"predicting {done}/{total} {unit}", done, total, per_second, unit)
+    return f"predicting {unit[:-1]} {done}" + (f"  {per_second:.1f} {unit}/s" if per_second else "")
+
+
+def _counted(start: str, done: int, total: int, per_second: float, unit: str) -> str:
+    seconds_left = max(total - done, 0) / per_second if per_second else 0.0
+    return "  ".join([start, *_pace(per_second, unit, seconds_left)])
+
+
+def _pace(per_second: float, unit: str, seconds_left: float) -> list[str]:
+    """How fast it goes and how long it takes, once that is known."""
+    return [f"{per_second:.1f} {unit}/s", f"ETA {duration(seconds_left)}"] if per_second else []

@@ -14,7 +14,7 @@ from fsaf_tf.run.task import FSAFTask
 
 CLASSES, HEIGHT, WIDTH = 2, 64, 96
 README = pathlib.Path(catalog.find("fsaf_r50")).parent / "README.md"
-NOT_OF_THE_PAPER = ("custom", "fsaf_demo", "fsaf_mobilenet_edge")
+NOT_OF_THE_PAPER = ("custom", "custom_edge", "fsaf_demo")
 
 
 def readme_rows() -> dict[str, list[str]]:
@@ -79,4 +79,5 @@ def test_an_experiment_takes_a_step(name):
     loss = task.train_step(batch(), model, optimizer)[task.loss]
     assert np.isfinite(loss) and loss > 0
     stayed = {each.name for each in model.trainable_variables if np.array_equal(each, before[each.name])}
-    assert len(before) > 40 and not stayed
+    # A level without objects teaches its own normalisation of the box tower nothing.
+    assert len(before) > 40 and not {name for name in stayed if "/box_tower_" not in name or "_bn_" not in name}

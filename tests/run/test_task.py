@@ -245,6 +245,31 @@ def test_workers_share_the_images_of_the_task(tmp_path):
     assert found == [[[0, 2]], [[1, 3]]]
 
 
+def test_pictures_of_an_evaluation_are_of_the_tasks_own_selection(tmp_path):
+    """By size an object of half the picture is on P3; by its loss this network has it elsewhere."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "a.png")
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 64, "width": 64}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [4, 8, 32, 32]}],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
+    (tmp_path / "one.json").write_text(json.dumps(content))
+    pictures = {}
+    for rule in ("heuristic", "online"):
+        params = _params(anchor_free={"selection": rule})
+        params.input_size.override({"shorter_side": SIZE, "longer_side": SIZE})
+        params.validation_data.override({"annotation_file": f"{tmp_path}/one.json", "image_dir": f"{tmp_path}"})
+        task = FSAFTask(params, data=source.open_sources(params, train=False, validation=True))
+        model = _model(task)
+        logits = model.get_layer("heads").class_outputs["anchor_free_logits"]
+        logits.kernel.assign(300 * logits.kernel)  # so that the levels' losses differ
+        pictures[rule] = task.summary_pictures(model)
+    one, other = pictures.values()
+    assert one.keys() == {"detections", "targets"} and one["targets"].dtype == np.uint8
+    assert np.array_equal(one["detections"], other["detections"])
+    assert not np.array_equal(one["targets"], other["targets"])
+
+
 def test_training_and_validation_data_must_have_the_same_categories(tmp_path):
     """Equal names with other ids would score nothing."""
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")

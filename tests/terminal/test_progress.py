@@ -55,10 +55,10 @@ def test_file_gets_a_line_every_ten_seconds():
     assert stream.getvalue() == "0 s\n10 s\n20 s\nend\n"
 
 
-def test_rate_forgets_the_first_loop_when_there_is_a_second():
+def test_rate_is_without_the_first_loop_and_not_known_before_the_second():
     rate = progress.Rate(window=2)
     assert rate.per_second == 0.0
-    assert rate.add(10, 10.0) == 1.0
+    assert rate.add(10, 10.0) == 0.0
     assert rate.add(10, 1.0) == 10.0
     assert rate.add(10, 4.0) == 4.0
     assert rate.add(10, 1.0) == 4.0
@@ -69,6 +69,10 @@ def test_lines_hold_step_loss_ap_rate_and_eta():
     assert line == "step 120/900  loss 1.235  P3 93%  AP -  31.2 images/s  ETA 4:32"
     assert "AP 0.123" in progress.training_line(120, 900, 1.0, "", 0.1234, 31.24, 3600)
     assert progress.evaluation_line(64, 205, 10.0) == "evaluating 64/205 images  10.0 images/s  ETA 0:14"
+    assert progress.training_line(5, 900, 1.5, "", None, 0.0, 0.0) == "step 5/900  loss 1.5  AP -"
+    assert progress.evaluation_line(64, 205, 0.0) == "evaluating 64/205 images"
+    assert progress.prediction_line(1, 3, 2.0, "pictures") == "predicting 1/3 pictures  2.0 pictures/s  ETA 0:01"
+    assert progress.prediction_line(1, 0, 2.0, "frames") == "predicting frame 1  2.0 frames/s"
     assert progress.duration(3725) == "1:02:05"
 
 
@@ -85,4 +89,4 @@ def test_track_tells_after_each_item_and_closes_the_line():
     for _ in progress.track(items(), lines, lambda done, rate: f"{done} at {rate:g}/s"):
         clock.now += 1
     lines.say("end")
-    assert stream.getvalue() == "\r\x1b[K1 at 0.166667/s\r\x1b[K2 at 0.5/s\r\x1b[K3 at 0.5/s\nend\n"
+    assert stream.getvalue() == "\r\x1b[K1 at 0/s\r\x1b[K2 at 0.5/s\r\x1b[K3 at 0.5/s\nend\n"
