@@ -79,5 +79,8 @@ def test_an_experiment_takes_a_step(name):
     loss = task.train_step(batch(), model, optimizer)[task.loss]
     assert np.isfinite(loss) and loss > 0
     stayed = {each.name for each in model.trainable_variables if np.array_equal(each, before[each.name])}
-    # A level without objects teaches its own normalisation of the box tower nothing.
-    assert len(before) > 40 and not {name for name in stayed if "/box_tower_" not in name or "_bn_" not in name}
+    if params.task.model.heads.batch_norm:
+        # A level without objects teaches its normalisation of the box tower nothing; and P7 is a cell here, of which
+        # normalisation leaves next to nothing.
+        stayed = {name for name in stayed if not re.search(r"box_tower_\d_bn_|_bn_7/|output_7/bias", name)}
+    assert len(before) > 40 and not stayed
