@@ -10,7 +10,7 @@ from official.core import config_definitions
 from PIL import Image
 
 from fsaf_tf import objective
-from fsaf_tf.config import schema
+from fsaf_tf.config import schedule, schema
 from fsaf_tf.data import source
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
@@ -121,6 +121,29 @@ def test_compiled_step_is_the_plain_step():
     plain, compiled = (_step_on_one(FSAFTask(_params(), runtime=r), batch) for r in (None, runtime))
     for first, second in zip(plain, compiled):
         np.testing.assert_allclose(first, second, atol=1e-5 * max(1, np.abs(first).max()))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_step_in_half_precision_is_nearly_the_same(dtype):
+    """Weights stay float32; the loss of float16 is scaled, and its gradients are scaled back."""
+    task, batch, changes = FSAFTask(_params()), _batch(2), []
+    for wanted in ("float32", dtype):
+        policy = "float32" if wanted == "float32" else f"mixed_{dtype}"
+        tf_keras.mixed_precision.set_global_policy(policy)
+        try:
+            model = _model(task)
+            runtime = config_definitions.RuntimeConfig(mixed_precision_dtype=wanted, loss_scale=128.0)
+            optimizer = task.create_optimizer(schedule.Trainer().optimizer_config, runtime)
+            assert isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer) == (wanted == "float16")
+            before = _values(model)
+            task.train_step(batch, model, optimizer)
+            changes.append(np.concatenate([(new - old).ravel() for new, old in zip(_values(model), before)]))
+        finally:
+            tf_keras.mixed_precision.set_global_policy("float32")
+    assert {variable.dtype for variable in model.trainable_variables} == {tf.float32}
+    full, half = changes
+    assert np.dot(full, half) / np.linalg.norm(full) / np.linalg.norm(half) > 0.98
+    assert np.linalg.norm(half) == pytest.approx(np.linalg.norm(full), rel=0.1)
 
 
 def test_the_selection_has_its_warm_up_for_a_share_of_the_steps():
