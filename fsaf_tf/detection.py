@@ -78,7 +78,7 @@ class Program:
         It belongs into a graph, which then holds the network once, not once a view.
         """
 
-        @tf.function(input_signature=[CANVASES, SIZES], experimental_attributes={"_noinline": True})
+        @tf.function(autograph=False, input_signature=[CANVASES, SIZES], experimental_attributes={"_noinline": True})
         def candidates_of(canvases, image_size):
             return postprocess.candidates(network(self.normalize(canvases, image_size)), self.decoding)
 

@@ -40,8 +40,10 @@ class Detector:
         canvas = (detection.CANVASES, detection.SIZES)
         views = tuple(canvas for _ in self.program.views.sizes) if self.program.views else ()
         # One graph for all sizes of pictures.
-        self._detect = tf.function(self._detections, input_signature=[*canvas, detection.SIZES])
-        self._detect_in_views = tf.function(self._detections_in_views, input_signature=[views, detection.SIZES])
+        self._detect = tf.function(self._detections, autograph=False, input_signature=[*canvas, detection.SIZES])
+        self._detect_in_views = tf.function(
+            self._detections_in_views, autograph=False, input_signature=[views, detection.SIZES]
+        )
 
     def __call__(self, image: np.ndarray, resize: bool = True) -> dict:
         """Detects what is in a picture.

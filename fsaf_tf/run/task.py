@@ -55,7 +55,7 @@ class FSAFTask(base_task.Task):
         self._branches, self._train_steps = params.branches(), train_steps
         self._terms_and_gradients = self._plain_terms_and_gradients
         if runtime is not None and runtime.enable_xla:
-            self._terms_and_gradients = tf.function(self._plain_terms_and_gradients, jit_compile=True)
+            self._terms_and_gradients = tf.function(self._plain_terms_and_gradients, autograph=False, jit_compile=True)
 
     # Data.
 

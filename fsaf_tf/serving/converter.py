@@ -12,7 +12,7 @@ def module(run: Callable, signature: dict[str, tf.TensorSpec], variables: Sequen
     """What can be saved of a function: not the Keras model, whose layers would be saved with all their calls."""
     module = tf.Module()
     module.values = list(variables)
-    module.run = tf.function(run).get_concrete_function(**signature)
+    module.run = tf.function(run, autograph=False).get_concrete_function(**signature)
     return module
 
 

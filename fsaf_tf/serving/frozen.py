@@ -26,7 +26,7 @@ def freeze(model: tf_keras.Model) -> tf.types.experimental.ConcreteFunction:
         The same as a function. Its constants are in a SavedModel once, however many functions call it.
     """
     spec = tf.TensorSpec([None, None, None, 3], tf.float32, name="images")
-    function = tf.function(lambda images: model(images, training=False)).get_concrete_function(spec)
+    function = tf.function(lambda images: model(images, training=False), autograph=False).get_concrete_function(spec)
     placeholder, outputs = function.inputs[0].op.name, [output.op.name for output in function.outputs]
     graph = fold_batch_norm(fold_constants(variables_to_constants(function), outputs), outputs)
 

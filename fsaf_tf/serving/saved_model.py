@@ -91,10 +91,10 @@ def signatures(detector: trained.Detector) -> dict[str, tf.types.experimental.Po
         return detect(lambda place: fit(pictures[place]), portrait)
 
     return {
-        "serving_default": tf.function(of_encoded, input_signature=[_ENCODED]),
-        "image_tensor": tf.function(of_images, input_signature=[_IMAGES]),
+        "serving_default": tf.function(of_encoded, autograph=False, input_signature=[_ENCODED]),
+        "image_tensor": tf.function(of_images, autograph=False, input_signature=[_IMAGES]),
         "tf_example": tf.function(
-            lambda examples: of_encoded(decode.examples_to_data(examples)), input_signature=[_ENCODED]
+            lambda examples: of_encoded(decode.examples_to_data(examples)), autograph=False, input_signature=[_ENCODED]
         ),
     }
 
