@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import pathlib
 import tempfile
+import textwrap
 import time
 
 from absl import flags
@@ -312,6 +313,8 @@ NOTES = """
   a 1x1 convolution that only widens it: for the next block, or to the 1,280 channels that a classifier wants.
 - *Images* is what the library makes of them for this backbone; the networks of Keras that do it by themselves are cut
   behind that, so that it is done once. The TFLite file has it inside, as a 1x1 convolution.
+- *A step*: whether one of training changes every variable. A factor of normalisation, which begins as 1, stays where its
+  step is less than the last digit of 1: in each of ConvNeXt's blocks, which count a millionth at first.
 - *Same maps*: the largest difference from Keras's own network, as a share of the largest value, for a file of random
   values as Keras writes it, on a picture that went through Keras's own preprocessing. For EfficientNet-Lite0 and for
   torchvision's ResNets and ResNeXt the tests compare with PyTorch.
@@ -339,7 +342,8 @@ def page(rows: dict[str, dict]) -> str:
     lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
     lines += [f"| {' | '.join(_cells(name, rows[name]))} |" for name in ROWS if name in rows]
     missing = [name for name in ROWS if name not in rows]
-    note = f"- Not measured yet: {', '.join(missing)}.\n" if missing else ""
+    listed = f"- Not measured yet: {', '.join(missing)}."
+    note = textwrap.fill(listed, 118, subsequent_indent="  ", break_on_hyphens=False) + "\n" if missing else ""
     return INTRODUCTION + "\n".join(lines) + "\n" + NOTES + note
 
 
