@@ -313,8 +313,8 @@ NOTES = """
   a 1x1 convolution that only widens it: for the next block, or to the 1,280 channels that a classifier wants.
 - *Images* is what the library makes of them for this backbone; the networks of Keras that do it by themselves are cut
   behind that, so that it is done once. The TFLite file has it inside, as a 1x1 convolution.
-- *A step*: whether one of training changes every variable. A factor of normalisation, which begins as 1, stays where its
-  step is less than the last digit of 1: in each of ConvNeXt's blocks, which count a millionth at first.
+- *A step*: whether one of training changes every variable. A factor of normalisation, which begins as 1, stays where
+  its step is less than the last digit of 1: in each of ConvNeXt's blocks, which count a millionth at first.
 - *Same maps*: the largest difference from Keras's own network, as a share of the largest value, for a file of random
   values as Keras writes it, on a picture that went through Keras's own preprocessing. For EfficientNet-Lite0 and for
   torchvision's ResNets and ResNeXt the tests compare with PyTorch.
