@@ -74,6 +74,27 @@ class EfficientNetLite(hyperparams.Config):
 
 
 @dataclasses.dataclass
+class KerasApplications(hyperparams.Config):
+    """A network of Keras Applications; all of it is trained, unless `task.freeze` says otherwise.
+
+    Attributes:
+        model_id: its name there, such as `MobileNetV3Small`, `EfficientNetB0`, `ConvNeXtTiny`; docs/backbones.md has
+            them with what they cost.
+        alpha: of the MobileNets, their width. Keras has ImageNet weights of some: 0.75 and 1.0 of V3, for instance.
+        weights: where the values come from. `imagenet`: downloaded by Keras. A path: Keras's `.h5` file of the network,
+            with its classifier or without. Empty: random values.
+    """
+
+    model_id: str = "MobileNetV3Small"
+    alpha: float = limited(1.0, 0.1)
+    weights: str = ""
+
+    def architecture(self) -> dict:
+        """See `Backbone.architecture`."""
+        return {"model_id": self.model_id, "alpha": self.alpha}
+
+
+@dataclasses.dataclass
 class Backbone(backbones.Backbone):
     """The Garden's backbones by their names there, with our `resnet` in the place of the Garden's.
 
@@ -84,6 +105,7 @@ class Backbone(backbones.Backbone):
     type: str = "resnet"
     resnet: ResNet = dataclasses.field(default_factory=ResNet)
     efficientnet_lite: EfficientNetLite = dataclasses.field(default_factory=EfficientNetLite)
+    keras_applications: KerasApplications = dataclasses.field(default_factory=KerasApplications)
 
     def architecture(self) -> dict:
         """The values of the chosen family that fix what the weights of a checkpoint mean.

@@ -4,12 +4,15 @@ import tf_keras
 
 from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
-from fsaf_tf.modeling import efficientnet_lite, garden, resnet
+from fsaf_tf.modeling import efficientnet_lite, garden, keras_applications, resnet
 from fsaf_tf.modeling.family import Family
 
-FAMILIES = {"resnet": resnet.FAMILY, "efficientnet_lite": efficientnet_lite.FAMILY} | dict.fromkeys(
-    garden.NAMES, garden.FAMILY
-)
+FAMILIES = {
+    "resnet": resnet.FAMILY,
+    "efficientnet_lite": efficientnet_lite.FAMILY,
+    "keras_applications": keras_applications.FAMILY,
+    **dict.fromkeys(garden.NAMES, garden.FAMILY),
+}
 
 
 def family(backbone: schema.Backbone) -> Family:

@@ -68,9 +68,19 @@ C = {"resnet": (512, 1024, 2048), "mobilenet": (32, 96, 320)}  # channels of C3 
 C_LITE = {"lite0": (40, 112, 320), "lite2": (48, 120, 352)}
 
 
+C_KERAS = {
+    ("MobileNetV3Small", 1.0): (24, 48, 96),
+    ("MobileNetV3Small", 0.75): (24, 40, 72),  # in eights, and not more than a tenth fewer
+    ("MobileNet", 1.0): (256, 512, 1024),
+}
+
+
 def _depths(keys: dict) -> tuple[int, int, int]:
     kind = keys["backbone.type"]
-    return C_LITE[keys["backbone.efficientnet_lite.model_id"]] if kind == "efficientnet_lite" else C[kind]
+    own = formulas.part(keys, f"backbone.{kind}.")
+    if kind == "keras_applications":
+        return C_KERAS[own["model_id"], own["alpha"]]
+    return C_LITE[own["model_id"]] if kind == "efficientnet_lite" else C[kind]
 
 
 def _pyramid(keys: dict):
@@ -130,8 +140,8 @@ def check_start(values: dict, seen: dict) -> None:
     keys = formulas.part(values, f"task.model.backbone.{kind}.")
     if not keys.get("weights"):
         expected = ""
-    elif kind == "efficientnet_lite":
-        expected = f"task.model.backbone.efficientnet_lite.weights: {keys['weights']}: there is no such file"
+    elif kind != "resnet":
+        expected = f"task.model.backbone.{kind}.weights: {keys['weights']}: there is no such file"
     elif keys["form"] == "pytorch":
         expected = (
             f"task.model.backbone.resnet: the weights {keys['weights']!r} are Keras Applications' and need form caffe"

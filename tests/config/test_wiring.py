@@ -41,6 +41,7 @@ SELECTED = ("terms/anchor_free/*", *TOTAL)
 BACKBONE = ("network/conv*", "strides/conv*")
 DRAWN = "task.train_data.augmentation."
 LITE = {"task.model.backbone.type": "efficientnet_lite"}
+KERAS = {"task.model.backbone.type": "keras_applications"}
 WARMUP = {"selection_warmup_share": 0.5, "selection_warmup": "random"}
 EVERY_NUMBER = ("terms/*", "step/*", "detections/*")
 # Data in the place of those of `world.BASE`.
@@ -162,6 +163,9 @@ ROWS = [
     Row("task.model.backbone.resnet.train_bn_affine", True, ("network/*_bn/gamma:0", "network/*_bn/beta:0")),
     Row("task.model.backbone.efficientnet_lite.model_id", "lite2", ("network/*", "strides/*", "levels/*"), LITE),
     Row("task.model.backbone.efficientnet_lite.weights", "none.npz", ("start/line",), LITE),
+    Row("task.model.backbone.keras_applications.model_id", "MobileNet", ("network/*", "strides/*", "levels/*"), KERAS),
+    Row("task.model.backbone.keras_applications.alpha", 0.75, ("network/*", "levels/*"), KERAS),
+    Row("task.model.backbone.keras_applications.weights", "none.h5", ("start/line",), KERAS),
     # Sizes of pictures.
     Row("task.input_size.shorter_side", 48, ("inputs/*", "validation_inputs/*")),
     Row("task.input_size.longer_side", 80, ("inputs/*", "validation_inputs/*")),

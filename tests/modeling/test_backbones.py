@@ -111,7 +111,8 @@ def test_levels_that_it_lacks_are_named(task):
 
 def test_an_unknown_family_is_named_with_those_there_are():
     with pytest.raises(
-        UserError, match="type is 'stripes', but must be one of: resnet, efficientnet_lite, mobilenet, .*revnet$"
+        UserError,
+        match="type is 'stripes', but must be one of: resnet, efficientnet_lite, keras_applications, .*revnet$",
     ):
         backbones.family(Backbone())
 

@@ -244,6 +244,14 @@ def test_two_replicas_evaluate_three_images_with_the_weights_of_another_run(
     [
         ({}, "Starting with the backbone's published weights (imagenet) and random values for the rest."),
         ({"type": "mobilenet"}, "Starting with random values everywhere: there are no published weights for mobilenet"),
+        (
+            {"type": "keras_applications"},
+            "Starting with random values everywhere: task.model.backbone.keras_applications.weights is empty.",
+        ),
+        (
+            {"type": "keras_applications", "keras_applications": {"weights": "imagenet"}},
+            "Starting with the backbone's published weights (imagenet) and random values for the rest.",
+        ),
     ],
 )
 def test_a_start_says_what_weights_it_has(values, line):
