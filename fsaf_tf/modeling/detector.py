@@ -17,6 +17,7 @@ def normalization(backbone: schema.Backbone) -> Normalization:
     return backbones.family(backbone).normalization(backbone)
 
 
+@tf.autograph.experimental.do_not_convert  # a quarter of the time, for code that needs none of it
 def build_detector(model: schema.Model, num_classes: int) -> tf_keras.Model:
     """Builds the detector with the initial values of section 3.4; published weights are loaded by `backbones`.
 

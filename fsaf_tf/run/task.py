@@ -106,6 +106,7 @@ class FSAFTask(base_task.Task):
             return batches
         return batches.map(self._device_stage, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
+    @tf.autograph.experimental.do_not_convert
     def _device_stage(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         if "images" in batch:  # the tf.data pipeline has done it
             return batch
