@@ -34,20 +34,20 @@ MATCH = 0.5  # IoU of two boxes that may be the same; ours are not whole pixels,
 def main():
     """Compares every model on every picture, stretched and as it is."""
     from fsaf_tf.detect import predict_files
-    from fsaf_tf.serving import exported_models, tflite
+    from fsaf_tf.serving import exported_models
 
     if not (PYTHON.value and MODELS.value and IMAGES.value):
         raise UserError("--mediapipe_python, --models and --images are needed (--help says more)")
     pictures = [predict_files.read_image(file) for file in predict_files.find_images(IMAGES.value)[: LIMIT.value]]
     for model in MODELS.value:
-        detector = exported_models.TFLite(model)
-        stretched = [tflite.fit(picture, *detector.size)[0] for picture in pictures]
+        detector = exported_models.TFLite(model).stretching()
+        stretched = [detector.canvas.fit(picture)[0] for picture in pictures]
         figures = {"model": model, "pictures": len(pictures)}
         of_stretched, of_pictures = (run_mediapipe(model, images) for images in (stretched, pictures))
         figures["mediapipe"] = of_stretched["mediapipe"]
         figures["stretched"] = compare([ours(detector, image) for image in stretched], of_stretched["found"])
         figures["as it is"] = compare([ours(detector, image) for image in pictures], of_pictures["found"])
-        imitated = [ours(detector, imitate(image, detector.size), image.shape[:2]) for image in pictures]
+        imitated = [ours(detector, imitate(image, detector.canvas.size), image.shape[:2]) for image in pictures]
         figures["imitated"] = compare(imitated, of_pictures["found"])
         print(json.dumps(figures))
 

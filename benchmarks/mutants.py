@@ -76,6 +76,7 @@ TESTS = {
     "detect/trained.py": (*_DETECTION, "tests/serving/test_exported_models.py"),
     "serving/saved_model.py": ("tests/serving/test_exported_models.py", "tests/serving/test_saved_model.py"),
     "serving/mobile.py": _PHONE,
+    "serving/canvas.py": ("tests/serving/test_canvas.py", *_PHONE),
     "serving/tflite.py": _PHONE,
     "serving/exported_models.py": _PHONE,
     "figures/pictures.py": _FIGURES,

@@ -6,6 +6,7 @@ Exports float32, float16 and int8 files, calibrated with pictures of the run's t
 checkpoint on its validation data. Latencies are of the files in turn, in one process. Writes `tflite.json` beside them.
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -24,8 +25,8 @@ from ai_edge_litert import interpreter as litert  # noqa: E402
 from fsaf_tf.data import images  # noqa: E402
 from fsaf_tf.data.source import open_source  # noqa: E402
 from fsaf_tf.detect import trained  # noqa: E402
-from fsaf_tf.evaluate import average_precision  # noqa: E402
-from fsaf_tf.serving import delegation, load, tflite  # noqa: E402
+from fsaf_tf.serving import canvas, delegation, evaluate_exported, exported_models, load, tflite  # noqa: E402
+from fsaf_tf.terminal.progress import Progress  # noqa: E402
 
 FLAGS = flags.FlagValues()
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of a run.", FLAGS)
@@ -37,7 +38,7 @@ CALIBRATION = 200
 
 
 class File:
-    """A `.tflite` file as a function from a picture to detections."""
+    """A `.tflite` file as a function from its input to its outputs."""
 
     def __init__(self, path: str, threads: int = 2):
         self.interpreter = litert.Interpreter(path, num_threads=threads)
@@ -50,37 +51,20 @@ class File:
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(index)[0] for index in self.outputs]
 
-    def __call__(self, image: np.ndarray) -> dict:
-        boxes, classes, scores, count = self.run(tflite.fit(image, *self.input["shape"][1:3]))
-        count, sides = int(count), np.tile(image.shape[:2], 2)
-        return {"boxes": boxes[:count] * sides, "classes": classes[:count].astype(int), "scores": scores[:count]}
-
 
 def pictures(source):
-    """(image id, picture) of a source."""
+    """The pictures of a source."""
     for example in source.examples():
-        yield int(example["image_id"]), images.decode(example["image_bytes"]).numpy()
+        yield images.decode(example["image_bytes"]).numpy()
 
 
-def figures(detect, source) -> dict:
-    """COCO's figures of a function from pictures to detections."""
-    results = []
-    for image_id, image in pictures(source):
-        found = {key: value[None] for key, value in detect(image).items() if key in ("boxes", "classes", "scores")}
-        found["num_detections"] = [len(found["scores"][0])]
-        results += average_precision.detections_to_coco(found, [image_id], source.classes.ids)
-    metrics = average_precision.coco_metrics(source.ground_truth(), results)
-    return {name: metrics[name] for name in ("AP", "AP50", "AP75")}
-
-
-def parity(file: File, detector: trained.Detector, source, limit: int = 20, least: float = 0.1) -> dict:
+def parity(path: str, detector: trained.Detector, source, limit: int = 20, least: float = 0.1) -> dict:
     """Greatest differences from the checkpoint on the same fitted pictures, scores above `least`."""
+    file, fit = File(path), exported_models.TFLite(path).canvas.fit
     boxes, scores, matched, total = 0.0, 0.0, 0, 0
     sides = np.tile(file.input["shape"][1:3], 2)
-    for number, (_, image) in enumerate(pictures(source)):
-        if number == limit:
-            break
-        fitted = tflite.fit(image, *file.input["shape"][1:3])
+    for image in itertools.islice(pictures(source), limit):
+        fitted = fit(image)
         expected = detector(fitted[0], resize=False)
         found = file.run(fitted)
         total += int((expected["scores"] > least).sum())
@@ -96,7 +80,7 @@ def parity(file: File, detector: trained.Detector, source, limit: int = 20, leas
 def latencies(paths: dict[str, str], image: np.ndarray, threads: int) -> dict:
     """Median and 90th percentile in ms, the files in turn."""
     files = {kind: File(path, threads) for kind, path in paths.items()}
-    fitted = {kind: tflite.fit(image, *file.input["shape"][1:3]) for kind, file in files.items()}
+    fitted = {kind: exported_models.TFLite(path).canvas.fit(image) for kind, path in paths.items()}
     seconds = {kind: [] for kind in files}
     for number in range(REPEATS.value + 3):  # the first three warm up
         for kind, file in files.items():
@@ -129,16 +113,18 @@ def study():
     output = OUTPUT.value or f"{MODEL_DIR.value}/tflite"
     calibration = calibration_pictures(open_source(detector.config.train_data), pathlib.Path(output, "calibration"))
     size = (HEIGHT.value, WIDTH.value) if HEIGHT.value and WIDTH.value else None
+    (input_canvas,) = canvas.choose(detector.program, None, size)
     paths = {}
     for kind in tflite.QUANTIZATIONS:
         pattern = calibration if kind == "int8" else None
-        paths[kind] = tflite.export(detector, output, quantize=kind, images=pattern, size=size)
-    source = open_source(detector.config.validation_data)
-    _, image = next(pictures(source))
-    result = {"checkpoint": figures(detector, source)}
+        paths[kind] = tflite.export(detector, output, input_canvas, quantize=kind, images=pattern)
+    source = evaluate_exported.open_validation(detector)
+    image = next(pictures(source))
+    detectors = {"checkpoint": detector} | {kind: exported_models.TFLite(path) for kind, path in paths.items()}
+    metrics = evaluate_exported.figures(detectors, source, detector.classes, Progress())
+    result = {name: {figure: each[figure] for figure in ("AP", "AP50", "AP75")} for name, each in metrics.items()}
     for kind, path in paths.items():
-        result[kind] = figures(File(path), source) | {"bytes": os.path.getsize(path)}
-        result[kind]["parity"] = parity(File(path), detector, source)
+        result[kind] |= {"bytes": os.path.getsize(path), "parity": parity(path, detector, source)}
         result[kind]["operators"] = delegation.report(path)
     for threads in (1, 2):
         result[f"latency_{threads}_threads"] = latencies(paths, image, threads)

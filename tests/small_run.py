@@ -1,5 +1,6 @@
 """A run's folder with a tiny detector of random weights, for the tests of what loads one."""
 
+import numpy as np
 import tensorflow as tf
 from official.core import exp_factory
 
@@ -28,6 +29,23 @@ def small_params():
     params = exp_factory.get_exp_config("fsaf")
     params.override(SMALL)
     return params
+
+
+def spread_outputs(model, image: tf.Tensor) -> None:
+    """Scales the last convolutions of random values: classes and boxes differ from place to place and overlap.
+
+    Args:
+        model: anchor-free alone; is changed.
+        image: its input `[1, H, W, 3]`, normalised.
+    """
+    heads, outputs = model.get_layer("heads"), model(image)
+    for layer, wanted, bias in (
+        (heads.class_outputs["anchor_free_logits"], 1.5, -1.5),
+        (heads.box_outputs["anchor_free_offsets"], 1, 0.5),
+    ):
+        found = np.std(np.concatenate([np.ravel(level) for level in outputs[layer.name].values()]))
+        layer.kernel.assign(layer.kernel * wanted / found)
+        layer.bias.assign(np.full(layer.bias.shape, bias))
 
 
 def write_run(folder, model, step=7, checkpoint="ckpt-7"):

@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
+from fsaf_tf.data import augment
 from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.serving import frozen, load, saved_model, tflite
+from fsaf_tf.serving import canvas, frozen, load, saved_model, tflite
 
 CHILD = pathlib.Path(__file__).with_name("measure_model.py")
 COLUMNS = {
@@ -47,9 +48,7 @@ def run(
     rows = []
     for height, width in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            picture = (
-                tflite.fit(predict_files.read_image(files[0]), height, width)[0] if files else _noise(height, width)
-            )
+            picture = _stretched(predict_files.read_image(files[0]), height, width) if files else _noise(height, width)
             np.save(f"{folder}/image.npy", picture)
             forms = _export(model_dir, folder, height, width, images)
             for count in threads:
@@ -68,6 +67,10 @@ def header() -> str:
 def _line(row: dict) -> str:
     start = f"{row['form']:<16}{row['height']:>6}x{row['width']:<4}{row['threads']:>8}"
     return start + "".join(f"{row[key]:>11{form}}" for key, form in COLUMNS.values())
+
+
+def _stretched(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    return augment.resize(tf.constant(image), tf.constant([height, width])).numpy()
 
 
 def _noise(height: int, width: int) -> np.ndarray:
@@ -89,7 +92,7 @@ def _export(model_dir: str, folder: str, height: int, width: int, images: str | 
             continue
         options = {"quantize": quantize, "images": images if quantize == "int8" else None}
         try:
-            path = tflite.export(detector, folder, size=(height, width), **options)
+            path = tflite.export(detector, folder, *canvas.choose(detector.program, None, (height, width)), **options)
         except UserError as error:
             print(f"TFLite is left out: {error}")
             break

@@ -5,7 +5,8 @@
 
 The first writes exported/fsaf_r50/<version> for TensorFlow Serving, a new version each time; docs/serving.md describes
 its inputs and outputs. It is of the best checkpoint, else the newest; --checkpoint=newest or a path says otherwise.
-The second writes exported/model_int8.tflite, which takes uint8 pictures of one size; see docs/tflite.md.
+The second writes exported/model_int8.tflite, which takes uint8 pictures of one size; see docs/tflite.md. With
+--evaluate it prints what AP that costs on the run's validation data.
 """
 
 from absl import flags
@@ -34,15 +35,29 @@ _IMAGES = flags.DEFINE_string(
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
+_CANVAS = flags.DEFINE_enum(
+    "canvas",
+    None,
+    ["square", "landscape", "portrait", "both"],
+    "tflite: the input, by the sides of training; both writes a file for each orientation. If not given, a square that"
+    " all pictures fit on; where task.input_size.keep_aspect is false, the landscape canvas.",
+    flag_values=_FLAGS,
+)
 _HEIGHT = flags.DEFINE_integer(
     "height",
     None,
-    "tflite: of the input, a multiple of 32 pixels; with --width. If not given, that of training's landscape canvas.",
+    "tflite: of the input, a multiple of 32 pixels; with --width, in the place of --canvas.",
     lower_bound=1,
     flag_values=_FLAGS,
 )
 _WIDTH = flags.DEFINE_integer("width", None, "tflite: of the input, likewise.", lower_bound=1, flag_values=_FLAGS)
 _RAW = flags.DEFINE_bool("raw", False, "tflite: boxes and scores before suppression.", flag_values=_FLAGS)
+_EVALUATE = flags.DEFINE_bool(
+    "evaluate",
+    False,
+    "tflite: print AP of the checkpoint and of what was written, on the run's validation data.",
+    flag_values=_FLAGS,
+)
 
 
 def main() -> None:
@@ -58,7 +73,8 @@ def _export() -> None:
 
 
 def _saved_model() -> None:
-    unread = [flag.name for flag in (_QUANTIZE, _IMAGES, _HEIGHT, _WIDTH, _RAW) if flag.present]
+    of_tflite = (_QUANTIZE, _IMAGES, _CANVAS, _HEIGHT, _WIDTH, _RAW, _EVALUATE)
+    unread = [flag.name for flag in of_tflite if flag.present]
     if unread:
         raise UserError(f"--{unread[0]} is for --format=tflite only")
     from fsaf_tf.serving import saved_model
@@ -70,17 +86,31 @@ def _tflite() -> None:
     size = (_HEIGHT.value, _WIDTH.value) if _HEIGHT.value and _WIDTH.value else None
     if size is None and (_HEIGHT.value or _WIDTH.value):
         raise UserError("give both --height and --width, or neither")
-    from fsaf_tf.serving import tflite
+    from fsaf_tf.serving import canvas, evaluate_exported, tflite
 
-    written = tflite.export(
-        _load(),
-        _OUTPUT.value,
-        quantize=_QUANTIZE.value,
-        images=_IMAGES.value,
-        size=size,
-        raw=_RAW.value,
-    )
-    print(written)
+    detector = _load()
+    canvases = canvas.choose(detector.program, _CANVAS.value, size)
+    source = evaluate_exported.open_validation(detector) if _EVALUATE.value else None
+    options = {"quantize": _QUANTIZE.value, "images": _IMAGES.value, "raw": _RAW.value}
+    written = [tflite.export(detector, _OUTPUT.value, each, **options) for each in canvases]
+    print(_stretch(detector.config, canvases), *written, sep="\n")
+    if source:
+        evaluate_exported.compare(detector, written, source)
+
+
+def _stretch(task, canvases) -> str:
+    """A line on how far the run's pictures are stretched, as far as an annotation file tells their sizes."""
+    from fsaf_tf.data import coco_json
+    from fsaf_tf.serving import canvas
+
+    file = task.validation_data.annotation_file or task.train_data.annotation_file
+    try:
+        most = f"up to {canvas.greatest_stretch(canvases, set(coco_json.sizes(file))):.2f} ({file})" if file else ""
+    except UserError as error:  # nothing else needs the data
+        most = f"not known ({error})"
+    most = most or "not known (the run has no annotation file with the sizes of its pictures)"
+    padded = "1.00; by a library that does not pad, " if canvases[0].keep_aspect else ""
+    return f"Stretch of pictures: {padded}{most}"
 
 
 def _load():

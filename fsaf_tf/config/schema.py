@@ -275,8 +275,8 @@ class InputSize(hyperparams.Config):
     Attributes:
         shorter_side: what an image's shorter side becomes, unless
         longer_side: the longer one would exceed this.
-        keep_aspect: if not, an image is stretched to both sides, rounded up to multiples of 32, as a TFLite model of a
-            fixed size gets it.
+        keep_aspect: if not, an image is stretched to both sides, rounded up to multiples of 32, as libraries of phones
+            do it with a TFLite model.
     """
 
     shorter_side: int = limited(800, 1)

@@ -99,6 +99,16 @@ def read(file: str) -> Annotations:
     )
 
 
+def sizes(file: str) -> list[tuple[int, int]]:
+    """Height and width of each image, as an annotation file declares them.
+
+    Raises:
+        UserError: it is missing, empty or no COCO JSON.
+    """
+    images = _images(file, _load(file)["images"])
+    return [(image["height"], image["width"]) for image in images.values()]
+
+
 def _load(file: str) -> dict[str, list[dict]]:
     """The three lists of a file; what is large and not needed is dropped while reading."""
     try:

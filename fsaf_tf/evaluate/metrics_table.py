@@ -21,6 +21,21 @@ def format_table(metrics: dict) -> str:
     return "\n".join(rows)
 
 
+def format_rows(figures: dict[str, dict], images: int) -> str:
+    """AP and AP50 of several detectors on the same images, a row each, under their headings.
+
+    Args:
+        figures: by the name of the detector, of `average_precision.coco_metrics`.
+        images: how many there are.
+    """
+    width = max(map(len, figures))
+    lines = [f"  {'':<{width}}       AP     AP50   images"]
+    for name, metrics in figures.items():
+        cells = "".join(f"{cell:>9}" for cell in (_cell(metrics["AP"]), _cell(metrics["AP50"]), images))
+        lines.append(f"  {name:<{width}}{cells}")
+    return "\n".join(lines)
+
+
 def level_shares(shares: dict[str, float]) -> str:
     """The levels that objects are on, lowest first: `P3 71%, P4 29%`."""
     return ", ".join(level_share(level, share) for level, share in shares.items() if round(share, 2))

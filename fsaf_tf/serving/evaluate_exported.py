@@ -1,7 +1,8 @@
-"""COCO's figures of an exported model, picture by picture, on the validation data of an experiment."""
+"""COCO's figures of an exported model, picture by picture, on the validation data of an experiment or a run."""
 
 import os
 import time
+from collections.abc import Callable, Sequence
 
 from official.core import config_definitions
 
@@ -10,12 +11,16 @@ from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
 from fsaf_tf.data.examples import Source, named_errors
 from fsaf_tf.data.source import open_source
+from fsaf_tf.detect import trained
 from fsaf_tf.detect.predict_files import to_coco
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.run import records
-from fsaf_tf.serving import exported_models
+from fsaf_tf.serving import canvas, exported_models
 from fsaf_tf.terminal.progress import Progress, evaluation_line, track
+
+CHECKPOINT, STRETCHED = "checkpoint", "stretched by a library"  # rows beside those of files
+LOSS = 0.01  # AP; a file that loses more is said loudly
 
 
 def evaluate(
@@ -48,7 +53,7 @@ def evaluate(
     storage.make_folder(output)
     progress.say(f"{source.name}: {source.num_images} images, {len(source.classes)} classes")
     start = time.monotonic()
-    results = _detect(detector, source, progress)
+    results = _detect({path: detector}, source, detector.classes, progress)[path]
     metrics = storage.plain(average_precision.coco_metrics(source.ground_truth(), results))
     facts = {"images": source.num_images, "model": path, "data": records.data_keys(params)}
     metrics |= {**facts, "seconds": round(time.monotonic() - start, 1)}
@@ -59,11 +64,72 @@ def evaluate(
     return metrics
 
 
-def _detect(detector, source: Source, progress: Progress) -> list[dict]:
-    examples, results = named_errors(images.decode_examples(source.examples())), []
+def open_validation(detector: trained.Detector) -> Source:
+    """The validation data that a run records, for `compare`.
+
+    Raises:
+        UserError: there are none, they are not there, or they have other classes than the detector.
+    """
+    try:
+        source = open_source(detector.config.validation_data)
+    except UserError as error:
+        raise UserError(f"--evaluate needs the run's task.validation_data: {error}") from error
+    _check_classes(detector.classes, source, detector.checkpoint.prefix)
+    return source
+
+
+def compare(detector: trained.Detector, paths: Sequence[str], source: Source) -> dict[str, dict]:
+    """Evaluates TFLite files beside the detector that they were made of, and prints what they lose.
+
+    Args:
+        detector: is taken without test-time augmentation, which a file does not have.
+        paths: what `tflite.export` wrote, a file for each canvas of `canvas.choose`: a picture is for one of them.
+        source: from `open_validation`.
+
+    Returns:
+        What `average_precision.coco_metrics` gives, by row of the table: of the checkpoint, of the files, and of the
+        files with pictures that keep their aspect in training but are stretched, as libraries do it.
+    """
+    files, progress = [exported_models.TFLite(path) for path in paths], Progress()
+    name = ", ".join(map(os.path.basename, paths))
+    rows = {CHECKPOINT: detector.at_one_size(), name: _by_orientation(files)}
+    if files[0].canvas.keep_aspect:
+        rows[STRETCHED] = _by_orientation([file.stretching() for file in files])
+    metrics = figures(rows, source, detector.classes, progress)
+    progress.say(metrics_table.format_rows(metrics, source.num_images))
+    loss = metrics[CHECKPOINT]["AP"] - metrics[name]["AP"]
+    if loss > LOSS:
+        progress.say(f"THE FILE LOSES {loss:.3f} AP: {_advice(files)}")
+    return metrics
+
+
+def figures(rows: dict[str, Callable], source: Source, classes: Classes, progress: Progress) -> dict[str, dict]:
+    """What `average_precision.coco_metrics` gives for each of several detectors of the same classes, by their names."""
+    results, ground_truth = _detect(rows, source, classes, progress), source.ground_truth()
+    return {name: average_precision.coco_metrics(ground_truth, results[name]) for name in rows}
+
+
+def _detect(rows: dict[str, Callable], source: Source, classes: Classes, progress: Progress) -> dict[str, list[dict]]:
+    """COCO's results of each detector, by its name."""
+    examples, results = named_errors(images.decode_examples(source.examples())), {name: [] for name in rows}
     for example in track(examples, progress, lambda done, rate: evaluation_line(done, source.num_images, rate)):
-        results += to_coco(detector(example["image"]), example["image_id"], detector.classes.ids)
+        for name, detector in rows.items():
+            results[name] += to_coco(detector(example["image"]), example["image_id"], classes.ids)
     return results
+
+
+def _by_orientation(files: Sequence[exported_models.TFLite]) -> Callable:
+    return lambda image: canvas.of_orientation(files, image.shape[:2])(image)
+
+
+def _advice(files: Sequence[exported_models.TFLite]) -> str:
+    """What to do about a loss."""
+    first = files[0]
+    if len(files) == 1 and min(first.canvas.size) < first.canvas.longer_side:
+        return "not every picture is as large or as wide on its input as in training; take --canvas=both"
+    if first.quantize == "int8":
+        return "give more --images, of the kind that the model will see, or take --quantize=float16"
+    return "its padding is not that of training; take --canvas=both"
 
 
 def _check_classes(classes: Classes, source: Source, path: str) -> None:

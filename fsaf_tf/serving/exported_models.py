@@ -1,5 +1,6 @@
 """Exported models behind the same call as `trained.Detector`: a picture in, its detections out."""
 
+import copy
 import os
 
 import numpy as np
@@ -9,7 +10,7 @@ from fsaf_tf import postprocess
 from fsaf_tf.classes import Classes
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.serving import mobile, tflite
+from fsaf_tf.serving import canvas, mobile
 
 SAVED_MODEL, LABELS = "saved_model.pb", "assets/labels.json"
 SIGNATURE = "image_tensor"
@@ -48,7 +49,8 @@ class TFLite:
 
     Attributes:
         classes, class_names, category_ids: see `trained.Detector`.
-        size: height and width that pictures are stretched to.
+        canvas: how a picture is brought to the file's input, and boxes back.
+        quantize: what the file was exported with.
     """
 
     def __init__(self, path: str, threads: int | None = None):
@@ -72,7 +74,7 @@ class TFLite:
             raise UserError(f"{path} has no settings of fsaf_tf: only files of tools/export.py can be run")
         self.classes = Classes(tuple(settings["class_names"]), tuple(settings["category_ids"]))
         self.class_names, self.category_ids = list(self.classes.names), list(self.classes.ids)
-        self.size = settings["height"], settings["width"]
+        self.canvas, self.quantize = canvas.from_settings(settings), settings["quantize"]
         self._settings = settings
 
     def __call__(self, image: np.ndarray) -> dict:
@@ -82,14 +84,20 @@ class TFLite:
         exported with `raw`.
         """
         trained.check_image(image)
-        outputs = self._run(tflite.fit(image, *self.size))
+        outputs = self._run(self.canvas.fit(image))
         if self._settings["variant"] == "raw":
             return self._suppressed(*outputs, image.shape[:2])
-        boxes, classes, scores, count = outputs
-        count, sides = int(count[0]), np.float32(image.shape[:2] * 2)
-        found = {"boxes": boxes[0, :count] * sides, "scores": scores[0, :count]}
-        found["classes"] = classes[0, :count].astype(np.int32)
+        shares, classes, scores, count = (output[0] for output in outputs)
+        boxes = self.canvas.to_picture(shares[: int(count)], image.shape[:2])
+        kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))  # others are of the padding
+        found = {"boxes": boxes[kept], "scores": scores[kept], "classes": classes[kept].astype(np.int32)}
         return dict(found, names=[self.class_names[index] for index in found["classes"]])
+
+    def stretching(self) -> "TFLite":
+        """The same file in the hands of a library that stretches pictures to the input, such as MediaPipe."""
+        other = copy.copy(self)
+        other.canvas = self.canvas.stretching()
+        return other
 
     def _run(self, image: np.ndarray) -> list[np.ndarray]:
         self._interpreter.set_tensor(self._interpreter.get_input_details()[0]["index"], image)
@@ -97,15 +105,15 @@ class TFLite:
         return [self._interpreter.get_tensor(detail["index"]) for detail in self._interpreter.get_output_details()]
 
     def _suppressed(self, boxes: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> dict:
-        """Detections of `[1, P, 4]` in shares of the sides and `[1, P, K]`, as `postprocess.detect` has them."""
-        settings = self._settings["postprocess"]
+        """Detections of `[1, P, 4]` in shares of the canvas and `[1, P, K]`, as `postprocess.detect` has them."""
+        settings, boxes = self._settings["postprocess"], self.canvas.to_picture(boxes, size)
         candidates, start = [], 0
         for level, (height, width) in sorted(self._settings["maps"].items(), key=lambda item: int(item[0])):
             rows = slice(start, start := start + height * width)
             best, location, classes = postprocess.best_of(
                 tf.constant(scores[:, rows]), settings["max_per_level"], settings["multi_label"]
             )
-            of_level = tf.gather(boxes[:, rows] * np.float32(size * 2), location, batch_dims=1)
+            of_level = tf.gather(boxes[:, rows], location, batch_dims=1)
             levels = tf.fill(tf.shape(classes), int(level))
             branch = tf.zeros_like(classes)
             candidates.append(

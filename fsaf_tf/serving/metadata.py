@@ -15,7 +15,7 @@ from fsaf_tf.serving import flatbuffer
 
 METADATA = "TFLITE_METADATA"
 SETTINGS = "FSAF_TF"  # a buffer of JSON that only `settings` reads
-LABELS = "labels.txt"
+LABELS, CANVAS = "labels.txt", "canvas.json"  # in the archive
 IDENTIFIER = b"M001"
 
 _FEATURE, _IMAGE, _BOXES = 1, 2, 3  # kinds of content
@@ -66,19 +66,20 @@ def pack(data: bytes, *, name: str, description: str, settings: dict) -> bytes:
         data: a `.tflite` file of `tflite.export`'s two variants.
         name: of the model.
         description: of the model.
-        settings: JSON values; `class_names` become the labels, and `variant`, `detections` or `raw`, says what the
-            outputs are.
+        settings: JSON values; `class_names` become the labels, `canvas` says how pictures lie on the input, and
+            `variant`, `detections` or `raw`, what the outputs are.
 
     Returns:
-        The file with a zip archive at its end that holds `labels.txt`, a name a line.
+        The file with a zip archive at its end that holds `labels.txt`, a name a line, and `canvas.json`.
     """
     model = flatbuffer.read(data)
     flatbuffer.add_metadata(model, SETTINGS, json.dumps(settings).encode())
-    flatbuffer.add_metadata(model, METADATA, _model(name, description, settings["variant"]))
+    flatbuffer.add_metadata(model, METADATA, _model(name, description, settings))
     file = io.BytesIO(flatbuffer.write(model))
     with zipfile.ZipFile(file, "a") as archive:
         lines = "".join(" ".join(label.split()) + "\n" for label in settings["class_names"])
-        archive.writestr(zipfile.ZipInfo(LABELS), lines)  # a fixed date: the same model is the same file
+        for member, text in ((LABELS, lines), (CANVAS, json.dumps(settings["canvas"]))):
+            archive.writestr(zipfile.ZipInfo(member), text)  # a fixed date: the same model is the same file
     return file.getvalue()
 
 
@@ -88,10 +89,11 @@ def settings(data: bytes) -> dict | None:
     return None if found is None else json.loads(found)
 
 
-def _model(name: str, description: str, variant: str) -> bytes:
+def _model(name: str, description: str, settings: dict) -> bytes:
     writer = _Writer()
-    outputs = _detection_outputs(writer) if variant == "detections" else _raw_outputs(writer)
-    subgraph = writer.table({2: writer.tables([_image(writer)]), 3: writer.tables(outputs)})
+    outputs = _detection_outputs(writer) if settings["variant"] == "detections" else _raw_outputs(writer)
+    image = _image(writer, settings["canvas"])
+    subgraph = writer.table({2: writer.tables([image]), 3: writer.tables(outputs)})
     root = writer.table(
         {
             0: writer.text(name),
@@ -104,13 +106,17 @@ def _model(name: str, description: str, variant: str) -> bytes:
     return bytes(writer.builder.Output())
 
 
-def _image(writer: _Writer) -> int:
+def _image(writer: _Writer, canvas: dict) -> int:
     """The picture: uint8, and the network normalises it, so mean 0 and deviation 1."""
     options = writer.table({0: writer.numbers([0.0], "float"), 1: writer.numbers([1.0], "float")})
     unit = writer.table({0: ("byte", _NORMALIZATION), 1: ("offset", options)})
     content = _content(writer, _IMAGE, writer.table({0: ("byte", _RGB)}))
     stats = writer.table({0: writer.numbers([255.0], "float"), 1: writer.numbers([0.0], "float")})
-    description = "The picture, uint8 RGB, stretched to the size of this input."
+    how = "stretched to the size of this input"
+    if canvas["keep_aspect"]:
+        padding = ", ".join(map(str, canvas["padding"]))
+        how = f"in the upper left corner at the scale of {CANVAS}, the rest in RGB {padding}"
+    description = f"The picture, uint8 RGB, {how}."
     return writer.table(
         {
             0: writer.text("image"),

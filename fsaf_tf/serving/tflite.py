@@ -4,20 +4,19 @@ The network and the decoding are converted one by one and then joined: only the 
 are decoded in float32 from outputs with a scale of their own on each level, and cost next to nothing.
 """
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import tensorflow as tf
 
 from fsaf_tf import pyramid
-from fsaf_tf.data import augment
 from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
+from fsaf_tf.serving import canvas as canvases
 from fsaf_tf.serving import converter, mobile
 
 QUANTIZATIONS = ("none", "float16", "int8")
-MULTIPLE = 32  # px: each map of P3 to P5 then has twice the cells of the next
 ENOUGH_IMAGES = 100  # pictures that a calibration should have
 MOST_IMAGES = 200  # and those that are taken at most
 
@@ -25,25 +24,25 @@ MOST_IMAGES = 200  # and those that are taken at most
 def export(
     detector: trained.Detector,
     output: str,
+    canvas: canvases.Canvas | None = None,
     *,
     quantize: str = "none",
     images: str | None = None,
-    size: tuple[int, int] | None = None,
     raw: bool = False,
     say: Callable[[str], None] = print,
 ) -> str:
-    """Writes `output/model_<float32, float16 or int8>[_raw].tflite`, whole or not at all.
+    """Writes `output/model_<float32, float16 or int8>[_<orientation>][_raw].tflite`, whole or not at all.
 
-    Input: `image` `[1, height, width, 3]` uint8 RGB; pictures of other sizes are stretched, see `fit`. Outputs, all
-    float32: `location` `[1, D, 4]` (yxyx in shares of the picture's sides), `category` and `score` `[1, D]` and
-    `number of detections` `[1]`; if `raw`, `boxes` `[1, P, 4]` likewise and `scores` `[1, P, K]` of every location.
+    Input: `image` `[1, height, width, 3]` uint8 RGB, as `canvas.fit` makes it of a picture. Outputs, all float32:
+    `location` `[1, D, 4]` (yxyx in shares of the canvas' sides), `category` and `score` `[1, D]` and `number of
+    detections` `[1]`; if `raw`, `boxes` `[1, P, 4]` likewise and `scores` `[1, P, K]` of every location.
 
     Args:
         detector: without the anchor-based branch.
         output: a folder.
+        canvas: the input, and how pictures lie on it; if not given, that of `canvas.choose` without a choice.
         quantize: `none`, `float16` (the weights) or `int8` (the whole network, the kernels by channel).
         images: for int8, a folder or a glob of pictures such as the model will see; their ranges are taken.
-        size: height and width of the input, multiples of 32 pixels; if not given, those of the landscape canvas.
         raw: no suppression inside.
         say: takes the lines that are worth telling.
 
@@ -51,17 +50,19 @@ def export(
         The file's path.
 
     Raises:
-        UserError: a detector with anchors, sides that do not fit, or int8 without pictures; ai-edge-litert is missing.
+        UserError: a detector with anchors, or int8 without pictures; ai-edge-litert is missing.
     """
     _check(detector, quantize, images)
     if os.path.exists(output) and not os.path.isdir(output):
         raise UserError(f"{output} is a file; give a folder as --output")
-    size = _size(detector, size)
+    if canvas is None:
+        (canvas,) = canvases.choose(detector.program, None, None)
     flatbuffer, metadata = _libraries()
+    say(canvas.describe())
     integer = quantize == "int8"
-    pictures = _calibration(images, size, say) if integer else None
-    network = converter.convert(mobile.network(detector, size, integer), quantize, pictures)
-    decoder = converter.convert(mobile.decoder(detector, size, raw))
+    pictures = _calibration(images, canvas, say) if integer else None
+    network = converter.convert(mobile.network(detector, canvas.size, integer), quantize, pictures)
+    decoder = converter.convert(mobile.decoder(detector, canvas.size, raw))
     model = flatbuffer.join(flatbuffer.read(network), flatbuffer.read(decoder))
     names = ["boxes", "scores"]
     if not raw:
@@ -71,19 +72,11 @@ def export(
     packed = metadata.pack(
         flatbuffer.write(model),
         name="fsaf_tf",
-        description=f"FSAF, {len(detector.classes)} classes, {size[0]} x {size[1]} px, {quantize}",
-        settings=_settings(detector, size, quantize, raw),
+        description=f"FSAF, {len(detector.classes)} classes, {canvas.height} x {canvas.width} px, {quantize}",
+        settings=_settings(detector, canvas, quantize, raw),
     )
-    kind = {"none": "float32"}.get(quantize, quantize)
-    return _write(packed, f"{output}/model_{kind}{'_raw' if raw else ''}.tflite")
-
-
-def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A picture `[h, w, 3]` uint8 as the model's input `[1, height, width, 3]`: stretched, the aspect is not kept.
-
-    The task libraries do so with every picture, and boxes in shares of the sides need no other transformation back.
-    """
-    return augment.resize(tf.constant(image), tf.constant([height, width])).numpy()[None]
+    parts = ["model", {"none": "float32"}.get(quantize, quantize), canvas.orientation, "raw" if raw else ""]
+    return _write(packed, f"{output}/{'_'.join(filter(None, parts))}.tflite")
 
 
 def _check(detector: trained.Detector, quantize: str, images: str | None) -> None:
@@ -105,15 +98,6 @@ def _check(detector: trained.Detector, quantize: str, images: str | None) -> Non
         raise UserError("--images is for --quantize=int8 only")
 
 
-def _size(detector: trained.Detector, size: tuple[int, int] | None) -> tuple[int, int]:
-    size = size or augment.canvas_sizes(*detector.program.sides)[0]
-    for name, side in zip(("height", "width"), size):
-        if side < MULTIPLE or side % MULTIPLE:
-            near = max(1, round(side / MULTIPLE)) * MULTIPLE
-            raise UserError(f"--{name}={side}: sides are multiples of {MULTIPLE} pixels, such as {near}")
-    return size
-
-
 def _libraries():
     try:
         from fsaf_tf.serving import flatbuffer, metadata
@@ -122,7 +106,7 @@ def _libraries():
     return flatbuffer, metadata
 
 
-def _calibration(pattern: str, size: tuple[int, int], say) -> Callable[[], Iterator[list[np.ndarray]]]:
+def _calibration(pattern: str, canvas: canvases.Canvas, say) -> Callable[[], Iterator[list[np.ndarray]]]:
     """The representative data set that the converter asks for."""
     files = predict_files.find_images(pattern)
     say(f"calibrating with {min(len(files), MOST_IMAGES)} of {len(files)} pictures")
@@ -133,7 +117,7 @@ def _calibration(pattern: str, size: tuple[int, int], say) -> Callable[[], Itera
     def pictures():
         for number, index in enumerate(chosen):
             try:
-                image = fit(predict_files.read_image(files[index]), *size).astype(np.float32)
+                image = canvas.fit(predict_files.read_image(files[index])).astype(np.float32)
             except UserError as error:
                 raise UserError(f"{files[index]} cannot be read: {error}") from error
             if number == 0:  # the input's range is then 0 to 255 whatever the pictures: a step of it is one of uint8
@@ -158,17 +142,16 @@ def _options(detector: trained.Detector) -> dict[str, int | float | bool]:
     }
 
 
-def _settings(detector: trained.Detector, size: tuple[int, int], quantize: str, raw: bool) -> dict:
+def _settings(detector: trained.Detector, canvas: canvases.Canvas, quantize: str, raw: bool) -> dict:
     """What our own tools want to know of the file."""
     levels = detector.program.geometry.levels
     return {
         "variant": "raw" if raw else "detections",
         "quantize": quantize,
-        "height": size[0],
-        "width": size[1],
+        "canvas": dataclasses.asdict(canvas),
         "class_names": list(detector.classes.names),
         "category_ids": list(detector.classes.ids),
-        "maps": {str(level): [pyramid.map_size(side, level) for side in size] for level in levels},
+        "maps": {str(level): [pyramid.map_size(side, level) for side in canvas.size] for level in levels},
         "postprocess": detector.config.model.postprocess.as_dict(),
     }
 

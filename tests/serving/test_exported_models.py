@@ -25,7 +25,7 @@ from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.modeling import detector as detectors
-from fsaf_tf.serving import client, evaluate_exported, exported_models
+from fsaf_tf.serving import canvas, client, evaluate_exported, exported_models
 
 pytest.importorskip("tensorflow_serving")
 pytest.importorskip("ai_edge_litert")
@@ -51,8 +51,9 @@ def folder(tmp_path_factory):
     Classes(tuple(NAMES), tuple(IDS)).write(f"{folder}/run/labels.json")
     detector = fsaf_tf.load_detector(folder / "run")
     saved_model.export(detector, str(folder / "exported"))
+    (sized,) = canvas.choose(detector.program, None, (64, 96))  # that of the pictures
     for raw in (False, True):
-        tflite.export(detector, str(folder / "lite"), raw=raw)
+        tflite.export(detector, str(folder / "lite"), sized, raw=raw)
     return folder
 
 

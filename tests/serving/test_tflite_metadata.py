@@ -1,5 +1,6 @@
 """What a TFLite file says of itself, read as the schema of tflite-support has it, by other code than writes it."""
 
+import json
 import zipfile
 
 import flatbuffers
@@ -10,7 +11,8 @@ from fsaf_tf.serving import flatbuffer, metadata
 
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
-SETTINGS = {"variant": "detections", "class_names": ["cat", "polar\nbear"], "height": 64}
+CANVAS = {"height": 64, "width": 96, "keep_aspect": True, "padding": [124, 116, 104]}
+SETTINGS = {"variant": "detections", "class_names": ["cat", "polar\nbear"], "canvas": CANVAS}
 
 
 class Reader:
@@ -63,7 +65,7 @@ def test_input_needs_no_normalising():
     (subgraph,) = root(packed()).children(3)
     (image,) = subgraph.children(2)
     floats = flatbuffers.number_types.Float32Flags
-    assert image.text(0) == "image"
+    assert image.text(0) == "image" and "upper left corner" in image.text(1) and "RGB 124, 116, 104" in image.text(1)
     content = image.child(3)
     assert content.byte(0) == 2 and content.child(1).byte(0) == 1  # ImageProperties, RGB
     (unit,) = image.children(4)
@@ -92,11 +94,17 @@ def test_raw_outputs_label_the_axis_of_the_scores():
     assert outputs[1].children(6)[0].byte(2) == 2  # TENSOR_AXIS_LABELS
 
 
-def test_labels_are_a_zip_archive_at_the_end(tmp_path):
+def test_a_file_says_that_its_pictures_are_stretched():
+    (image,) = root(packed(canvas={**CANVAS, "keep_aspect": False})).children(3)[0].children(2)
+    assert "stretched" in image.text(1) and "corner" not in image.text(1)
+
+
+def test_labels_and_canvas_are_a_zip_archive_at_the_end(tmp_path):
     data = packed()
     (tmp_path / "model.tflite").write_bytes(data)
     with zipfile.ZipFile(tmp_path / "model.tflite") as archive:
-        assert archive.namelist() == ["labels.txt"]
+        assert archive.namelist() == ["labels.txt", "canvas.json"]
+        assert json.loads(archive.read("canvas.json")) == CANVAS
         assert archive.read("labels.txt").decode() == "cat\npolar bear\n"
     assert data == packed()  # no date in it
 

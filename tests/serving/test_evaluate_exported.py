@@ -1,0 +1,195 @@
+"""What an export says that it costs: AP of the checkpoint beside that of files, on pictures of both orientations.
+
+The ground truth is what the checkpoint finds, so that its AP is near 1 without a training.
+"""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import re
+
+import numpy as np
+import pytest
+import small_run
+import tensorflow as tf
+from in_process import call
+from PIL import Image
+
+import fsaf_tf
+from fsaf_tf.cli import export
+from fsaf_tf.config import experiment
+from fsaf_tf.detect import predict_files
+from fsaf_tf.modeling import detector as detectors
+from fsaf_tf.serving import evaluate_exported
+
+pytest.importorskip("ai_edge_litert")
+
+PAGE = pathlib.Path(__file__).parent.parent.parent / "docs" / "tflite.md"
+SIZES = [(64, 96), (96, 64), (192, 128)]  # height and width; each fills a canvas of training
+
+
+def make_picture(size: tuple[int, int]) -> np.ndarray:
+    return np.random.default_rng(size).integers(0, 256, (*size, 3), np.uint8)
+
+
+def write_data(folder: pathlib.Path, detector) -> None:
+    """Pictures of `SIZES` and their COCO JSON: what the detector finds in them."""
+    images, annotations = [], []
+    for number, size in enumerate(SIZES, start=1):
+        picture = make_picture(size)
+        Image.fromarray(picture).save(folder / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "height": size[0], "width": size[1]})
+        results = predict_files.to_coco(detector(picture), number, detector.category_ids)
+        for result in results:
+            area = result["bbox"][2] * result["bbox"][3]
+            annotations.append({**result, "id": len(annotations) + 1, "area": area, "iscrowd": 0})
+    categories = [{"id": index, "name": name} for index, name in zip(small_run.IDS, small_run.NAMES)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations.json").write_text(json.dumps(content))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """`run` and `data`."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    params = small_run.small_params()
+    params.task.model.override({"anchor_based": {"enabled": False}, "max_level": 5})  # fewer levels are faster
+    data = folder / "data"
+    params.task.validation_data.override({"annotation_file": f"{data}/annotations.json", "image_dir": str(data)})
+    tf.random.set_seed(1)
+    network = detectors.build_detector(params.task.model, len(small_run.NAMES))
+    small_run.spread_outputs(network, tf.random.normal([1, 64, 96, 3], stddev=64))
+    small_run.write_run(folder / "run", network)
+    (folder / "run" / "params.yaml").write_text(experiment.to_yaml(params))
+    data.mkdir()
+    write_data(data, fsaf_tf.load_detector(folder / "run"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def detector(folder):
+    return fsaf_tf.load_detector(folder / "run")
+
+
+def run_tool(folder, *flags: str) -> str:
+    """What the tool prints."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(said):
+        output = (f"--model_dir={folder}/run", f"--output={folder}/exported")
+        assert call(export, monkeypatch, "--format=tflite", *output, *flags) == 0
+    return said.getvalue()
+
+
+def row(said: str, name: str) -> list[float]:
+    """AP, AP50 and the number of pictures of a row of the table."""
+    return [float(cell) for cell in re.search(rf"^  {re.escape(name)} +(.*)$", said, re.MULTILINE)[1].split()]
+
+
+@pytest.fixture(scope="module")
+def square(folder):
+    """What the tool says of the export as it is by default, and the file."""
+    return run_tool(folder), f"{folder}/exported/model_float32.tflite"
+
+
+@pytest.fixture(scope="module")
+def both(folder):
+    """What the tool says of a file for each orientation, and the files."""
+    said = run_tool(folder, "--canvas=both", "--evaluate")
+    return said, [f"{folder}/exported/model_float32_{orientation}.tflite" for orientation in ("landscape", "portrait")]
+
+
+def test_the_tool_says_how_pictures_lie_on_the_input(square):
+    said, file = square
+    assert "Input: 96 x 96 px (height x width), pictures in its upper left corner at the scale of training" in said
+    assert "(shorter side 64 px, longer at most 96), the rest in RGB 124, 117, 104\n" in said
+    assert "\nStretch of pictures: 1.00; by a library that does not pad, up to 1.50 (" in said
+    assert said.endswith(f"\n{file}\n")
+
+
+@pytest.mark.parametrize("size", SIZES[:2])
+def test_the_default_file_finds_what_the_detector_finds_on_such_a_canvas(square, detector, size):
+    """Whose padding is zero after normalising, and no part of the picture only after the suppression."""
+    picture, file = make_picture(size), fsaf_tf.load_detector(square[1])
+    canvas, whole = np.zeros((1, 96, 96, 3), np.uint8), tf.constant([[96, 96]])
+    canvas[0, : size[0], : size[1]] = picture
+    outputs = detector.model(detector.program.normalize(tf.constant(canvas), tf.constant([size])), training=False)
+    expected = detector.program.of_outputs(outputs, whole, whole)
+    boxes = np.minimum(expected["boxes"][0], [*size, *size])
+    surest = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))[:10]
+    found = file(picture)
+    assert len(surest) == 10 and (found["boxes"] <= [*size, *size]).all()
+    np.testing.assert_allclose(found["scores"][:10], expected["scores"][0].numpy()[surest], atol=1e-3)
+    np.testing.assert_allclose(found["boxes"][:10], boxes[surest], atol=0.1)
+    np.testing.assert_array_equal(found["classes"][:10], expected["classes"][0].numpy()[surest])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_canvases_of_training_find_what_the_detector_finds(both, detector, size):
+    picture = make_picture(size)
+    expected, found = detector(picture), fsaf_tf.load_detector(both[1][size[0] > size[1]])(picture)
+    assert len(found["scores"]) > 5
+    np.testing.assert_allclose(found["scores"], expected["scores"], atol=1e-3)
+    np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=0.05)
+    assert found["names"] == expected["names"]
+
+
+def test_the_tool_says_what_files_cost(both):
+    said, paths = both
+    assert said.count("smaller where that does not fit") == 2 and all(f"\n{path}\n" in said for path in paths)
+    checkpoint, files = row(said, "checkpoint"), row(said, ", ".join(map(os.path.basename, paths)))
+    assert checkpoint[0] > 0.9 and checkpoint[2] == len(SIZES)
+    assert files == pytest.approx(checkpoint, abs=0.01)
+    assert row(said, "stretched by a library") == pytest.approx(files, abs=0.01)  # they have the aspect of their inputs
+    assert "LOSES" not in said
+
+
+def test_a_file_that_loses_is_said_in_capitals(both, detector, capsys):
+    source = evaluate_exported.open_validation(detector)
+    metrics = evaluate_exported.compare(detector, both[1][:1], source)
+    loss = metrics["checkpoint"]["AP"] - metrics["model_float32_landscape.tflite"]["AP"]
+    assert loss > 0.01 and metrics["stretched by a library"]["AP"] < metrics["checkpoint"]["AP"] - 0.01
+    said = capsys.readouterr().out
+    assert f"THE FILE LOSES {loss:.3f} AP: not every picture" in said and "take --canvas=both" in said
+
+
+def test_the_python_of_the_page_finds_what_our_own_finds(folder, square, monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    Image.open(folder / "data" / "2.png").save(folder / "photo.png")
+    monkeypatch.chdir(folder)
+    exec(code.replace("photo.jpg", "photo.png"), {})  # a JPEG is another picture
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    detect = fsaf_tf.load_detector("exported/model_float32.tflite")
+    found = detect(predict_files.read_image("photo.png"))
+    assert len(lines) == len(found["scores"]) > 5
+    for line, name, score, box in zip(lines, found["names"], found["scores"], found["boxes"]):
+        assert line[0] == name and float(line[1]) == pytest.approx(score, abs=1e-3)
+        np.testing.assert_allclose([float(each.strip("[]")) for each in line[2:] if each.strip("[]")], box, atol=0.1)
+
+
+def test_data_that_are_not_there_are_told_before_anything_is_written(folder, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    os.symlink(folder / "run", run)
+    flags = ("--format=tflite", f"--model_dir={run}", f"--output={tmp_path}/out", "--evaluate")
+    os.rename(folder / "data" / "annotations.json", folder / "data" / "gone.json")
+    try:
+        message = call(export, monkeypatch, *flags)
+    finally:
+        os.rename(folder / "data" / "gone.json", folder / "data" / "annotations.json")
+    assert "--evaluate needs the run's task.validation_data: " in message and "no such annotation file" in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--format=tflite", "--canvas=both", "--height=96", "--width=96"), "leave it out, or --height and --width"),
+        (("--format=tflite", "--height=96"), "give both --height and --width, or neither"),
+        (("--format=saved_model", "--canvas=square"), "--canvas is for --format=tflite only"),
+        (("--format=saved_model", "--evaluate"), "--evaluate is for --format=tflite only"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(folder, tmp_path, monkeypatch, flags, message):
+    assert message in call(export, monkeypatch, *flags, f"--model_dir={folder}/run", f"--output={tmp_path}/out")
+    assert not (tmp_path / "out").exists()
