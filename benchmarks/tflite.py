@@ -1,6 +1,6 @@
 """TFLite files of a run beside its checkpoint: AP, size, latency, parity, and what XNNPACK runs.
 
-    python benchmarks/tflite.py --model_dir=runs/fsaf_mobilenet_edge --height=320 --width=320
+    python benchmarks/tflite.py --model_dir=runs/my_edge
 
 Exports float32, float16 and int8 files, calibrated with pictures of the run's training data, and evaluates them and the
 checkpoint on its validation data. Latencies are of the files in turn, in one process. Writes `tflite.json` beside them.

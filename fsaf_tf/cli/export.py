@@ -105,10 +105,11 @@ def _stretch(task, canvases) -> str:
 
     file = task.validation_data.annotation_file or task.train_data.annotation_file
     try:
-        most = f"up to {canvas.greatest_stretch(canvases, set(coco_json.sizes(file))):.2f} ({file})" if file else ""
+        if not file:
+            raise UserError("the run has no annotation file with the sizes of its pictures")
+        most = f"up to {canvas.greatest_stretch(canvases, set(coco_json.sizes(file))):.2f} ({file})"
     except UserError as error:  # nothing else needs the data
         most = f"not known ({error})"
-    most = most or "not known (the run has no annotation file with the sizes of its pictures)"
     padded = "1.00; by a library that does not pad, " if canvases[0].keep_aspect else ""
     return f"Stretch of pictures: {padded}{most}"
 

@@ -298,14 +298,14 @@ OPTIMIZER = "trainer.optimizer_config."
         ("fsaf_r50", ["train_steps=180000"], {"stepwise.boundaries": [120_000, 160_000], "warmup_steps": 500}),
         ("fsaf_r50", ["train_steps=1"], {"stepwise.boundaries": [1, 2], "warmup_steps": 1}),
         ("custom", ["train_steps=600"], {"stepwise.boundaries": [400, 533], "warmup_steps": 60}),
-        # 900 steps with a warm-up of 50.
-        ("fsaf_demo", ["train_steps=1800"], {"cosine.decay_steps": 1800, "warmup_steps": 100}),
-        ("fsaf_demo", ["train_steps=1800", "train_steps=450"], {"cosine.decay_steps": 450, "warmup_steps": 25}),
+        # 1800 steps with a warm-up of 50.
+        ("fsaf_demo", ["train_steps=3600"], {"cosine.decay_steps": 3600, "warmup_steps": 100}),
+        ("fsaf_demo", ["train_steps=3600", "train_steps=900"], {"cosine.decay_steps": 900, "warmup_steps": 25}),
         # What a layer sets itself stays.
-        ("fsaf_demo", ["train_steps=1800", "W=70"], {"cosine.decay_steps": 1800, "warmup_steps": 70}),
-        ("fsaf_demo", ["train_steps=1800,W=70"], {"cosine.decay_steps": 1800, "warmup_steps": 70}),
-        ("fsaf_demo", ["train_steps=1800,cosine.decay_steps=900"], {"cosine.decay_steps": 900, "warmup_steps": 100}),
-        ("fsaf_demo", ["cosine.decay_steps=90", "train_steps=1800"], {"cosine.decay_steps": 180, "warmup_steps": 100}),
+        ("fsaf_demo", ["train_steps=3600", "W=70"], {"cosine.decay_steps": 3600, "warmup_steps": 70}),
+        ("fsaf_demo", ["train_steps=3600,W=70"], {"cosine.decay_steps": 3600, "warmup_steps": 70}),
+        ("fsaf_demo", ["train_steps=3600,cosine.decay_steps=900"], {"cosine.decay_steps": 900, "warmup_steps": 100}),
+        ("fsaf_demo", ["cosine.decay_steps=90", "train_steps=3600"], {"cosine.decay_steps": 180, "warmup_steps": 100}),
         ("fsaf_demo", ["cosine.decay_steps=800"], {"cosine.decay_steps": 800, "warmup_steps": 50}),
     ],
 )
@@ -334,7 +334,7 @@ def test_a_run_that_is_read_back_is_as_long_as_it_was(tmp_path):
     params = experiment.load("fsaf_demo", overrides=f"{OPTIMIZER}learning_rate.cosine.decay_steps=700")
     (tmp_path / "params.yaml").write_text(experiment.to_yaml(params))
     assert experiment.load_run(str(tmp_path)).as_dict() == params.as_dict()
-    longer = experiment.load_run(str(tmp_path), overrides="trainer.train_steps=1800").trainer.optimizer_config
+    longer = experiment.load_run(str(tmp_path), overrides="trainer.train_steps=3600").trainer.optimizer_config
     assert (longer.learning_rate.cosine.decay_steps, longer.warmup.linear.warmup_steps) == (1400, 100)
 
 
@@ -368,15 +368,15 @@ def test_a_decay_without_a_length_is_as_long_as_the_run():
     ("overrides", "line"),
     [
         (
-            "learning_rate.cosine.decay_steps=800",
-            "  the rate falls until step 800 alone, and the 100 steps after it learn",
+            "learning_rate.cosine.decay_steps=1600",
+            "  the rate falls until step 1600 alone, and the 200 steps after it learn",
         ),
-        ("learning_rate.cosine.decay_steps=870", None),
+        ("learning_rate.cosine.decay_steps=1740", None),
         (
-            "learning_rate={type: stepwise, stepwise: {boundaries: [900], values: [0.1, 0.01]}}",
+            "learning_rate={type: stepwise, stepwise: {boundaries: [1800], values: [0.1, 0.01]}}",
             "  the rate never falls",
         ),
-        ("learning_rate={type: stepwise, stepwise: {boundaries: [899], values: [0.1, 0.01]}}", None),
+        ("learning_rate={type: stepwise, stepwise: {boundaries: [1799], values: [0.1, 0.01]}}", None),
         (
             "learning_rate={type: exponential, exponential: {initial_learning_rate: 0.1,"
             " decay_rate: 0.5, decay_steps: 9}}",
@@ -389,4 +389,4 @@ def test_a_rate_that_falls_too_early_or_never_is_told(overrides, line):
     text = plain_values.dump(plain_values.nest({f"{OPTIMIZER}{key}": plain_values.parse(f"a: {value}", "test")["a"]}))
     said = experiment.rates_report(experiment.load("fsaf_demo", overrides=text))
     last = said[-1]
-    assert last.startswith(line) if line else last.startswith("  over 900 steps: ")
+    assert last.startswith(line) if line else last.startswith("  over 1800 steps: ")

@@ -22,7 +22,7 @@ from fsaf_tf.cli import export
 from fsaf_tf.config import experiment
 from fsaf_tf.detect import predict_files
 from fsaf_tf.modeling import detector as detectors
-from fsaf_tf.serving import evaluate_exported
+from fsaf_tf.serving import canvas, evaluate_exported
 
 pytest.importorskip("ai_edge_litert")
 
@@ -112,9 +112,9 @@ def test_the_tool_says_how_pictures_lie_on_the_input(square):
 def test_the_default_file_finds_what_the_detector_finds_on_such_a_canvas(square, detector, size):
     """Whose padding is zero after normalising, and no part of the picture only after the suppression."""
     picture, file = make_picture(size), fsaf_tf.load_detector(square[1])
-    canvas, whole = np.zeros((1, 96, 96, 3), np.uint8), tf.constant([[96, 96]])
-    canvas[0, : size[0], : size[1]] = picture
-    outputs = detector.model(detector.program.normalize(tf.constant(canvas), tf.constant([size])), training=False)
+    padded, whole = np.zeros((1, 96, 96, 3), np.uint8), tf.constant([[96, 96]])
+    padded[0, : size[0], : size[1]] = picture
+    outputs = detector.model(detector.program.normalize(tf.constant(padded), tf.constant([size])), training=False)
     expected = detector.program.of_outputs(outputs, whole, whole)
     boxes = np.minimum(expected["boxes"][0], [*size, *size])
     surest = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))[:10]
@@ -143,6 +143,18 @@ def test_the_tool_says_what_files_cost(both):
     assert files == pytest.approx(checkpoint, abs=0.01)
     assert row(said, "stretched by a library") == pytest.approx(files, abs=0.01)  # they have the aspect of their inputs
     assert "LOSES" not in said
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("", "not known (the run has no annotation file with"), ("none.json", "not known (none.json: there is no such")],
+)
+def test_a_stretch_that_is_not_known_is_said_and_no_error(detector, file, message):
+    task = detector.config.replace(validation_data={"annotation_file": file})
+    keeping = canvas.choose(detector.program, None, None)
+    assert f"Stretch of pictures: 1.00; by a library that does not pad, {message}" in export._stretch(task, keeping)
+    stretching = [each.stretching() for each in keeping]
+    assert export._stretch(detector.config, stretching).startswith("Stretch of pictures: up to 1.50 (")
 
 
 def test_a_file_that_loses_is_said_in_capitals(both, detector, capsys):
