@@ -135,10 +135,14 @@ def test_a_detector_of_other_values(tmp_path):
         "max_level": 6,
         "backbone": {"resnet": {"depth": 14, "form": "pytorch"}},
         "fpn": {"channels": 16, "relu_before_p7": False},
+        "heads": {"channels": 16, "convs": 1, "batch_norm": True},
         "anchor_free": {"offset_scale": 2.0},
         "postprocess": limits,
     }
     detector, picture = make_detector(others), make_pictures(1)[0]
+    for number, norm in enumerate(detector.model.get_layer("heads").norms.values()):
+        norm.moving_mean.assign(tf.random.stateless_normal(norm.moving_mean.shape, [0, number], stddev=0.02))
+        norm.moving_variance.assign(tf.random.stateless_uniform(norm.moving_variance.shape, [1, number], 0.8, 1.2))
     expected = detector(picture, resize=False)
     assert_same(run(export_file(detector, tmp_path), picture), expected)
     raw, _ = run(export_file(detector, tmp_path, raw=True), picture)
