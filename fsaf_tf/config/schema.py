@@ -136,8 +136,8 @@ class Heads(hyperparams.Config):
     Attributes:
         convs: layers before the outputs.
         channels: of each.
-        batch_norm: normalise after each of them, each level by its own statistics. The paper does not; short trainings
-            gain much by it.
+        batch_norm: normalise after each of them, each level by its own statistics. The paper does not; short
+            trainings from random values gain much by it (docs/recipes.md).
     """
 
     convs: int = limited(4, 0)
