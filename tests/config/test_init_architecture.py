@@ -49,7 +49,7 @@ def test_what_fixes_the_meaning_of_the_weights_is_taken_over(start, path):
     assert (resnet.depth, resnet.form, resnet.groups, resnet.width_per_group) == (101, "pytorch", 64, 4)
     assert resnet.weights == "checkpoint"
     assert model.fpn.as_dict() == {"channels": 64, "relu_before_p7": False}
-    assert model.heads.as_dict() == {"convs": 2, "channels": 256}
+    assert model.heads.as_dict() == {"convs": 2, "channels": 256, "batch_norm": False}
     assert model.anchor_free.offset_scale == 2.0
     assert (model.anchor_based.scales, model.anchor_based.aspect_ratios) == ([1.0, 2.0], [1.0])
     assert model.postprocess.multi_label
