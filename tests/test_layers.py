@@ -12,7 +12,9 @@ PAGE = TEXT.split("\n## Who sees")[0]
 ROOMS = [re.findall(r"^    (\S+\.py)\b", room, re.MULTILINE) for room in PAGE.split("\n## ")[1:]]
 SEES = [name for line in re.findall(r"^    sees: (.+)$", TEXT, re.MULTILINE) for name in line.split()]
 ROOMS_THAT_SEE = ("config", "run", "cli")
-EXPERIMENT = ("config/schedule.py", "config/data_sources.py", "config/schema.py", "config/experiment.py")
+EXPERIMENT = tuple(
+    f"config/{name}.py" for name in ("schedule", "data_sources", "backbone_keys", "schema", "experiment")
+)
 HOUSE = [name for room in ROOMS for name in room]
 FILES = {path.relative_to(ROOT / "fsaf_tf").as_posix(): path for path in (ROOT / "fsaf_tf").rglob("*.py")}
 MOST_AT_THE_ROOT = 16

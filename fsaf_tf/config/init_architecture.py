@@ -3,7 +3,7 @@
 Weights mean something only together with the architecture and the geometry they were trained with.
 """
 
-from fsaf_tf.config import plain_values, schema
+from fsaf_tf.config import backbone_keys, plain_values, schema
 
 # Of `task.model`; the backbone says it itself.
 _KEYS = (
@@ -36,7 +36,7 @@ def architecture(model: schema.Model) -> dict:
     )
 
 
-def _backbone(backbone: schema.Backbone) -> dict:
+def _backbone(backbone: backbone_keys.Backbone) -> dict:
     values = plain_values.flatten(backbone.architecture())
     return {"backbone.type": backbone.type} | {f"backbone.{backbone.type}.{key}": values[key] for key in values}
 

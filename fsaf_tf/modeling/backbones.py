@@ -2,7 +2,7 @@
 
 import tf_keras
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import efficientnet_lite, garden, keras_applications, resnet
 from fsaf_tf.modeling.family import Family
@@ -15,7 +15,7 @@ FAMILIES = {
 }
 
 
-def family(backbone: schema.Backbone) -> Family:
+def family(backbone: backbone_keys.Backbone) -> Family:
     """The family that the configuration chooses.
 
     Raises:
@@ -27,7 +27,7 @@ def family(backbone: schema.Backbone) -> Family:
     return FAMILIES[backbone.type]
 
 
-def initialize(detector: tf_keras.Model, backbone: schema.Backbone) -> None:
+def initialize(detector: tf_keras.Model, backbone: backbone_keys.Backbone) -> None:
     """Loads the published weights that the configuration names, if any, into a fresh detector.
 
     Raises:

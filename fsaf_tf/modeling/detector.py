@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf.config import checks, schema
+from fsaf_tf.config import backbone_keys, checks, schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import backbones, batch_norm, dssd, fpn, heads, nas_fpn, ssd
 from fsaf_tf.modeling.normalization import Normalization
@@ -12,7 +12,7 @@ from fsaf_tf.pyramid import BACKBONE_TOP
 LEAST_SIDE = 32  # px, of the images that the network sees
 
 
-def normalization(backbone: schema.Backbone) -> Normalization:
+def normalization(backbone: backbone_keys.Backbone) -> Normalization:
     """The normalisation of the images that a backbone wants."""
     return backbones.family(backbone).normalization(backbone)
 
@@ -63,7 +63,7 @@ def infer(model: tf_keras.Model, images: tf.Tensor) -> dict[str, dict[str, tf.Te
     return tf.nest.map_structure(lambda output: output[:count], model(at_least_one, training=False))
 
 
-def _build_backbone(config: schema.Backbone, min_level: int) -> tf_keras.Model:
+def _build_backbone(config: backbone_keys.Backbone, min_level: int) -> tf_keras.Model:
     """The part of a backbone that the pyramid uses: a model to its maps of `min_level` to 5."""
     levels = [str(level) for level in range(min_level, BACKBONE_TOP + 1)]
     network = backbones.family(config).build(config)

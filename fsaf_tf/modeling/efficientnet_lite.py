@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tf_keras
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys
 from fsaf_tf.modeling import batch_norm
 from fsaf_tf.modeling.family import Family
 from fsaf_tf.modeling.normalization import Normalization
@@ -44,7 +44,7 @@ STEM_CHANNELS = 32
 SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
 
 
-def build(config: schema.EfficientNetLite) -> tf_keras.Model:
+def build(config: backbone_keys.EfficientNetLite) -> tf_keras.Model:
     """Builds one with random values; see `Family.build`."""
     images = tf_keras.layers.Input([None, None, 3], name="images")
     x = _conv(STEM_CHANNELS, 3, 2, "conv_stem")(images)

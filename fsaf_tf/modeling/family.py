@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tf_keras
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys
 from fsaf_tf.modeling.normalization import Normalization
 
 
@@ -13,7 +13,7 @@ class Family(NamedTuple):
     """A family of backbones. Each function takes the configuration, which has chosen this family.
 
     What is not given is as for a network from random values, all of which is trained. What of the configuration fixes
-    the meaning of its weights, the configuration says itself; see `schema.Backbone.architecture`.
+    the meaning of its weights, the configuration says itself; see `backbone_keys.Backbone.architecture`.
 
     Attributes:
         build: makes the network, with random values: a model from normalised images `[B, H, W, 3]` of any size to its
@@ -26,9 +26,9 @@ class Family(NamedTuple):
         slow_by_xla_on_cpus: which part of it, in words; empty if none is.
     """
 
-    build: Callable[[schema.Backbone], tf_keras.Model]
-    normalization: Callable[[schema.Backbone], Normalization]
-    load_weights: Callable[[tf_keras.Model, schema.Backbone], None] = lambda network, backbone: None
-    awaits_checkpoint: Callable[[schema.Backbone], bool] = lambda backbone: False
-    has_frozen_statistics: Callable[[schema.Backbone], bool] = lambda backbone: False
-    slow_by_xla_on_cpus: Callable[[schema.Backbone], str] = lambda backbone: ""
+    build: Callable[[backbone_keys.Backbone], tf_keras.Model]
+    normalization: Callable[[backbone_keys.Backbone], Normalization]
+    load_weights: Callable[[tf_keras.Model, backbone_keys.Backbone], None] = lambda network, backbone: None
+    awaits_checkpoint: Callable[[backbone_keys.Backbone], bool] = lambda backbone: False
+    has_frozen_statistics: Callable[[backbone_keys.Backbone], bool] = lambda backbone: False
+    slow_by_xla_on_cpus: Callable[[backbone_keys.Backbone], str] = lambda backbone: ""

@@ -4,7 +4,7 @@ import tf_keras
 from official.vision.configs import common
 from official.vision.modeling.backbones import efficientnet, factory, mobiledet, mobilenet, revnet
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import batch_norm, normalization
 from fsaf_tf.modeling.family import Family
@@ -21,7 +21,7 @@ _MODELS = {
 }
 
 
-def build(backbone: schema.Backbone) -> tf_keras.Model:
+def build(backbone: backbone_keys.Backbone) -> tf_keras.Model:
     """Builds one of them; see `Family.build`.
 
     Raises:

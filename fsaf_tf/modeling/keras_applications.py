@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf.config import plain_values, schema
+from fsaf_tf.config import backbone_keys, plain_values
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import batch_norm
 from fsaf_tf.modeling.family import Family
@@ -52,7 +52,7 @@ class DepthwiseConvolution(tf_keras.layers.Conv2D):
         return tf.nn.bias_add(outputs, self.bias)
 
 
-def build(config: schema.KerasApplications) -> tf_keras.Model:
+def build(config: backbone_keys.KerasApplications) -> tf_keras.Model:
     """Builds one with random values; see `Family.build`.
 
     Raises:
@@ -64,7 +64,7 @@ def build(config: schema.KerasApplications) -> tf_keras.Model:
     return tf_keras.models.clone_model(cut, images, clone_function=_changed)
 
 
-def _application(config: schema.KerasApplications, **arguments) -> tf_keras.Model:
+def _application(config: backbone_keys.KerasApplications, **arguments) -> tf_keras.Model:
     """Keras's network itself."""
     normalization(config)  # is there such a network?
     if config.alpha != 1 and config.model_id not in _WITH_ALPHA:
@@ -73,7 +73,7 @@ def _application(config: schema.KerasApplications, **arguments) -> tf_keras.Mode
     return getattr(tf_keras.applications, config.model_id)(**arguments, **width)
 
 
-def normalization(config: schema.KerasApplications) -> Normalization:
+def normalization(config: backbone_keys.KerasApplications) -> Normalization:
     """See `Family.normalization`.
 
     Raises:
@@ -161,7 +161,7 @@ def _pads_for_stride(layer: tf_keras.layers.Layer) -> bool:
 # Published weights.
 
 
-def load_weights(network: tf_keras.Model, config: schema.KerasApplications) -> None:
+def load_weights(network: tf_keras.Model, config: backbone_keys.KerasApplications) -> None:
     """Loads them into a fresh network; nothing where it begins with random values.
 
     Raises:
@@ -181,7 +181,7 @@ def load_weights(network: tf_keras.Model, config: schema.KerasApplications) -> N
     table.fill(entries, files.Tensors(config.weights, values), config.model_id, unused=lambda name: True)
 
 
-def _downloaded(config: schema.KerasApplications) -> tf_keras.Model:
+def _downloaded(config: backbone_keys.KerasApplications) -> tf_keras.Model:
     """Keras keeps the file in `~/.keras/models`."""
     try:
         return _application(config, weights="imagenet", include_top=False, input_shape=(224, 224, 3))
@@ -194,7 +194,7 @@ def _downloaded(config: schema.KerasApplications) -> tf_keras.Model:
         ) from error
 
 
-def _of_file(config: schema.KerasApplications) -> tf_keras.Model:
+def _of_file(config: backbone_keys.KerasApplications) -> tf_keras.Model:
     """By Keras's own reading, which goes by the order of the layers: not all published files have its names."""
     if not os.path.isfile(config.weights):
         raise UserError(f"{KEY}.weights: {config.weights}: there is no such file")
@@ -211,7 +211,7 @@ def _of_file(config: schema.KerasApplications) -> tf_keras.Model:
     raise UserError(f"{KEY}.weights: {config.weights} does not fit {config.model_id}: {reasons[0]}")
 
 
-def _check_normalization(source: tf_keras.Model, config: schema.KerasApplications) -> None:
+def _check_normalization(source: tf_keras.Model, config: backbone_keys.KerasApplications) -> None:
     """Images are normalised as for the published weights; others may have been trained with other images."""
     for layer in source.layers:
         if isinstance(layer, tf_keras.layers.Normalization) and layer.weights:

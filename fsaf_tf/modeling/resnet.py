@@ -17,7 +17,7 @@ from typing import NamedTuple
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf.config import checks, schema
+from fsaf_tf.config import backbone_keys, checks
 from fsaf_tf.modeling import batch_norm, normalization
 from fsaf_tf.modeling.family import Family
 from fsaf_tf.weights import imagenet
@@ -99,7 +99,7 @@ class _Layers(NamedTuple):
     norm: Callable[..., tf_keras.layers.Layer]
 
 
-def build_resnet(config: schema.ResNet) -> tf_keras.Model:
+def build_resnet(config: backbone_keys.ResNet) -> tf_keras.Model:
     """Builds a ResNet or ResNeXt with random values.
 
     Args:
@@ -119,7 +119,7 @@ def build_resnet(config: schema.ResNet) -> tf_keras.Model:
     images = tf_keras.layers.Input([None, None, 3], name="images")
     x = _stem(images, layers[0])
     features = {}
-    for stage, blocks in enumerate(schema.BLOCKS[config.depth], start=1):
+    for stage, blocks in enumerate(backbone_keys.BLOCKS[config.depth], start=1):
         for block in range(1, blocks + 1):
             stride = 2 if stage > 1 and block == 1 else 1
             name = f"conv{stage + 1}_block{block}"
@@ -147,7 +147,7 @@ def _stem(images: tf.Tensor, layers: _Layers) -> tf.Tensor:
 
 
 def _block(
-    x: tf.Tensor, planes: int, stride: int, name: str, layers: _Layers, config: schema.ResNet, *, project: bool
+    x: tf.Tensor, planes: int, stride: int, name: str, layers: _Layers, config: backbone_keys.ResNet, *, project: bool
 ) -> tf.Tensor:
     """A bottleneck block: 1x1, 3x3 in groups, 1x1 to four times the planes, and the shortcut."""
     channels = 4 * planes
@@ -176,11 +176,11 @@ def _conv_norm(
 # What the library knows of the family.
 
 
-def _normalization(backbone: schema.Backbone) -> normalization.Normalization:
+def _normalization(backbone: backbone_keys.Backbone) -> normalization.Normalization:
     return normalization.CAFFE if backbone.resnet.form == "caffe" else normalization.TORCHVISION
 
 
-def _slow_by_xla_on_cpus(backbone: schema.Backbone) -> str:
+def _slow_by_xla_on_cpus(backbone: backbone_keys.Backbone) -> str:
     """The gradient of a convolution in groups (docs/decisions.md)."""
     return f"ResNeXt ({imagenet.KEY}.groups above 1)" if backbone.resnet.groups > 1 else ""
 

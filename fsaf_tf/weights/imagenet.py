@@ -2,7 +2,7 @@
 
 import tf_keras
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys
 from fsaf_tf.errors import UserError
 from fsaf_tf.weights import keras, torchvision
 
@@ -10,7 +10,7 @@ KEY = "task.model.backbone.resnet"
 CHECKPOINT = "checkpoint"  # in the place of a file: they come with a checkpoint
 
 
-def load(backbone: tf_keras.Model, config: schema.ResNet):
+def load(backbone: tf_keras.Model, config: backbone_keys.ResNet):
     """Loads them into a fresh ResNet; nothing where it begins with random values or with a checkpoint.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import tf_keras
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys
 from fsaf_tf.errors import UserError
 from fsaf_tf.weights import files, table
 
@@ -18,7 +18,7 @@ EPSILON = 1.001e-5  # of batch normalisation in Keras Applications.
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
-def read(path: str, config: schema.ResNet) -> files.Tensors:
+def read(path: str, config: backbone_keys.ResNet) -> files.Tensors:
     """Reads an `.h5` file of Keras Applications' weights, or downloads it where the path is `imagenet`.
 
     Raises:
@@ -33,7 +33,7 @@ def read(path: str, config: schema.ResNet) -> files.Tensors:
     return _download(config.depth) if path == DOWNLOAD else files.read(path)
 
 
-def load(backbone: tf_keras.Model, tensors: files.Tensors, config: schema.ResNet):
+def load(backbone: tf_keras.Model, tensors: files.Tensors, config: backbone_keys.ResNet):
     """Sets every weight of a ResNet of the Caffe form.
 
     Args:

@@ -5,7 +5,7 @@ import re
 
 import tf_keras
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys
 from fsaf_tf.errors import UserError
 from fsaf_tf.weights import files
 
@@ -15,7 +15,7 @@ PACKAGED = "imagenet"  # in the place of a file
 _OF_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
 
-def load(backbone: tf_keras.Model, config: schema.EfficientNetLite) -> None:
+def load(backbone: tf_keras.Model, config: backbone_keys.EfficientNetLite) -> None:
     """Loads them into a fresh network; nothing where it begins with random values.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tf_keras
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys
 from fsaf_tf.errors import UserError
 from fsaf_tf.weights import files, table
 from fsaf_tf.weights.files import Tensors
@@ -20,7 +20,7 @@ _OUR_LAYER = re.compile(r"conv(\d)(?:_block(\d+)_(\d))?_(conv|bn)")
 _THEIR_BLOCK = re.compile(r"layer(\d)\.(\d+)\.conv1\.weight")
 
 
-def read(path: str, config: schema.ResNet) -> Tensors:
+def read(path: str, config: backbone_keys.ResNet) -> Tensors:
     """Reads a file and sees whether it holds this ResNet.
 
     Raises:
@@ -31,7 +31,7 @@ def read(path: str, config: schema.ResNet) -> Tensors:
     return tensors
 
 
-def load(backbone: tf_keras.Model, tensors: Tensors, config: schema.ResNet):
+def load(backbone: tf_keras.Model, tensors: Tensors, config: backbone_keys.ResNet):
     """Sets every weight of a backbone.
 
     Args:
@@ -91,17 +91,17 @@ def norm(layer: tf_keras.layers.Layer, name: str) -> table.Entry:
     return table.Entry(layer, {f"{name}.{part}": (size,) for part in parts}, lambda *values: list(values))
 
 
-def described(config: schema.ResNet) -> str:
+def described(config: backbone_keys.ResNet) -> str:
     """`ResNet-50`, `ResNeXt-101-64x4d`."""
     return _name(config.depth, config.groups, config.width_per_group)
 
 
-def check_architecture(tensors: Tensors, config: schema.ResNet, prefix: str = ""):
+def check_architecture(tensors: Tensors, config: backbone_keys.ResNet, prefix: str = ""):
     """Raises a UserError if the file holds another ResNet as a whole; `table.fill` looks at the single tensors."""
     values = {name.removeprefix(prefix): value for name, value in tensors.values.items() if name.startswith(prefix)}
     blocks = [_THEIR_BLOCK.fullmatch(name) for name in values]
     last = {int(match[1]): int(match[2]) for match in sorted(filter(None, blocks), key=lambda match: int(match[2]))}
-    depths = {count: depth for depth, count in schema.BLOCKS.items()}
+    depths = {count: depth for depth, count in backbone_keys.BLOCKS.items()}
     depth = depths.get(tuple(last[stage] + 1 for stage in sorted(last)))
     kernel = values.get("layer1.0.conv2.weight")
     if depth is None or kernel is None or kernel.ndim != 4:

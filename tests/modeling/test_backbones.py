@@ -9,7 +9,7 @@ import tf_keras
 from official.core import exp_factory
 from official.modeling import hyperparams
 
-from fsaf_tf.config import init_architecture, schema
+from fsaf_tf.config import backbone_keys, init_architecture, schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import backbones, detector
 from fsaf_tf.modeling.family import Family
@@ -24,12 +24,12 @@ class Stripes(hyperparams.Config):
 
 
 @dataclasses.dataclass
-class Backbone(schema.Backbone):
+class Backbone(backbone_keys.Backbone):
     type: str = "stripes"
     stripes: Stripes = dataclasses.field(default_factory=Stripes)
 
 
-def _build(backbone: schema.Backbone) -> tf_keras.Model:
+def _build(backbone: backbone_keys.Backbone) -> tf_keras.Model:
     """A convolution of stride 2 a level."""
     images = tf_keras.layers.Input([None, None, 3])
     maps = [images]
@@ -39,7 +39,7 @@ def _build(backbone: schema.Backbone) -> tf_keras.Model:
     return tf_keras.Model(images, {str(level): maps[level] for level in (3, 4, 5)})
 
 
-def _load_weights(network: tf_keras.Model, backbone: schema.Backbone) -> None:
+def _load_weights(network: tf_keras.Model, backbone: backbone_keys.Backbone) -> None:
     kernel = network.get_layer("stripe_1").kernel
     kernel.assign(tf.fill(kernel.shape, backbone.stripes.value))
 
@@ -126,7 +126,7 @@ def test_an_unknown_family_is_named_with_those_there_are():
     ],
 )
 def test_a_resnet_says_where_its_weights_come_from(values, awaits, frozen, slow):
-    config = schema.Backbone(resnet=schema.ResNet(**values))
+    config = backbone_keys.Backbone(resnet=backbone_keys.ResNet(**values))
     resnet = backbones.family(config)
     assert resnet.awaits_checkpoint(config) == awaits
     assert resnet.has_frozen_statistics(config) == frozen
@@ -143,7 +143,7 @@ def test_a_resnet_says_where_its_weights_come_from(values, awaits, frozen, slow)
     ],
 )
 def test_an_unknown_model_of_the_garden_is_named_with_those_there_are(kind, model_id, known):
-    backbone = schema.Backbone(type=kind)
+    backbone = backbone_keys.Backbone(type=kind)
     backbone.override({kind: {"model_id": model_id}})
     with pytest.raises(UserError, match=f"backbone.{kind}.model_id is {model_id!r}, but must be one of: {known}"):
         backbones.family(backbone).build(backbone)

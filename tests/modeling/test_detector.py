@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf.config import experiment, schema
+from fsaf_tf.config import backbone_keys, experiment, schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
 
@@ -50,10 +50,10 @@ def cells(outputs, key) -> dict:
 @pytest.fixture
 def parameters(monkeypatch):
     """Counts those of backbone and detector from two blocks a stage: all others are like the second."""
-    monkeypatch.setitem(schema.BLOCKS, 14, (2, 2, 2, 2))
+    monkeypatch.setitem(backbone_keys.BLOCKS, 14, (2, 2, 2, 2))
 
     def count_both(model: schema.Model) -> tuple[int, int]:
-        more = np.subtract(schema.BLOCKS[model.backbone.resnet.depth], 2)
+        more = np.subtract(backbone_keys.BLOCKS[model.backbone.resnet.depth], 2)
         model.backbone.resnet.depth = 14
         built = detector.build_detector(model, 80)
         backbone = built.get_layer("backbone")
@@ -166,15 +166,15 @@ def test_infer_is_the_model_at_inference():
 def test_normalisation_of_the_caffe_form_is_keras_applications():
     images = np.random.default_rng(0).integers(0, 256, [2, 5, 7, 3], dtype=np.uint8)
     expected = tf_keras.applications.resnet.preprocess_input(images.astype(np.float32))
-    normalized = detector.normalization(schema.Backbone()).normalize(images)
+    normalized = detector.normalization(backbone_keys.Backbone()).normalize(images)
     assert normalized.dtype == tf.float32
     np.testing.assert_allclose(normalized, expected, atol=1e-4)
 
 
 def test_other_backbones_take_torchvision_normalisation():
-    pytorch = schema.Backbone()
+    pytorch = backbone_keys.Backbone()
     pytorch.override({"resnet": {"form": "pytorch"}})
-    mobilenet = schema.Backbone(type="mobilenet")
+    mobilenet = backbone_keys.Backbone(type="mobilenet")
     for backbone in (pytorch, mobilenet):
         found = detector.normalization(backbone)
         assert found.channel_order == "rgb"

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import torch
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import backbones, efficientnet_lite
 from fsaf_tf.weights import files, legacy_torch, lite
@@ -16,8 +16,8 @@ from fsaf_tf.weights import files, legacy_torch, lite
 PUBLISHED = {"lite0": (40, 112, 320), "lite1": (40, 112, 320), "lite2": (48, 120, 352)}
 
 
-def config(**values) -> schema.Backbone:
-    backbone = schema.Backbone(type="efficientnet_lite")
+def config(**values) -> backbone_keys.Backbone:
+    backbone = backbone_keys.Backbone(type="efficientnet_lite")
     backbone.efficientnet_lite.override(values)
     return backbone
 
@@ -88,7 +88,7 @@ def test_every_tensor_comes_to_its_place(lite0, tmp_path, suffix):
     else:
         as_torch = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in tensors.items()}
         torch.save(as_torch, path, _use_new_zipfile_serialization=not suffix.startswith("legacy"))
-    lite.load(lite0, schema.EfficientNetLite(weights=path))
+    lite.load(lite0, backbone_keys.EfficientNetLite(weights=path))
     images = np.random.default_rng(1).uniform(-1, 1, (1, 75, 98, 3)).astype(np.float32)
     expected = in_torch(tensors, images)
     for level, found in lite0(images, training=False).items():
@@ -99,7 +99,7 @@ def test_every_tensor_comes_to_its_place(lite0, tmp_path, suffix):
 
 @pytest.mark.parametrize("model_id", PUBLISHED)
 def test_channels_of_the_maps(model_id):
-    network = efficientnet_lite.build(schema.EfficientNetLite(model_id=model_id))
+    network = efficientnet_lite.build(backbone_keys.EfficientNetLite(model_id=model_id))
     assert tuple(network.output[level].shape[-1] for level in "345") == PUBLISHED[model_id]
 
 
@@ -122,17 +122,17 @@ def test_a_package_that_is_not_there_is_named(lite0, monkeypatch):
 
     monkeypatch.setattr(lite.importlib.metadata, "files", missing)
     with pytest.raises(UserError, match=r"weights: imagenet comes with the package efficientnet-lite0-.*\[lite\]"):
-        lite.load(lite0, schema.EfficientNetLite(weights="imagenet"))
+        lite.load(lite0, backbone_keys.EfficientNetLite(weights="imagenet"))
 
 
 @pytest.mark.parametrize(("of_file", "of_network"), [("lite0", "lite1"), ("lite1", "lite0"), ("lite2", "lite0")])
 def test_weights_of_another_size_are_refused_and_change_nothing(tmp_path, of_file, of_network):
     file, network = (
-        efficientnet_lite.build(schema.EfficientNetLite(model_id=model_id)) for model_id in (of_file, of_network)
+        efficientnet_lite.build(backbone_keys.EfficientNetLite(model_id=model_id)) for model_id in (of_file, of_network)
     )
     np.savez(tmp_path / "weights.npz", **random_tensors(file))
     before = [variable.numpy() for variable in network.variables]
-    values = schema.EfficientNetLite(model_id=of_network, weights=str(tmp_path / "weights.npz"))
+    values = backbone_keys.EfficientNetLite(model_id=of_network, weights=str(tmp_path / "weights.npz"))
     with pytest.raises(UserError, match=f"efficientnet_lite: .*weights.npz has .*: it is not {of_network}"):
         lite.load(network, values)
     for variable, value in zip(network.variables, before):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import backbones, batch_norm, keras_applications
 
@@ -17,8 +17,8 @@ LEVELS = {
 CHANNELS = {"MobileNetV3Small": (24, 48, 96), "EfficientNetB0": (40, 112, 320)}
 
 
-def config(**values) -> schema.Backbone:
-    backbone = schema.Backbone(type="keras_applications")
+def config(**values) -> backbone_keys.Backbone:
+    backbone = backbone_keys.Backbone(type="keras_applications")
     backbone.keras_applications.override(values)
     return backbone
 
@@ -106,7 +106,7 @@ def test_a_file_with_the_classifier_is_taken(tmp_path):
             np.testing.assert_array_equal(value, expected)
 
 
-def refused(backbone: schema.Backbone, network=None) -> str:
+def refused(backbone: backbone_keys.Backbone, network=None) -> str:
     """The one line that an experiment ends with."""
     with pytest.raises(UserError) as error:
         family = backbones.family(backbone)
@@ -119,7 +119,7 @@ def test_an_unknown_model_is_named_with_those_there_are():
     line = refused(config(model_id="EfficientNetB9"))
     assert line.startswith(".model_id is 'EfficientNetB9'") and "but must be one of: MobileNet, MobileNetV2, " in line
     with pytest.raises(UserError, match="model_id is 'ResNet50'"):
-        keras_applications.normalization(schema.KerasApplications(model_id="ResNet50"))
+        keras_applications.normalization(backbone_keys.KerasApplications(model_id="ResNet50"))
 
 
 def test_only_mobilenets_have_another_width():

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import resnet
 
@@ -12,7 +12,7 @@ GIVEN, RANDOM = "checkpoint", ""  # where the weights come from
 
 def build(form: str, *, weights: str = RANDOM, **values) -> tf_keras.Model:
     """A block a stage."""
-    return resnet.build_resnet(schema.ResNet(depth=14, form=form, weights=weights, **values))
+    return resnet.build_resnet(backbone_keys.ResNet(depth=14, form=form, weights=weights, **values))
 
 
 def stage_of(variable) -> int:
@@ -219,4 +219,4 @@ def test_replicas_share_their_statistics():
 )
 def test_unknown_values_are_named(values, message):
     with pytest.raises(UserError, match=f"^task.model.backbone.resnet.{message}"):
-        resnet.build_resnet(schema.ResNet(**values))
+        resnet.build_resnet(backbone_keys.ResNet(**values))

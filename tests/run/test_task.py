@@ -10,7 +10,7 @@ from official.core import config_definitions
 from PIL import Image
 
 from fsaf_tf import objective
-from fsaf_tf.config import schedule, schema
+from fsaf_tf.config import backbone_keys, schedule, schema
 from fsaf_tf.data import source
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
@@ -171,7 +171,7 @@ def test_device_stage_runs_on_a_second_device():
         staged = tf.function(task._device_stage)(_batch(2))
     assert all("CPU:1" in tensor.device for tensor in (staged["images"], staged["cell_ranges"]))
     np.testing.assert_array_equal(staged["images"][:, :, SIZE - 8 :], 0)  # padding is zero after normalising
-    expected = detector.normalization(schema.Backbone()).normalize(_batch(2)["image"])
+    expected = detector.normalization(backbone_keys.Backbone()).normalize(_batch(2)["image"])
     np.testing.assert_allclose(staged["images"][:, :, : SIZE - 8], expected[:, :, : SIZE - 8])
 
 

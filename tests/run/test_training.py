@@ -18,7 +18,7 @@ from official.modeling import optimization
 
 from fsaf_tf import storage
 from fsaf_tf.cli import train
-from fsaf_tf.config import experiment, schema
+from fsaf_tf.config import backbone_keys, experiment
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import checkpoints, controller, devices, training
 from fsaf_tf.run.mode import parse
@@ -255,7 +255,7 @@ def test_two_replicas_evaluate_three_images_with_the_weights_of_another_run(
     ],
 )
 def test_a_start_says_what_weights_it_has(values, line):
-    backbone = schema.Backbone()
+    backbone = backbone_keys.Backbone()
     backbone.override(values)
     assert training._start_line(backbone).startswith(line)
 

@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys, schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import backbones, detector, resnet
 from fsaf_tf.weights import imagenet, keras
 
-R50 = schema.ResNet(depth=50)
+R50 = backbone_keys.ResNet(depth=50)
 OUTPUTS = {"3": "conv3_block4_out", "4": "conv4_block6_out", "5": "conv5_block3_out"}
 
 
@@ -39,7 +39,7 @@ def read_image(shared_data) -> tf.Tensor:
 
 
 def assert_same_features(ours, theirs, image):
-    features = ours(detector.normalization(schema.Backbone()).normalize(image))
+    features = ours(detector.normalization(backbone_keys.Backbone()).normalize(image))
     reference = tf_keras.Model(theirs.input, {k: theirs.get_layer(v).output for k, v in OUTPUTS.items()})
     expected = reference(tf_keras.applications.resnet.preprocess_input(tf.cast(image, tf.float32)))
     for level in OUTPUTS:
@@ -87,7 +87,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch):
 
 
 def test_files_of_other_networks_are_refused(our_resnet, weights_file, tmp_path):
-    config = schema.ResNet(depth=14)
+    config = backbone_keys.ResNet(depth=14)
     smaller = resnet.build_resnet(config)
     with pytest.raises(UserError, match=r"notop.h5 does not fit Keras Applications' ResNet-14: \d+ too many: conv2_bl"):
         keras.load(smaller, keras.read(weights_file, R50), config)
@@ -107,7 +107,7 @@ def test_files_of_other_networks_are_refused(our_resnet, weights_file, tmp_path)
     ],
 )
 def test_weights_that_do_not_exist(overrides, message):
-    config = schema.Backbone()
+    config = backbone_keys.Backbone()
     config.override({"resnet": {"depth": 14, **overrides}})
     with pytest.raises(UserError, match=message):
         imagenet.load(None, config.resnet)

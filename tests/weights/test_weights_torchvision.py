@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch_reference as reference
 
-from fsaf_tf.config import schema
+from fsaf_tf.config import backbone_keys, schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import backbones, detector, resnet
 from fsaf_tf.weights import files, imagenet, torchvision
@@ -14,7 +14,7 @@ def images(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 1, [2, height, width, 3]).astype(np.float32)
 
 
-def build(config: schema.ResNet):
+def build(config: backbone_keys.ResNet):
     return resnet.build_resnet(config.replace(form="pytorch"))
 
 
@@ -25,9 +25,9 @@ def tensors(module, path="made.pth") -> files.Tensors:
 @pytest.mark.parametrize(
     ("config", "size"),
     [
-        (schema.ResNet(depth=50), (64, 96)),
-        (schema.ResNet(depth=101), (75, 93)),  # no stride divides these
-        (schema.ResNet(depth=14, groups=64, width_per_group=4), (75, 93)),  # ResNeXt, a block a stage
+        (backbone_keys.ResNet(depth=50), (64, 96)),
+        (backbone_keys.ResNet(depth=101), (75, 93)),  # no stride divides these
+        (backbone_keys.ResNet(depth=14, groups=64, width_per_group=4), (75, 93)),  # ResNeXt, a block a stage
     ],
 )
 def test_features_are_those_of_the_same_network_in_torch(config, size):
@@ -44,7 +44,7 @@ def test_features_are_those_of_the_same_network_in_torch(config, size):
 @pytest.fixture(scope="module")
 def small():
     """A file's content for ResNet-14, and our network for it."""
-    config = schema.ResNet(depth=14)
+    config = backbone_keys.ResNet(depth=14)
     return tensors(reference.randomize(reference.ResNet(14), seed=2)), build(config), config
 
 
@@ -80,9 +80,13 @@ def test_numbers_that_are_none_are_refused(small):
 @pytest.mark.parametrize(
     ("held", "wanted", "message"),
     [
-        ((50, 1, 64), schema.ResNet(depth=14), "holds a ResNet-50, but the experiment has a ResNet-14; take"),
-        ((14, 64, 4), schema.ResNet(depth=14), "holds a ResNeXt-14-64x4d, but the experiment has a ResNet-14; take"),
-        ((14, 1, 64), schema.ResNet(depth=14, groups=32, width_per_group=8), "has a ResNeXt-14-32x8d; take"),
+        ((50, 1, 64), backbone_keys.ResNet(depth=14), "holds a ResNet-50, but the experiment has a ResNet-14; take"),
+        (
+            (14, 64, 4),
+            backbone_keys.ResNet(depth=14),
+            "holds a ResNeXt-14-64x4d, but the experiment has a ResNet-14; take",
+        ),
+        ((14, 1, 64), backbone_keys.ResNet(depth=14, groups=32, width_per_group=8), "has a ResNeXt-14-32x8d; take"),
     ],
 )
 def test_another_architecture_is_named(held, wanted, message):
@@ -120,7 +124,7 @@ def test_a_detector_takes_a_file_by_its_path(small, tmp_path):
     ],
 )
 def test_weights_that_do_not_exist(overrides, message):
-    config = schema.Backbone()
+    config = backbone_keys.Backbone()
     config.override({"resnet": overrides})
     with pytest.raises(UserError, match=message):
         imagenet.load(None, config.resnet)
