@@ -104,10 +104,10 @@ def _stretch(task, canvases) -> str:
     from fsaf_tf.serving import canvas
 
     file = task.validation_data.annotation_file or task.train_data.annotation_file
+    most = "not known (the run has no annotation file with the sizes of its pictures)"
     try:
-        if not file:
-            raise UserError("the run has no annotation file with the sizes of its pictures")
-        most = f"up to {canvas.greatest_stretch(canvases, set(coco_json.sizes(file))):.2f} ({file})"
+        if file:
+            most = f"up to {canvas.greatest_stretch(canvases, set(coco_json.sizes(file))):.2f} ({file})"
     except UserError as error:  # nothing else needs the data
         most = f"not known ({error})"
     padded = "1.00; by a library that does not pad, " if canvases[0].keep_aspect else ""

@@ -40,9 +40,12 @@ def _some(batch: dict, make, share: float, of_choice: tf.Tensor, of_images: tf.T
 
     def one(index):
         own = {key: batch[key][index] for key in CHANGED}
-        made = make(index, tf.random.experimental.stateless_fold_in(of_images, index))
-        fits = tf.shape(made["boxes"])[0] <= most
-        return tf.cond(chosen[index] & fits, lambda: _padded(made, most), lambda: own)
+
+        def mixed():
+            made = make(index, tf.random.experimental.stateless_fold_in(of_images, index))
+            return tf.cond(tf.shape(made["boxes"])[0] <= most, lambda: _padded(made, most), lambda: own)
+
+        return tf.cond(chosen[index], mixed, lambda: own)
 
     types = {key: tf.TensorSpec(batch[key].shape[1:], batch[key].dtype) for key in CHANGED}
     return batch | tf.map_fn(one, tf.range(count), fn_output_signature=types)

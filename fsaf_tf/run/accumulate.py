@@ -22,11 +22,10 @@ def in_parts(
     Returns:
         The terms, each the mean of the parts' by their weights, and the mean of the gradients.
     """
-    size = tf.shape(batch["image_id"])[0] // parts
+    split = tf.nest.map_structure(lambda values: _split(values, parts), batch)
 
     def add(number, sums):
-        rows = tf.nest.map_structure(lambda values: values[number * size : (number + 1) * size], batch)
-        terms, gradients = of_part(rows)
+        terms, gradients = of_part(tf.nest.map_structure(lambda values: values[number], split))
         weighed = {name: (term.value * term.weight, tf.convert_to_tensor(term.weight)) for name, term in terms.items()}
         return number + 1, tf.nest.map_structure(tf.add, sums, (weighed, gradients)) if sums else (weighed, gradients)
 
@@ -36,3 +35,10 @@ def in_parts(
     )
     terms = {name: Term(tf.math.divide_no_nan(total, weight), weight) for name, (total, weight) in weighed.items()}
     return terms, [gradient / parts for gradient in gradients]
+
+
+def _split(values: tf.Tensor, parts: int) -> tf.Tensor:
+    """`[B, ...]` as `[parts, B / parts, ...]`: XLA takes one of these, but no slice whose place it does not know."""
+    shape = tf.shape(values)
+    cut = tf.reshape(values, tf.concat([[parts, shape[0] // parts], shape[1:]], axis=0))
+    return tf.ensure_shape(cut, [parts, None, *values.shape[1:]])

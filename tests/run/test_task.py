@@ -99,11 +99,14 @@ def test_two_replicas_of_two_images_are_one_of_four():
     assert found["anchor_free/positives"] > 0 and np.isfinite(found["gradient_norm"])
 
 
-@pytest.mark.parametrize("parts", [2, 4])
-@pytest.mark.parametrize("run", [lambda step: step, tf.function], ids=["eager", "graph"])
-def test_a_step_in_parts_is_the_step_at_once(parts, run):
+@pytest.mark.parametrize(
+    ("parts", "way"), [(2, "eager"), (4, "eager"), (2, "graph"), (4, "graph"), (2, "compiled")], ids=str
+)
+def test_a_step_in_parts_is_the_step_at_once(parts, way):
     task, batch = FSAFTask(_params(**BOTH)), _batch(4)
-    in_parts = FSAFTask(task.task_config.replace(accumulation_steps=parts))
+    runtime = config_definitions.RuntimeConfig(enable_xla=way == "compiled")
+    in_parts = FSAFTask(task.task_config.replace(accumulation_steps=parts), runtime=runtime)
+    run = tf.function if way == "graph" else lambda step: step
     seen = []
     for each in (task, in_parts):
         model, metrics = _model(each), each.build_metrics()
