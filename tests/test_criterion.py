@@ -71,8 +71,9 @@ PAPER = dict(
 
 
 def _settings(number):
-    """The paper's values, and in every other case others for all of them."""
-    rule = ("online", "soft", "heuristic")[number // len(KINDS) % 3]
+    """The paper's values, and in every other round of the kinds others for all of them; each round has one rule."""
+    turn = number // len(KINDS)
+    rule = ("online", "soft", "heuristic")[turn % 3]
     others = dict(
         soft_levels=2,
         soft_temperature=3.0,
@@ -84,7 +85,7 @@ def _settings(number):
         gamma=1.5,
         epsilon=1e-3,
     )
-    return {**PAPER, **(others if number % 2 else {}), "selection": rule}
+    return {**PAPER, **(others if turn % 2 else {}), "selection": rule}
 
 
 def _fast(logits, offsets, boxes, classes, valid, settings):
