@@ -126,7 +126,7 @@ def test_trains_on_every_host(host, joint):
     model = detector.build_detector(task.model, 2)
     before = [variable.numpy() for variable in model.trainable_variables]
     optimizer = tf_keras.optimizers.legacy.Adam(0.001)
-    losses = [float(FSAFTask(task).train_step(_batch(), model, optimizer)["loss"]) for _ in range(3)]
+    losses = [float(FSAFTask(task).train_step(_batch(), model, optimizer)["loss"]) for _ in range(2)]
     assert losses[-1] < losses[0]
     for part in ("backbone", host, "heads"):
         values = zip(before, model.trainable_variables)
