@@ -63,6 +63,12 @@ def validation(folder):
     return batches(build(folder, data(folder)))
 
 
+@pytest.fixture(scope="module")
+def training(folder):
+    """The first 30 batches of a training with seed 1."""
+    return batches(build(folder, data(folder, schema.TrainData, seed=1)), 30)
+
+
 def test_validation_has_every_image_once(validation):
     ids = np.concatenate([batch["image_id"] for batch in validation])
     assert sorted(ids) == sorted(SIZES)
@@ -133,13 +139,11 @@ def test_crowd_and_tiny_boxes_are_not_trained_on_and_counted(folder):
     assert not batch["valid"][row].any() and batch["left_out"][row] == 0
 
 
-def test_training_is_endless_and_full(folder):
-    config = data(folder, schema.TrainData, seed=1)
-    dataset = build(folder, config)
+def test_training_is_endless_and_full(folder, training):
+    dataset = build(folder, data(folder, schema.TrainData, seed=1))
     assert dataset.element_spec["image"].shape.as_list() == [4, None, None, 3]
-    found = batches(dataset, 30)
-    assert all(len(batch["image_id"]) == 4 for batch in found)
-    counts = np.bincount(np.concatenate([batch["image_id"] for batch in found]), minlength=12)[1:]
+    assert len(training) == 30 and all(len(batch["image_id"]) == 4 for batch in training)
+    counts = np.bincount(np.concatenate([batch["image_id"] for batch in training]), minlength=12)[1:]
     assert counts.min() >= 9 and counts.max() <= 12  # 120 images are about 11 epochs
 
 
@@ -148,9 +152,8 @@ def _flipped(batch) -> np.ndarray:
     return batch["boxes"][:, 0, 1] > 10
 
 
-def test_seed_gives_order_and_flips_and_epochs_differ(folder):
-    config = data(folder, schema.TrainData, seed=1)
-    first, again = batches(build(folder, config), 20), batches(build(folder, config), 20)
+def test_seed_gives_order_and_flips_and_epochs_differ(folder, training):
+    first, again = training[:20], batches(build(folder, data(folder, schema.TrainData, seed=1)), 20)
     other = batches(build(folder, data(folder, schema.TrainData, seed=2)), 20)
     for a, b in zip(first, again):
         assert all(np.array_equal(a[key], b[key]) for key in a)
@@ -163,13 +166,12 @@ def test_seed_gives_order_and_flips_and_epochs_differ(folder):
     assert 0.3 < np.mean(sum((flips[image_id] for image_id in (1, 2, 5, 6, 9, 10)), [])) < 0.7
 
 
-def test_scale_jitter_draws_each_side_and_keeps_the_canvas(folder):
+def test_scale_jitter_draws_each_side_and_keeps_the_canvas(folder, training):
     """Table 3. Boxes go with the pixels; every image meets every side; the flips are those without jitter."""
     config = data(folder, schema.TrainData, seed=1, shorter_sides=[32, 48, 64])
-    plain = batches(build(folder, data(folder, schema.TrainData, seed=1)), 30)
     met = {image_id: set() for image_id in SIZES}
     sides = []
-    for batch, other in zip(batches(build(folder, config), 30), plain):
+    for batch, other in zip(batches(build(folder, config), 30), training):
         assert batch["image"].shape == other["image"].shape
         for place, image_id in enumerate(batch["image_id"]):
             height, width = batch["image_size"][place]
@@ -217,22 +219,28 @@ def rectangles(tmp_path_factory):
     return root
 
 
+def augmented_rows(folder, count=40, **augmentation):
+    """The first training images one by one."""
+    config = data(folder, schema.TrainData, seed=3, augmentation=augmentation)
+    found = batches(build(folder, config, batch_size=1), count)
+    return [{key: value[0] for key, value in batch.items()} for batch in found]
+
+
+@pytest.fixture(scope="module")
+def plain_rows(rectangles):
+    return augmented_rows(rectangles, 8)
+
+
 class TestAugmentation:
     """Pictures of plain rectangles on black, each of a colour of its own that its class tells."""
 
     GEOMETRY = {"vertical_flip": True, "quarter_turns": True, "crop": [0.3, 1.0], "zoom": [0.5, 2.0]}
 
-    def rows(self, folder, count=40, **augmentation):
-        """The first training images one by one."""
-        config = data(folder, schema.TrainData, seed=3, augmentation=augmentation)
-        found = batches(build(folder, config, batch_size=1), count)
-        return [{key: value[0] for key, value in batch.items()} for batch in found]
-
     @pytest.mark.parametrize("keys", [*((key,) for key in GEOMETRY), tuple(GEOMETRY)], ids=str)
     def test_boxes_go_with_their_pixels(self, rectangles, keys):
         """Each box that is learnt is where its colour is, to the blur of the resizing."""
         met = set()
-        for row in self.rows(rectangles, **{key: self.GEOMETRY[key] for key in keys}):
+        for row in augmented_rows(rectangles, **{key: self.GEOMETRY[key] for key in keys}):
             height, width = row["image_size"]
             assert not row["image"][height:].any() and not row["image"][:, width:].any()
             for box, label, valid in zip(row["boxes"], row["classes"], row["valid"]):
@@ -245,7 +253,7 @@ class TestAugmentation:
 
     def test_a_crop_has_the_area_that_was_asked_for_and_half_of_an_object(self, rectangles):
         areas = []
-        for row in self.rows(rectangles, crop=[0.2, 0.5], least_kept=0.0):
+        for row in augmented_rows(rectangles, crop=[0.2, 0.5], least_kept=0.0):
             height, width = row["original_size"]
             areas.append(height * width / (96 * 144))
             assert 0.49 < width / height < 2.04
@@ -265,7 +273,7 @@ class TestAugmentation:
     def test_what_is_hardly_seen_is_not_learnt_and_counted(self, rectangles, key):
         """By the area of the box beside that of the whole one at the same scale."""
         lost, ranges = 0, {"zoom": [1.5, 2.0], "crop": [0.2, 0.5]}
-        for row in self.rows(rectangles, **{key: ranges[key]}, least_kept=0.6):
+        for row in augmented_rows(rectangles, **{key: ranges[key]}, least_kept=0.6):
             scale = row["image_size"] / row["original_size"]
             whole = np.array([24 * (16 + 4 * label) for label in row["classes"][:4]]) * np.prod(scale)
             shares = np.prod(row["boxes"][:4, 2:] - row["boxes"][:4, :2], axis=1) / whole
@@ -274,9 +282,9 @@ class TestAugmentation:
             lost += row["left_out"]
         assert 0 < lost < 160
 
-    def test_a_zoom_of_one_changes_nothing(self, rectangles):
-        for plain, zoomed in zip(self.rows(rectangles, 6), self.rows(rectangles, 6, zoom=[1.0, 1.0])):
-            assert all(np.array_equal(plain[key], zoomed[key]) for key in plain)
+    def test_a_zoom_of_one_changes_nothing(self, rectangles, plain_rows):
+        for row, zoomed in zip(plain_rows, augmented_rows(rectangles, 8, zoom=[1.0, 1.0])):
+            assert all(np.array_equal(row[key], zoomed[key]) for key in row)
 
     def test_batches_are_mixed_anew_each_time(self, rectangles):
         config = data(rectangles, schema.TrainData, max_instances=20, augmentation={"mosaic": 1.0})
@@ -286,11 +294,10 @@ class TestAugmentation:
         assert all((batch["image_size"] == batch["image"].shape[1:3]).all() for batch in first)
 
     @pytest.mark.parametrize("key", ["brightness", "contrast", "saturation", "hue"])
-    def test_colours_change_and_nothing_else(self, rectangles, key):
-        plain, changed = self.rows(rectangles, 8), self.rows(rectangles, 8, **{key: 0.3})
-        again = self.rows(rectangles, 8, **{key: 0.3})
+    def test_colours_change_and_nothing_else(self, rectangles, plain_rows, key):
+        changed, again = (augmented_rows(rectangles, 8, **{key: 0.3}) for _ in range(2))
         differences = []
-        for row, other, same in zip(plain, changed, again):
+        for row, other, same in zip(plain_rows, changed, again):
             assert all(np.array_equal(row[name], other[name]) for name in row if name != "image")
             assert np.array_equal(other["image"], same["image"]) and other["image"].dtype == np.uint8
             height, width = row["image_size"]
@@ -300,10 +307,12 @@ class TestAugmentation:
 
     def test_each_draw_keeps_its_number(self, rectangles):
         """One key more does not change what another one draws."""
-        for one, two in zip(self.rows(rectangles, 8, hue=0.3), self.rows(rectangles, 8, hue=0.3, brightness=0.0)):
+        for one, two in zip(
+            augmented_rows(rectangles, 8, hue=0.3), augmented_rows(rectangles, 8, hue=0.3, brightness=0.0)
+        ):
             assert np.array_equal(one["image"], two["image"])
-        flipped = self.rows(rectangles, 8, vertical_flip=True)
-        coloured = self.rows(rectangles, 8, vertical_flip=True, brightness=0.2)
+        flipped = augmented_rows(rectangles, 8, vertical_flip=True)
+        coloured = augmented_rows(rectangles, 8, vertical_flip=True, brightness=0.2)
         for one, two in zip(flipped, coloured):
             assert np.array_equal(one["boxes"], two["boxes"])
 

@@ -39,7 +39,7 @@ KINDS = ("saved_model", "tflite", "raw")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """`run`, `exported/1`, `lite/*.tflite`, and `data` with three pictures of the input's size and their COCO JSON."""
+    """`run`, and `data` with three pictures of the input's size and their COCO JSON; `paths` adds what is exported."""
     folder = tmp_path_factory.mktemp("exported")
     params = small_run.small_params()
     params.task.model.override({"anchor_based": {"enabled": False}, "max_level": 5})  # fewer levels are faster
@@ -49,11 +49,6 @@ def folder(tmp_path_factory):
     small_run.write_run(folder / "run", detectors.build_detector(params.task.model, len(NAMES)))
     (folder / "run" / "params.yaml").write_text(experiment.to_yaml(params))
     Classes(tuple(NAMES), tuple(IDS)).write(f"{folder}/run/labels.json")
-    detector = fsaf_tf.load_detector(folder / "run")
-    saved_model.export(detector, str(folder / "exported"))
-    (sized,) = canvas.choose(detector.program, None, (64, 96))  # that of the pictures
-    for raw in (False, True):
-        tflite.export(detector, str(folder / "lite"), sized, raw=raw)
     return folder
 
 
@@ -73,17 +68,23 @@ def write_data(folder):
 
 
 @pytest.fixture(scope="module")
-def paths(folder):
-    lite = folder / "lite"
-    files = (folder / "exported", lite / "model_float32.tflite", lite / "model_float32_raw.tflite")
-    return dict(zip(KINDS, map(str, files)))
+def detector(folder):
+    """The run's."""
+    return fsaf_tf.load_detector(folder / "run")
 
 
 @pytest.fixture(scope="module")
-def loaded(folder, paths):
-    return {"run": fsaf_tf.load_detector(folder / "run")} | {
-        kind: fsaf_tf.load_detector(path) for kind, path in paths.items()
-    }
+def paths(folder, detector):
+    """`exported/1` and `lite/*.tflite`, made of the run."""
+    saved_model.export(detector, str(folder / "exported"))
+    (sized,) = canvas.choose(detector.program, None, (64, 96))  # that of the pictures
+    files = [tflite.export(detector, str(folder / "lite"), sized, raw=raw) for raw in (False, True)]
+    return dict(zip(KINDS, [str(folder / "exported"), *files]))
+
+
+@pytest.fixture(scope="module")
+def loaded(detector, paths):
+    return {"run": detector} | {kind: fsaf_tf.load_detector(path) for kind, path in paths.items()}
 
 
 @pytest.fixture(scope="module")
