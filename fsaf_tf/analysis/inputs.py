@@ -10,7 +10,7 @@ from PIL import Image
 
 from fsaf_tf import storage
 from fsaf_tf.config import data_sources, experiment, schema
-from fsaf_tf.data import coco, coco_json, examples, images
+from fsaf_tf.data import coco, coco_json, examples, frames, images
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
@@ -80,7 +80,7 @@ def open_annotations(file: str, image_dir: str | None) -> tuple[dict, examples.S
     table = coco_json.read(file)
     if not image_dir:
         return coco.ground_truth(table), None
-    source = coco.open_coco(file, image_dir, max_instances=MOST_BOXES)
+    source = coco.open_coco(file, image_dir, max_instances=MOST_BOXES, frame=frames.AUTO)
     return source.ground_truth(), source
 
 

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from official.modeling import hyperparams
 
-from fsaf_tf.config.fields import above_zero, limited
+from fsaf_tf.config.fields import above_zero, chosen, limited
+
+FRAMES = ("auto", "upright", "stored")
 
 
 class SourceKeys(NamedTuple):
@@ -44,6 +46,8 @@ class Data(hyperparams.Config):
         input_path: TFRecord files in the Garden's keys, a glob.
         label_map: names of the category ids of `input_path`: a JSON file `{"1": "person", ...}`; empty for
             `label_map.json` beside the shards.
+        exif_orientation: which way up boxes take a picture with an EXIF orientation: `upright`, `stored` or `auto`. The
+            last is for COCO JSON what the declared size fits, upright if it fits both, and else stored.
         global_batch_size: images a step, over all replicas.
         max_instances: N; an image with more is an error that names it.
     """
@@ -55,6 +59,7 @@ class Data(hyperparams.Config):
     image_dir: str = ""
     input_path: str = ""
     label_map: str = ""
+    exif_orientation: str = chosen("auto", FRAMES)
     global_batch_size: int = limited(8, 1)
     max_instances: int = limited(100, 1)
 

@@ -8,44 +8,41 @@ type; an image with more boxes than `max_instances`.
 Counted in the report, and the run goes on: boxes over the border (clipped for training), boxes without area and crowd
 boxes (not trained on), annotations that repeat another one word for word (left out). Images without boxes stay.
 
-The classes are the categories in the order of their ids. Boxes refer to the pixels as they are stored: an EXIF
-rotation is not applied, as in COCO itself, and a file declared as it looks after rotation is an error.
+The classes are the categories in the order of their ids. Boxes are of the pictures as they are stored or as they are
+seen upright: see `data.frames`.
 """
 
 import os
-import warnings
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-from fsaf_tf.data import coco_json, images
+from fsaf_tf.data import coco_json, frames, images, picture_files
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, annotation
-from fsaf_tf.errors import UserError
 
-# So many images have their headers read before the run (some seconds); of more, each when its turn comes.
-MAX_HEADERS = 10_000
 FEWEST = 12  # classes whose boxes are counted on the terminal
 
 
-def open_coco(annotation_file: str, image_dir: str, *, max_instances: int) -> Source:
+def open_coco(annotation_file: str, image_dir: str, *, max_instances: int, frame: str) -> Source:
     """Opens COCO JSON with its images.
 
     Args:
         annotation_file: the JSON file.
         image_dir: the folder that its file names start from.
         max_instances: boxes that an image may have, crowd boxes among them.
+        frame: which way up boxes take the pictures, `exif_orientation` of the data.
 
     Raises:
         UserError: see the top of this file.
     """
     table = coco_json.read(annotation_file)
     _check_counts(table, max_instances)
-    _check_files(table, image_dir)
+    files = picture_files.check(annotation_file, image_dir, table.file_names, table.sizes, frame)
     boxes = clipped_yxyx(table)
 
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        return _read(table, boxes, image_dir, order)
+        loaded = _read(table, boxes, image_dir, files.orientations, order)
+        return images.add_sizes(loaded).map(lambda example: frames.check_declared(example, frame))
 
     return Source(
         name=annotation_file,
@@ -53,7 +50,7 @@ def open_coco(annotation_file: str, image_dir: str, *, max_instances: int) -> So
         num_images=len(table.image_ids),
         examples=examples,
         ground_truth=lambda: ground_truth(table),
-        report=_report(table, boxes),
+        report=_report(table, boxes) + files.told,
     )
 
 
@@ -66,45 +63,6 @@ def _check_counts(table: coco_json.Annotations, max_instances: int) -> None:
             f"image {table.image_ids[i]}, {table.file_names[i]}, {counts[i]} boxes",
         )
     findings.raise_any()
-
-
-def _check_files(table: coco_json.Annotations, image_dir: str) -> None:
-    """Every image is there; if there are not too many, each has the declared size."""
-    if not tf.io.gfile.isdir(image_dir):
-        raise UserError(f"{image_dir}: there is no such image folder")
-    folders = {os.path.dirname(name) for name in table.file_names}
-    present = {folder: _listing(os.path.join(image_dir, folder)) for folder in folders}
-    findings = coco_json.Findings(table.file, "images", len(table.file_names))
-    read_headers = len(table.file_names) <= MAX_HEADERS and os.path.isdir(image_dir)
-    for name, image_id, size in zip(table.file_names, table.image_ids, table.sizes):
-        folder, base = os.path.split(name)
-        if base not in present[folder]:
-            findings.add(f"image missing in {image_dir}", f"image {image_id}, {name}")
-        elif read_headers and (mistake := _header_mistake(os.path.join(image_dir, name), size)):
-            findings.add(mistake[0], f"image {image_id}, {name}, {mistake[1]}")
-    findings.raise_any()
-
-
-def _listing(folder: str) -> set[str]:
-    try:
-        return set(tf.io.gfile.listdir(folder))
-    except tf.errors.NotFoundError:
-        return set()
-
-
-def _header_mistake(path: str, declared: np.ndarray) -> tuple[str, str] | None:
-    """What is wrong with an image as far as its header tells, or None."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large pictures, which `images.add_sizes` judges
-            with Image.open(path) as image:
-                width, height = image.size
-    except Exception as error:  # PIL raises many kinds for damaged files
-        return "image that cannot be read", type(error).__name__
-    if (height, width) != tuple(declared):
-        stored = f"{width} x {height} and not {declared[1]} x {declared[0]}"
-        return "image of another size than declared (as it is stored, without EXIF rotation)", stored
-    return None
 
 
 def clipped_yxyx(table: coco_json.Annotations) -> np.ndarray:
@@ -136,10 +94,12 @@ def _class_counts(table: coco_json.Annotations) -> str:
     return f"boxes of the {FEWEST} classes with the fewest: {shown}" if len(rows) > FEWEST else f"boxes: {shown}"
 
 
-def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order) -> tf.data.Dataset:
+def _read(
+    table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, orientations: np.ndarray, order: Order
+) -> tf.data.Dataset:
     names, image_ids = tf.constant(table.file_names), tf.constant(table.image_ids)
     paths = tf.constant([os.path.join(image_dir, name) for name in table.file_names])
-    sizes, splits = tf.constant(table.sizes), tf.constant(table.splits)
+    sizes, splits, known = tf.constant(table.sizes), tf.constant(table.splits), tf.constant(orientations)
     columns = {
         "boxes": tf.constant(boxes, tf.float32),
         "classes": tf.constant(table.class_indices),
@@ -153,6 +113,7 @@ def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order
             "file_name": names[i],
             "image_id": image_ids[i],
             "declared": sizes[i],
+            "orientation": known[i],
             **{key: column[splits[i] : splits[i + 1]] for key, column in columns.items()},
         }
 
@@ -160,21 +121,7 @@ def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order
     if order.seed is not None:
         indices = indices.shuffle(len(image_ids), seed=order.seed, reshuffle_each_iteration=True)
     indices = indices.shard(order.num_shards, order.shard)
-    loaded = indices.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return images.add_sizes(loaded).map(check_size)
-
-
-def check_size(example: dict) -> dict:
-    """Checks that the stored size is the `declared` one, for sets whose headers were not read before."""
-    declared = example.pop("declared")
-    check = images.require(
-        tf.reduce_all(example["size"] == declared),
-        *(example["file_name"], " has height, width "),
-        tf.strings.reduce_join(tf.strings.as_string(example["size"]), separator=", "),
-        " as it is stored, not as declared",
-    )
-    with tf.control_dependencies([check]):
-        return {**example, "size": tf.identity(example["size"])}
+    return indices.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def ground_truth(table: coco_json.Annotations) -> dict:

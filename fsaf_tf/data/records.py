@@ -13,7 +13,7 @@ import os
 import tensorflow as tf
 
 from fsaf_tf.classes import Classes
-from fsaf_tf.data import images
+from fsaf_tf.data import frames, images
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 
@@ -30,12 +30,13 @@ _FEATURES = {
 }
 
 
-def open_records(input_path: str, label_map: str) -> Source:
+def open_records(input_path: str, label_map: str, *, upright: bool) -> Source:
     """Opens TFRecord files.
 
     Args:
         input_path: a glob.
         label_map: the label map; empty for `label_map.json` beside the files.
+        upright: boxes are of the pictures turned by their EXIF orientation, not as they are stored.
 
     Raises:
         UserError: no files, a file that is cut off, or a label map that is missing or wrong.
@@ -49,7 +50,8 @@ def open_records(input_path: str, label_map: str) -> Source:
         raise UserError(f"input_path {input_path}: the files hold no records")
 
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        return _read(files, classes.ids, order)
+        sized = images.add_sizes(_read(files, classes.ids, order))
+        return (sized.map(frames.take_upright) if upright else sized).map(_in_pixels).map(clip_boxes)
 
     return Source(
         name=input_path,
@@ -98,7 +100,7 @@ def count_records(file: str) -> int:
 
 
 def _read(files: list[str], category_ids: tuple[int, ...], order: Order) -> tf.data.Dataset:
-    """Examples file by file, or from several shuffled files in turn."""
+    """Examples file by file, or from several shuffled files in turn; boxes are in shares of the picture."""
 
     def records(file: tf.Tensor) -> tf.data.Dataset:
         return tf.data.TFRecordDataset(file).enumerate().map(lambda number, record: (file, number, record))
@@ -114,12 +116,11 @@ def _read(files: list[str], category_ids: tuple[int, ...], order: Order) -> tf.d
     )
     examples = examples.shard(order.num_shards, order.shard)
     ids = tf.constant(category_ids, tf.int64)
-    parsed = examples.map(
+    return examples.map(
         lambda file, number, record: _parse(file, number, record, ids),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    return images.add_sizes(parsed).map(_in_pixels).map(clip_boxes)
 
 
 def _parse(file: tf.Tensor, number: tf.Tensor, record: tf.Tensor, ids: tf.Tensor) -> dict:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from fsaf_tf.config import data_sources, schema
-from fsaf_tf.data import coco, records, tfds
+from fsaf_tf.data import coco, frames, records, tfds
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 
@@ -61,8 +61,12 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
         raise UserError(
             f"data needs exactly one of {', '.join(data_sources.SOURCES)}; it has {', '.join(given) or 'none'}"
         )
-    if config.tfds_name:
-        return tfds.open_tfds(config.tfds_name, config.tfds_split, config.tfds_data_dir, download=download)
+    frame = config.exif_orientation
     if config.annotation_file:
-        return coco.open_coco(config.annotation_file, config.image_dir, max_instances=config.max_instances)
-    return records.open_records(config.input_path, config.label_map)
+        limit = config.max_instances
+        return coco.open_coco(config.annotation_file, config.image_dir, max_instances=limit, frame=frame)
+    upright = frame == frames.UPRIGHT
+    if config.tfds_name:
+        name, split, folder = config.tfds_name, config.tfds_split, config.tfds_data_dir
+        return tfds.open_tfds(name, split, folder, download=download, upright=upright)
+    return records.open_records(config.input_path, config.label_map, upright=upright)

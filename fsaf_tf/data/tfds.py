@@ -8,13 +8,13 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from fsaf_tf.classes import Classes
-from fsaf_tf.data import images, shapes
+from fsaf_tf.data import frames, images, shapes
 from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 
 
-def open_tfds(name: str, split: str, data_dir: str, *, download: bool) -> Source:
+def open_tfds(name: str, split: str, data_dir: str, *, download: bool, upright: bool) -> Source:
     """Opens a TFDS data set.
 
     Args:
@@ -22,6 +22,7 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool) -> Source
         split: such as `train` or `validation[:100]`.
         data_dir: where TFDS keeps its data; empty for its own place.
         download: fetch and prepare it when it is not there. `shapes` is drawn without being asked.
+        upright: boxes are of the pictures turned by their EXIF orientation, not as they are stored.
 
     Raises:
         UserError: no such data set or split, it is not there, or it lacks the wanted features.
@@ -35,7 +36,9 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool) -> Source
         raise UserError(f"TFDS {name} has no split {split!r}; it has {known}, and parts such as train[:10%]") from None
 
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        return _read(builder, split, order)
+        sized = images.add_sizes(_read(builder, split, order))
+        turned = sized.map(frames.take_upright) if upright else sized
+        return turned.map(lambda example: _with_boxes(example, builder.name)).map(clip_boxes)
 
     names = tuple(labels.names)
     # TFDS keeps the index of COCO's categories alone.
@@ -104,8 +107,7 @@ def _read(builder: tfds.core.DatasetBuilder, split: str, order: Order) -> tf.dat
         read_config=config,
     )
     examples = examples.shard(order.num_shards, order.shard)
-    examples = images.add_sizes(examples.map(lambda features: _with_names(features, builder.name)))
-    return examples.map(lambda example: _with_boxes(example, builder.name)).map(clip_boxes)
+    return examples.map(lambda features: _with_names(features, builder.name))
 
 
 def _with_names(features: dict, builder_name: str) -> dict:

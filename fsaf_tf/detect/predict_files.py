@@ -7,9 +7,10 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from fsaf_tf import storage, visualize
+from fsaf_tf.data import pixels
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
@@ -37,21 +38,12 @@ def find_images(pattern: str) -> list[str]:
 
 
 def read_image(file: str) -> np.ndarray:
-    """An image file, of an animation the first frame, as `[H, W, 3]` uint8 RGB, turned upright by its EXIF orientation.
+    """An image file as `[H, W, 3]` uint8 RGB, upright; see `data.pixels`.
 
     Raises:
         UserError: it cannot be read; the message says why.
     """
-    try:
-        with Image.open(file) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I"):  # 16 bits, which `convert` would cut off at 255
-                image = Image.fromarray((np.asarray(image, np.int64) >> 8).astype(np.uint8))
-            return np.array(image.convert("RGB"))
-    except Image.UnidentifiedImageError:
-        raise UserError("not an image") from None
-    except Exception as error:  # a damaged file makes PIL's decoders raise almost anything
-        raise UserError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
+    return pixels.read(file, upright=True)
 
 
 def run(detector: Callable, files: list[str], output: str, *, score_threshold: float = visualize.SHOWN_SCORE) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf.classes import Classes
-from fsaf_tf.data import coco, coco_json, examples, images, pipeline
+from fsaf_tf.data import coco, coco_json, examples, frames, images, pipeline
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
 from fsaf_tf.detect import predict_files
 from fsaf_tf.detect.trained import Detector
@@ -25,6 +25,7 @@ _SIGNATURE = {
     "file_name": tf.TensorSpec([], tf.string),
     "image_id": tf.TensorSpec([], tf.int64),
     "declared": tf.TensorSpec([2], tf.int32),
+    "orientation": tf.TensorSpec([], tf.int32),
     "boxes": tf.TensorSpec([None, 4], tf.float32),
     "classes": tf.TensorSpec([None], tf.int32),
     "crowd": tf.TensorSpec([None], tf.bool),
@@ -90,7 +91,8 @@ def of_annotated_files(pattern: str, annotation_file: str) -> Source:
 
 
 def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:
-    row = {"image_bytes": data, "file_name": name, "image_id": image_id, "declared": size, **columns}
+    picture = {"image_bytes": data, "file_name": name, "image_id": image_id, "declared": size, "orientation": 0}
+    row = {**picture, **columns}
     return {key: np.asarray(value, _SIGNATURE[key].dtype.as_numpy_dtype) for key, value in row.items()}
 
 
@@ -98,7 +100,7 @@ def _source(name: str, classes: Classes, count: int, rows, report: Sequence[str]
     def read(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         del order  # figures take pictures as they come
         found = images.add_sizes(tf.data.Dataset.from_generator(rows, output_signature=_SIGNATURE))
-        return found.map(coco.check_size)
+        return found.map(lambda example: frames.check_declared(example, frames.AUTO))
 
     return Source(
         name=name,

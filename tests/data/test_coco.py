@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf.classes import Classes
@@ -46,7 +45,7 @@ def open_changed(folder, change=None, max_instances=100):
     if change:
         change(content)
     (folder / "x.json").write_text(json.dumps(content))
-    return coco.open_coco(str(folder / "x.json"), str(folder), max_instances=max_instances)
+    return coco.open_coco(str(folder / "x.json"), str(folder), max_instances=max_instances, frame="auto")
 
 
 def test_what_is_read(folder):
@@ -96,8 +95,8 @@ def _image(**changes):
 
 
 BROKEN = {
-    "missing image": (_image(file_name="d.png"), "image missing in .* (1 of 3 images, first: image 9, d.png)"),
-    "other size": (_image(width=25), "another size .* (1 of 3 images, first: image 9, c.png, 20 x 20 and not 25 x 20)"),
+    "missing image": (_image(file_name="d.png"), "image missing in .* (1 of 3 images, first: d.png)"),
+    "other size": (_image(width=25), "another size .* (1 of 3 images, first: c.png, 20 x 20 and not 25 x 20)"),
     "box outside": (_annotation(bbox=[20, 5, 5, 5]), "box outside its image (1 of 4 annotations, first: annotation 4"),
     "unknown category": (_annotation(category_id=4), "unknown category (1 of 4 .* image 9: category_id 4)"),
     "unknown image": (_annotation(image_id=6), "unknown image (1 of 4 annotations, first: annotation 4, image_id 6)"),
@@ -150,17 +149,17 @@ def test_broken_content_is_one_line_that_names_it(folder, case):
 def test_files_that_are_no_coco_json(tmp_path, text, words):
     (tmp_path / "x.json").write_bytes(text)
     with pytest.raises(UserError, match=words):
-        coco.open_coco(str(tmp_path / "x.json"), str(tmp_path), max_instances=100)
+        coco.open_coco(str(tmp_path / "x.json"), str(tmp_path), max_instances=100, frame="auto")
 
 
 def test_missing_file_and_folder(folder):
     with pytest.raises(UserError, match="y.json: there is no such annotation file"):
-        coco.open_coco(str(folder / "y.json"), str(folder), max_instances=100)
+        coco.open_coco(str(folder / "y.json"), str(folder), max_instances=100, frame="auto")
     with pytest.raises(UserError, match="there is no such annotation file"):
-        coco.open_coco(str(folder), str(folder), max_instances=100)
+        coco.open_coco(str(folder), str(folder), max_instances=100, frame="auto")
     open_changed(folder)
     with pytest.raises(UserError, match="none: there is no such image folder"):
-        coco.open_coco(str(folder / "x.json"), str(folder / "none"), max_instances=100)
+        coco.open_coco(str(folder / "x.json"), str(folder / "none"), max_instances=100, frame="auto")
 
 
 def test_mistakes_are_counted_by_kind(folder):
@@ -183,23 +182,8 @@ def test_more_boxes_than_max_instances(folder):
 
 def test_unreadable_image_is_found_before_the_run(folder):
     (folder / "c.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(UserError, match=r"image that cannot be read \(1 of 3 images, first: image 9, c.png"):
+    with pytest.raises(UserError, match=r"image that cannot be read \(1 of 3 images, first: c.png, not an image"):
         open_changed(folder)
-
-
-def test_size_declared_after_rotation_is_an_error(folder):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (40, 30)).save(folder / "a.jpg", exif=exif)
-    with pytest.raises(UserError, match=r"without EXIF rotation\) \(1 of 3 images, .*40 x 30 and not 30 x 40"):
-        open_changed(folder, lambda content: content["images"][0].update(file_name="a.jpg", width=30, height=40))
-
-
-def test_sizes_of_large_sets_are_checked_on_the_way(folder, monkeypatch):
-    monkeypatch.setattr(coco, "MAX_HEADERS", 0)
-    source = open_changed(folder, _image(width=25))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="c.png has height, width 20, 20 as it is stored"):
-        list(source.examples())
 
 
 def test_of_many_classes_those_with_the_fewest_boxes_are_counted(folder):
@@ -259,7 +243,7 @@ def test_shuffled_order(folder):
 def test_real_coco(shared_data):
     root = shared_data / "coco_mini"
     file = root / "annotations/instances_train2017.json"
-    source = coco.open_coco(str(file), str(root / "train2017"), max_instances=100)
+    source = coco.open_coco(str(file), str(root / "train2017"), max_instances=100, frame="auto")
     content = json.loads(file.read_text())
     assert source.num_images == 343 and len(source.classes) == 80
     assert source.classes.ids[:12] == (*range(1, 12), 13) and source.classes.ids[-1] == 90

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from encoded import encode, turned
+from encoded import encode
 from PIL import Image
 
 from fsaf_tf.data import images
@@ -70,7 +70,6 @@ NO_IMAGES = {
     "empty": b"",
     "short": b"\x89PNG",
     "text": b"not an image at all, but long enough for a header",
-    "tiff": encode(picture(), "TIFF"),
     "jpeg that ends in its header": FORMATS["jpeg"][:100],
     'Bäume/it\'s [1] "x".jpg': b"",
 }
@@ -82,7 +81,7 @@ DAMAGED = {
 
 @pytest.fixture(scope="module")
 def results():
-    return outcomes({**FORMATS, **NO_IMAGES, **DAMAGED, "bomb": bomb(), "turned": turned(picture(), 6, "JPEG")})
+    return outcomes({**FORMATS, **NO_IMAGES, **DAMAGED, "bomb": bomb()})
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -105,14 +104,10 @@ def test_jpeg_has_the_pixels_that_pillow_gives(subsampling):
     np.testing.assert_array_equal(images.decode(tf.constant(data)), np.asarray(Image.open(io.BytesIO(data))))
 
 
-def test_exif_rotation_is_not_applied(results):
-    assert results["turned"]["image"].shape == (HEIGHT, WIDTH, 3)
-
-
 @pytest.mark.parametrize("kind", NO_IMAGES)
 def test_no_image_is_an_error_that_names_the_file(results, kind):
     assert isinstance(results[kind], UserError)
-    assert str(results[kind]) == f"{kind} is not an image that can be read (JPEG, PNG, GIF, BMP or WebP)"
+    assert str(results[kind]) == f"{kind} is not an image that can be read"
 
 
 @pytest.mark.parametrize("kind", DAMAGED)

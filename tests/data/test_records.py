@@ -59,7 +59,7 @@ EXTRA = {"image__object__is_crowd": [1, 0], "image__object__area": [12.5, 700.0]
 
 def test_what_is_read(tmp_path):
     path = write(tmp_path, [record(**EXTRA), record([], [], "5")], [record(labels=[90, 3], source_id="08")])
-    source = records.open_records(path, "")
+    source = records.open_records(path, "", upright=False)
     assert source.num_images == 3
     assert source.classes == Classes(("dog", "cat", "owl"), (3, 7, 90))
     first, empty, last = source.examples().as_numpy_iterator()
@@ -75,7 +75,7 @@ def test_what_is_read(tmp_path):
 def test_the_gardens_decoder_reads_the_same(tmp_path):
     data = record(**EXTRA)
     theirs = tf_example_decoder.TfExampleDecoder().decode(tf.constant(data))
-    ours = next(records.open_records(write(tmp_path, [data]), "").examples().as_numpy_iterator())
+    ours = next(records.open_records(write(tmp_path, [data]), "", upright=False).examples().as_numpy_iterator())
     np.testing.assert_allclose(ours["boxes"], theirs["groundtruth_boxes"] * [20.0, 40, 20, 40], rtol=1e-6)
     assert np.array_equal(np.array([3, 7, 90])[ours["classes"]], theirs["groundtruth_classes"])
     assert np.array_equal(ours["crowd"], theirs["groundtruth_is_crowd"])
@@ -84,7 +84,7 @@ def test_the_gardens_decoder_reads_the_same(tmp_path):
 
 
 def test_ground_truth(tmp_path):
-    source = records.open_records(write(tmp_path, [record(**EXTRA), record([], [], "5")]), "")
+    source = records.open_records(write(tmp_path, [record(**EXTRA), record([], [], "5")]), "", upright=False)
     truth = source.ground_truth()
     assert [(image["id"], image["height"], image["width"]) for image in truth["images"]] == [(17, 20, 40), (5, 20, 40)]
     assert [item["category_id"] for item in truth["annotations"]] == [3, 7]
@@ -94,7 +94,7 @@ def test_ground_truth(tmp_path):
 
 
 def test_image_id_twice_is_an_error_of_the_ground_truth(tmp_path):
-    source = records.open_records(write(tmp_path, [record()], [record()]), "")
+    source = records.open_records(write(tmp_path, [record()], [record()]), "", upright=False)
     with pytest.raises(
         UserError, match="image id 17 stands twice: .*x-0.tfrecord record 0 .* and .*x-1.tfrecord record 0"
     ):
@@ -103,7 +103,7 @@ def test_image_id_twice_is_an_error_of_the_ground_truth(tmp_path):
 
 def test_ids_that_are_no_numbers(tmp_path):
     shards = [record(source_id=text) for text in ("a", "b", "", "123456789012345678901")]
-    source = records.open_records(write(tmp_path, shards), "")
+    source = records.open_records(write(tmp_path, shards), "", upright=False)
     ids = [int(example["image_id"]) for example in source.examples()]
     assert len(set(ids)) == 4 and min(ids) >= 0
 
@@ -126,7 +126,7 @@ WRONG = {
 def messages(tmp_path_factory):
     """The error of each wrong record: one pipeline goes on past failed checks."""
     path = write(tmp_path_factory.mktemp("wrong"), [data for data, _ in WRONG.values()])
-    examples, found = iter(records.open_records(path, "").examples()), {}
+    examples, found = iter(records.open_records(path, "", upright=False).examples()), {}
     for case in WRONG:
         with pytest.raises(tf.errors.InvalidArgumentError) as error:
             next(examples)
@@ -142,12 +142,12 @@ def test_bad_record_is_named(messages, case):
 
 def test_bad_record_is_a_user_error_of_the_ground_truth(tmp_path):
     with pytest.raises(UserError, match="record 0 a.png: the label map has no category id 4"):
-        records.open_records(write(tmp_path, [record(labels=[3, 4])]), "").ground_truth()
+        records.open_records(write(tmp_path, [record(labels=[3, 4])]), "", upright=False).ground_truth()
 
 
 def test_boxes_over_the_border_are_clipped(tmp_path):
     boxes = [[-0.1, 0.5, 0.5, 1.00001], [0.5, 0.5, 0.5, 0.7]]
-    source = records.open_records(write(tmp_path, [record(boxes)]), "")
+    source = records.open_records(write(tmp_path, [record(boxes)]), "", upright=False)
     np.testing.assert_allclose(next(iter(source.examples()))["boxes"], [[0, 20, 10, 40], [10, 20, 10, 28]], rtol=1e-6)
 
 
@@ -164,33 +164,37 @@ def test_boxes_over_the_border_are_clipped(tmp_path):
 def test_label_maps_that_are_none(tmp_path, labels, words):
     path = write(tmp_path, [record()], labels=labels)
     with pytest.raises(UserError, match=f"label_map.json: {words}"):
-        records.open_records(path, "")
+        records.open_records(path, "", upright=False)
 
 
 def test_label_map_by_key_and_missing(tmp_path):
     path = write(tmp_path, [record()])
     (tmp_path / "label_map.json").rename(tmp_path / "names.json")
     with pytest.raises(UserError, match="label_map.json: there is no such label map; write"):
-        records.open_records(path, "")
-    assert records.open_records(path, str(tmp_path / "names.json")).classes.names == ("dog", "cat", "owl")
+        records.open_records(path, "", upright=False)
+    assert records.open_records(path, str(tmp_path / "names.json"), upright=False).classes.names == (
+        "dog",
+        "cat",
+        "owl",
+    )
 
 
 def test_no_files_and_cut_files(tmp_path):
     with pytest.raises(UserError, match="no file matches"):
-        records.open_records(str(tmp_path / "x-*"), "")
+        records.open_records(str(tmp_path / "x-*"), "", upright=False)
     path = write(tmp_path, [record(), record()])
     file = tmp_path / "x-0.tfrecord"
     file.write_bytes(file.read_bytes()[:-3])
     with pytest.raises(UserError, match="x-0.tfrecord: cut off, or no TFRecord file: record 1 ends"):
-        records.open_records(path, "")
+        records.open_records(path, "", upright=False)
     file.write_bytes(b"")
     with pytest.raises(UserError, match="the files hold no records"):
-        records.open_records(path, "")
+        records.open_records(path, "", upright=False)
 
 
 def test_shuffled_files(tmp_path):
     path = write(tmp_path, *([record(source_id=f"{shard}{i}") for i in range(3)] for shard in range(1, 9)))
-    source = records.open_records(path, "")
+    source = records.open_records(path, "", upright=False)
     fixed = [int(example["image_id"]) for example in source.examples()]
     assert fixed == [10 * shard + i for shard in range(1, 9) for i in range(3)]
     shuffled = [int(example["image_id"]) for example in source.examples(Order(seed=1)).repeat(2)]

@@ -100,7 +100,7 @@ def test_writes_results_and_pictures_and_names_what_cannot_be_read(detect, tmp_p
     assert pictures == [f"pictures/{name}" for name in names]
     said = capsys.readouterr().out
     assert "2 of 6 files cannot be read" in said
-    assert "one/text.jpg: not an image" in said and "two/cut.jpg: image file is truncated" in said
+    assert "one/text.jpg: not an image" in said and "two/cut.jpg: damaged: image file is truncated" in said
     assert f"{len(results)} detections in 4 images" in said
 
 

@@ -1,0 +1,126 @@
+"""The picture files that annotations name, looked at before a run: which are there, what their headers say.
+
+Errors, each one line with counts and the first case: a file that is missing, cannot be read, is cut off, or has another
+size than declared in whichever frame. Told, with counts: EXIF orientations and the frame that is taken, more than 8
+bits a channel, several pages.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from fsaf_tf.data import frames, pixels
+from fsaf_tf.data.coco_json import Findings
+from fsaf_tf.errors import UserError
+
+# So many files have their headers read before the run (some seconds); of more, each when its turn comes.
+MAX_HEADERS = 10_000
+MOST_DECODED = 50  # of those with more than 8 bits, to see how many bits they use
+DIM = 64  # of 255: pictures none of which is brighter have fewer bits than they declare
+_TAIL = 65_536  # bytes at the end of a file, where its format's last mark is looked for
+_LAST_MARKS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # decoded by TensorFlow
+
+
+class Files(NamedTuple):
+    """What is known of the files.
+
+    Attributes:
+        orientations: `[I]` int32, the EXIF orientations; 0 where no header was read.
+        told: lines about them.
+    """
+
+    orientations: np.ndarray
+    told: tuple[str, ...]
+
+
+def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, rule: str) -> Files:
+    """Checks the files of an annotation file.
+
+    Args:
+        file: the annotation file, for messages.
+        image_dir: the folder that names start from.
+        names: I of them.
+        sizes: `[I, 2]` int32, declared height and width.
+        rule: `frames.turn`'s.
+
+    Raises:
+        UserError: see the top of this file.
+    """
+    if not tf.io.gfile.isdir(image_dir):
+        raise UserError(f"{image_dir}: there is no such image folder")
+    mistakes = Findings(file, "images", len(names))
+    for name in _missing(image_dir, names):
+        mistakes.add(f"image missing in {image_dir}", name)
+    mistakes.raise_any()
+    if len(names) > MAX_HEADERS or not os.path.isdir(image_dir):
+        return Files(np.zeros(len(names), np.int32), ())
+    headers = {}
+    for name in names:
+        try:
+            headers[name] = _read_header(os.path.join(image_dir, name))
+        except UserError as error:
+            mistakes.add("image that cannot be read", f"{name}, {error}")
+    mistakes.raise_any()
+    orientations = np.array([headers[name].orientation for name in names], np.int32)
+    stored = np.array([headers[name][:2] for name in names], np.int32)
+    turns = np.asarray(frames.turn(orientations, stored, sizes, rule))
+    for name, seen, declared in zip(names, frames.seen_size(stored, turns).numpy().tolist(), sizes.tolist()):
+        if seen != declared:
+            case = f"{name}, {seen[1]} x {seen[0]} and not {declared[1]} x {declared[0]}"
+            mistakes.add("image of another size than declared", case)
+    mistakes.raise_any()
+    return Files(orientations, _told(image_dir, headers, orientations, turns))
+
+
+def _missing(image_dir: str, names: Sequence[str]) -> list[str]:
+    folders = {os.path.dirname(name) for name in names}
+    present = {folder: _listing(os.path.join(image_dir, folder)) for folder in folders}
+    return [name for name in names if os.path.basename(name) not in present[os.path.dirname(name)]]
+
+
+def _listing(folder: str) -> set[str]:
+    try:
+        return set(tf.io.gfile.listdir(folder))
+    except tf.errors.NotFoundError:
+        return set()
+
+
+def _read_header(path: str) -> pixels.Header:
+    """The header of a file that does not end too early."""
+    header = pixels.read_header(path)
+    mark = _LAST_MARKS.get(header.format)
+    if mark:
+        with open(path, "rb") as stream:
+            stream.seek(-min(_TAIL, os.path.getsize(path)), os.SEEK_END)
+            if mark not in stream.read():
+                pixels.read(path, upright=False)  # decoding tells
+    return header
+
+
+def _told(image_dir: str, headers: dict[str, pixels.Header], orientations: np.ndarray, turns: np.ndarray) -> tuple:
+    deep = [name for name, header in headers.items() if header.bits > 8]
+    turned, upright = np.count_nonzero(orientations > 1), np.count_nonzero(turns > 1)
+    lines = {
+        f"pictures have an EXIF orientation; boxes are of the upright picture in {upright}, of the stored one in"
+        f" {turned - upright}": turned,
+        f"pictures have more than 8 bits a channel; the upper 8 are taken{_dimness(image_dir, deep)}": len(deep),
+        "pictures have several pages; the first is taken": sum(header.pages > 1 for header in headers.values()),
+        "pictures are no JPEG, PNG or WebP; Pillow decodes them, which is slower": sum(
+            header.format not in _FORMATS for header in headers.values()
+        ),
+    }
+    return tuple(f"{count} of {len(headers)} {line}" for line, count in lines.items() if count)
+
+
+def _dimness(image_dir: str, deep: list[str]) -> str:
+    """Words about pictures of more than 8 bits that do not use them."""
+    looked_at = deep[:MOST_DECODED]
+    paths = [os.path.join(image_dir, name) for name in looked_at]
+    brightest = max((pixels.read(path, upright=False).max() for path in paths), default=255)
+    if brightest >= DIM:
+        return ""
+    return f", and the first {len(looked_at)} then have at most {brightest} of 255: save them with 8 bits"
