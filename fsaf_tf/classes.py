@@ -11,7 +11,7 @@ from fsaf_tf import storage
 from fsaf_tf.errors import UserError
 
 LABELS = "labels.json"
-SHOWN = 5  # of the classes that differ
+SHOWN = 4  # of the classes that differ, on either side
 
 
 @dataclasses.dataclass(frozen=True)

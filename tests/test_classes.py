@@ -82,6 +82,4 @@ def test_the_difference_in_words(names, ids, words):
 
 def test_of_many_that_differ_some_are_shown():
     many = [f"class {index}" for index in range(80)]
-    assert in_place_of(many, many[:73]) == (
-        "class 73, class 74, class 75, class 76, class 77 and 2 more in place of nothing"
-    )
+    assert in_place_of(many, many[:73]) == ("class 73, class 74, class 75, class 76 and 3 more in place of nothing")

@@ -4,27 +4,28 @@ import logging as std_logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import flags, logging
 
 from fsaf_tf.errors import UserError
 
 
-def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str) -> None:
+def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str, verbs: Sequence[str] = ()) -> None:
     """Runs a tool and exits: 0 when it is done, 1 with one line when the user can mend it.
 
     Args:
         main: the tool; imports TensorFlow itself, so that help and wrong flags are told at once.
         own_flags: its flags, read here from the command line.
         description: what `--help` says above them.
+        verbs: what the tool can do, where the first word says which.
     """
     if any(word in ("-h", "--help", "-help") for word in sys.argv[1:]):
         print(f"{description.strip()}\n\nFlags:\n{own_flags.get_help(include_special_flags=False)}")
         sys.exit(0)
     quiet()
     try:
-        _read(own_flags)
+        _read(own_flags, verbs)
         main()
     except UserError as error:
         sys.exit(f"error: {error}")
@@ -69,11 +70,18 @@ def checkpoint_of_each(given: list[str] | None, runs: list[str], flag: str) -> l
     return given * len(runs) if len(given) == 1 else given
 
 
-def _read(own_flags: flags.FlagValues) -> None:
+def _read(own_flags: flags.FlagValues, verbs: Sequence[str]) -> None:
+    own_flags.set_gnu_getopt(bool(verbs))  # flags may stand after the verb
     try:
         _, *rest = own_flags(sys.argv)
     except flags.Error as error:
         raise UserError(f"{error} (--help lists the flags)") from error
+    known = f"it is one of: {', '.join(verbs)}" if len(verbs) != 1 else f"it is {verbs[0]}"
+    if verbs and not rest:
+        raise UserError(f"the first word says what to do; {known} (--help says more)")
+    if verbs and rest[0] not in verbs:
+        raise UserError(f"{rest[0]!r} is nothing that this tool does; {known} (--help says more)")
+    rest = rest[bool(verbs) :]
     if rest:
         raise UserError(f"{rest[0]!r} is no flag; flags are written --name=value (--help lists them)")
 

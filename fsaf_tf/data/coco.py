@@ -1,12 +1,9 @@
 """COCO JSON and a folder of images, read directly and checked before anything runs.
 
 Errors, each one line with counts and the first case: an annotation file that is missing, empty or no COCO JSON; an
-image that is missing, cannot be read, or has another size than declared; an id that stands twice; an unknown image or
-category; a box that is not four finite numbers, has a negative side, or lies outside its image; values of a wrong
-type; an image with more boxes than `max_instances`.
-
-Counted in the report, and the run goes on: boxes over the border (clipped for training), boxes without area and crowd
-boxes (not trained on), annotations that repeat another one word for word (left out). Images without boxes stay.
+image that is missing, cannot be read, or has another size than declared; an id of two things; an unknown image or
+category; a box that is not four finite numbers; no box that is left; an image with more boxes than `max_instances`.
+What a person would accept is taken and counted in the source's findings; docs/data.md lists both.
 
 The classes are the categories in the order of their ids. Boxes are of the pictures as they are stored or as they are
 seen upright: see `data.frames`.
@@ -18,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from fsaf_tf.data import coco_json, frames, images, picture_files
+from fsaf_tf.data.box_table import BoxTable
+from fsaf_tf.data.box_table import findings as box_findings
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, annotation
-
-FEWEST = 12  # classes whose boxes are counted on the terminal
 
 
 def open_coco(annotation_file: str, image_dir: str, *, max_instances: int, frame: str) -> Source:
@@ -36,12 +33,13 @@ def open_coco(annotation_file: str, image_dir: str, *, max_instances: int, frame
         UserError: see the top of this file.
     """
     table = coco_json.read(annotation_file)
-    _check_counts(table, max_instances)
+    distinct = table.distinct()
+    _check_counts(distinct, max_instances)
     files = picture_files.check(annotation_file, image_dir, table.file_names, table.sizes, frame)
-    boxes = clipped_yxyx(table)
+    boxes = clipped_yxyx(distinct)
 
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        loaded = _read(table, boxes, image_dir, files.orientations, order)
+        loaded = _read(distinct, boxes, image_dir, files.orientations, order)
         return images.add_sizes(loaded).map(lambda example: frames.check_declared(example, frame))
 
     return Source(
@@ -50,7 +48,9 @@ def open_coco(annotation_file: str, image_dir: str, *, max_instances: int, frame
         num_images=len(table.image_ids),
         examples=examples,
         ground_truth=lambda: ground_truth(table),
-        report=_report(table, boxes) + files.told,
+        findings=(*table.findings, *box_findings(box_table(table), annotation_file), *files.findings),
+        boxes=lambda: box_table(table),
+        image_dir=image_dir if os.path.isdir(image_dir) else "",
     )
 
 
@@ -72,26 +72,19 @@ def clipped_yxyx(table: coco_json.Annotations) -> np.ndarray:
     return np.clip(np.concatenate(corners, axis=1), 0, limits)
 
 
-def _report(table: coco_json.Annotations, clipped: np.ndarray) -> tuple[str, ...]:
-    sides = (clipped[:, 2:] - clipped[:, :2])[:, ::-1]
-    counts = {
-        "annotations that repeat another one, left out": table.repeated,
-        "boxes over the border by more than half a pixel, clipped": np.sum(
-            np.any(table.boxes_xywh[:, 2:] - sides > 0.5, axis=1)
-        ),
-        "boxes without area, not trained on": np.sum(np.any(sides <= 0, axis=1)),
-        "crowd boxes, not trained on": np.sum(table.crowd),
-        "images without boxes": np.sum(np.diff(table.splits) == 0),
-    }
-    return (_class_counts(table), *(f"{what}: {count}" for what, count in counts.items() if count))
-
-
-def _class_counts(table: coco_json.Annotations) -> str:
-    """How many boxes the classes have; of many classes those with the fewest."""
-    counts = np.bincount(table.class_indices, minlength=len(table.classes))
-    rows = sorted(zip(counts.tolist(), table.classes.names))
-    shown = ", ".join(f"{name} {count}" for count, name in (rows[:FEWEST] if len(rows) > FEWEST else rows[::-1]))
-    return f"boxes of the {FEWEST} classes with the fewest: {shown}" if len(rows) > FEWEST else f"boxes: {shown}"
+def box_table(table: coco_json.Annotations) -> BoxTable:
+    """All boxes of a file."""
+    return BoxTable(
+        file_names=table.file_names,
+        sizes=table.sizes,
+        image_index=table.image_index,
+        boxes_yxyx=clipped_yxyx(table).astype(np.float32),
+        given_xywh=table.boxes_xywh,
+        class_indices=table.class_indices,
+        crowd=table.crowd,
+        ignored=table.ignored,
+        duplicate=table.duplicate,
+    )
 
 
 def _read(

@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
+from fsaf_tf.data.box_table import BoxTable
+from fsaf_tf.data.findings import SHOWN, Finding
 from fsaf_tf.errors import UserError
 
 
@@ -43,7 +45,9 @@ class Source:
             `boxes` `[n, 4]` float32 (yxyx, pixels of the stored image, clipped to it), `classes` `[n]` int32,
             `crowd` `[n]` bool (not trained on, ignored in evaluation) and `area` `[n]` float32.
         ground_truth: gives COCO's dict (`images`, `annotations`, `categories`) with the same image ids.
-        report: lines for the log: what was left out or clipped, with counts.
+        findings: what was taken, joined, clipped or left out when it was opened.
+        boxes: gives all boxes without going through the pictures; None where only the examples have them.
+        image_dir: the local folder that `file_name`s start from; empty where there is none.
     """
 
     name: str
@@ -51,7 +55,49 @@ class Source:
     num_images: int
     examples: Callable[..., tf.data.Dataset]
     ground_truth: Callable[[], dict]
-    report: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    boxes: Callable[[], BoxTable] | None = None
+    image_dir: str = ""
+
+
+def with_classes(source: Source, classes: Classes, whose: str) -> Source:
+    """A source with the classes of a detector or of other data, of which it may list only some.
+
+    Args:
+        source: its classes keep their ids and names.
+        classes: those wanted.
+        whose: for the message, such as "the training data train.json".
+
+    Raises:
+        UserError: an id has another name there, or a class is not there.
+    """
+    if source.classes == classes:
+        return source
+    if not set(zip(source.classes.ids, source.classes.names)) <= set(zip(classes.ids, classes.names)):
+        raise UserError(
+            f"{source.name} has other classes than {whose}: {source.classes.difference(classes)}; give both the same,"
+            " or here some of them with the same ids"
+        )
+    places = tf.constant([classes.index_of(number) for number in source.classes.ids], tf.int32)
+    missing = tuple(name for name in classes.names if name not in source.classes.names)
+    message = f"{len(source.classes):,} of {len(classes):,} classes are listed; the others have no box here"
+    listed = Finding("fewer_classes", len(source.classes), len(classes), message, missing[:SHOWN], source.name)
+
+    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
+        return source.examples(order).map(lambda row: {**row, "classes": tf.gather(places, row["classes"])})
+
+    def boxes() -> BoxTable:
+        table = source.boxes()
+        return dataclasses.replace(table, class_indices=places.numpy()[table.class_indices])
+
+    return dataclasses.replace(
+        source,
+        classes=classes,
+        examples=examples,
+        boxes=source.boxes and boxes,
+        ground_truth=lambda: {**source.ground_truth(), "categories": classes.categories()},
+        findings=(*source.findings, *([listed] if missing else [])),
+    )
 
 
 def clip_boxes(example: dict) -> dict:
@@ -85,8 +131,7 @@ def collect_ground_truth(examples: tf.data.Dataset, classes: Classes) -> dict:
         UserError: a bad example, or an image id that stands twice.
     """
     found, annotations = {}, []
-    without_images = examples.map(lambda example: {key: example[key] for key in example if key != "image_bytes"})
-    for example in named_errors(without_images):
+    for example in named_errors(without_images(examples)):
         image_id, (height, width) = int(example["image_id"]), example["size"].tolist()
         name = example["file_name"].decode()
         if image_id in found:
@@ -102,6 +147,11 @@ def collect_ground_truth(examples: tf.data.Dataset, classes: Classes) -> dict:
         "annotations": annotations,
         "categories": classes.categories(),
     }
+
+
+def without_images(examples: tf.data.Dataset) -> tf.data.Dataset:
+    """The examples without their `image_bytes`."""
+    return examples.map(lambda example: {key: example[key] for key in example if key != "image_bytes"})
 
 
 def annotation(number: int, image_id: int, category_id: int, box_xywh: list[float], area: float, crowd: bool) -> dict:

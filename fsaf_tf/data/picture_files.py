@@ -5,6 +5,7 @@ size than declared in whichever frame. Told, with counts: EXIF orientations and 
 bits a channel, several pages.
 """
 
+import itertools
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from fsaf_tf.data import frames, pixels
-from fsaf_tf.data.coco_json import Findings
+from fsaf_tf.data.findings import Finding, found
+from fsaf_tf.data.mistakes import Findings
 from fsaf_tf.errors import UserError
 
 # So many files have their headers read before the run (some seconds); of more, each when its turn comes.
@@ -30,11 +32,11 @@ class Files(NamedTuple):
 
     Attributes:
         orientations: `[I]` int32, the EXIF orientations; 0 where no header was read.
-        told: lines about them.
+        findings: what they are.
     """
 
     orientations: np.ndarray
-    told: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
 
 def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, rule: str) -> Files:
@@ -73,7 +75,7 @@ def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, ru
             case = f"{name}, {seen[1]} x {seen[0]} and not {declared[1]} x {declared[0]}"
             mistakes.add("image of another size than declared", case)
     mistakes.raise_any()
-    return Files(orientations, _told(image_dir, headers, orientations, turns))
+    return Files(orientations, _findings(file, image_dir, headers, orientations, turns))
 
 
 def _missing(image_dir: str, names: Sequence[str]) -> list[str]:
@@ -101,26 +103,30 @@ def _read_header(path: str) -> pixels.Header:
     return header
 
 
-def _told(image_dir: str, headers: dict[str, pixels.Header], orientations: np.ndarray, turns: np.ndarray) -> tuple:
-    deep = [name for name, header in headers.items() if header.bits > 8]
-    turned, upright = np.count_nonzero(orientations > 1), np.count_nonzero(turns > 1)
-    lines = {
-        f"pictures have an EXIF orientation; boxes are of the upright picture in {upright}, of the stored one in"
-        f" {turned - upright}": turned,
-        f"pictures have more than 8 bits a channel; the upper 8 are taken{_dimness(image_dir, deep)}": len(deep),
-        "pictures have several pages; the first is taken": sum(header.pages > 1 for header in headers.values()),
-        "pictures are no JPEG, PNG or WebP; Pillow decodes them, which is slower": sum(
-            header.format not in _FORMATS for header in headers.values()
-        ),
+def _findings(
+    file: str, image_dir: str, headers: dict[str, pixels.Header], orientations: np.ndarray, turns: np.ndarray
+) -> tuple[Finding, ...]:
+    kinds = {
+        "orientation": [name for name, orientation in zip(headers, orientations) if orientation > 1],
+        "bit_depth": [name for name, header in headers.items() if header.bits > 8],
+        "pages": [name for name, header in headers.items() if header.pages > 1],
+        "format": [name for name, header in headers.items() if header.format not in _FORMATS],
     }
-    return tuple(f"{count} of {len(headers)} {line}" for line, count in lines.items() if count)
+    turned, upright = len(kinds["orientation"]), np.count_nonzero(turns > 1)
+    words = {
+        "orientation": f"pictures have an EXIF orientation; boxes are taken to be of the upright picture in {upright},"
+        f" of the stored one in {turned - upright}",
+        "bit_depth": f"pictures have more than 8 bits a channel; {_upper_bits(image_dir, kinds['bit_depth'])}",
+        "pages": "pictures have several pages or frames; the first is taken",
+        "format": "pictures are no JPEG, PNG or WebP; Pillow decodes them, which is slower",
+    }
+    rows = [found(kind, len(names), len(headers), words[kind], names, file) for kind, names in kinds.items()]
+    return tuple(itertools.chain(*rows))
 
 
-def _dimness(image_dir: str, deep: list[str]) -> str:
-    """Words about pictures of more than 8 bits that do not use them."""
-    looked_at = deep[:MOST_DECODED]
-    paths = [os.path.join(image_dir, name) for name in looked_at]
+def _upper_bits(image_dir: str, deep: list[str]) -> str:
+    """Words about pictures of more than 8 bits, and whether they use them."""
+    paths = [os.path.join(image_dir, name) for name in deep[:MOST_DECODED]]
     brightest = max((pixels.read(path, upright=False).max() for path in paths), default=255)
-    if brightest >= DIM:
-        return ""
-    return f", and the first {len(looked_at)} then have at most {brightest} of 255: save them with 8 bits"
+    dark = f", in which the first {len(paths)} have at most {brightest} of 255: save them with 8 bits"
+    return f"the upper 8 are taken{dark if brightest < DIM else ''}"

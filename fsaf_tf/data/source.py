@@ -4,7 +4,7 @@ import dataclasses
 
 from fsaf_tf.config import data_sources, schema
 from fsaf_tf.data import coco, frames, records, tfds
-from fsaf_tf.data.examples import Source
+from fsaf_tf.data.examples import Source, with_classes
 from fsaf_tf.errors import UserError
 
 
@@ -33,17 +33,21 @@ def open_sources(task: schema.Task, *, train: bool, validation: bool, download: 
     Raises:
         UserError: one line that says what is wrong, or in what the classes of the two differ.
     """
-    sources = Sources(
+    return matched(
         open_source(task.train_data, download=download) if train else None,
         open_source(task.validation_data, download=download) if validation else None,
     )
-    difference = sources.validation.classes.difference(sources.train.classes) if train and validation else ""
-    if difference:
-        raise UserError(
-            f"{sources.validation.name} has other classes than the training data {sources.train.name}: {difference};"
-            " give both the same."
-        )
-    return sources
+
+
+def matched(train: Source | None, validation: Source | None) -> Sources:
+    """The data of a run, the validation data with the classes of the training, of which they may list only some.
+
+    Raises:
+        UserError: ids and names of the classes disagree.
+    """
+    if train is None or validation is None:
+        return Sources(train, validation)
+    return Sources(train, with_classes(validation, train.classes, f"the training data {train.name}"))
 
 
 def open_source(config: schema.Data, *, download: bool = False) -> Source:

@@ -13,6 +13,7 @@ from PIL import Image
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco, coco_json, examples, frames, images, pipeline
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
+from fsaf_tf.data.findings import SHOWN, Finding
 from fsaf_tf.detect import predict_files
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
@@ -62,7 +63,7 @@ def of_annotated_files(pattern: str, annotation_file: str) -> Source:
 
     Args:
         pattern: see `predict_files.find_images`; files that the annotations do not name are left out, and counted in
-            the source's report.
+            the source's findings.
         annotation_file: COCO JSON. A file is known by its name, with as many folders before it as are given there.
 
     Raises:
@@ -76,18 +77,26 @@ def of_annotated_files(pattern: str, annotation_file: str) -> Source:
     if not found:
         raise UserError(f"{annotation_file} names none of the files in --images={pattern}")
     left_out = len(files) - len(found)
-    report = [f"{left_out} of {len(files)} files are left out: {annotation_file} does not name them"] * bool(left_out)
-    boxes = coco.clipped_yxyx(table)
+    message = f"{left_out} of {len(files)} files are left out: {annotation_file} does not name them"
+    unnamed = tuple(file for file, name in names.items() if name is None)
+    findings = [Finding("unnamed_files", left_out, len(files), message, unnamed[:SHOWN], pattern)] * bool(left_out)
+    distinct = table.distinct()
+    boxes = coco.clipped_yxyx(distinct)
 
     def rows():
         for file, index in found:
-            part = slice(table.splits[index], table.splits[index + 1])
-            columns = {"boxes": boxes, "classes": table.class_indices, "crowd": table.crowd, "area": table.area}
+            part = slice(distinct.splits[index], distinct.splits[index + 1])
+            columns = {
+                "boxes": boxes,
+                "classes": distinct.class_indices,
+                "crowd": distinct.crowd,
+                "area": distinct.area,
+            }
             columns = {key: column[part] for key, column in columns.items()}
             data = pathlib.Path(file).read_bytes()
-            yield _row(data, table.file_names[index], table.image_ids[index], table.sizes[index], columns)
+            yield _row(data, distinct.file_names[index], distinct.image_ids[index], distinct.sizes[index], columns)
 
-    return _source(annotation_file, table.classes, len(found), rows, report)
+    return _source(annotation_file, table.classes, len(found), rows, [*table.findings, *findings])
 
 
 def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:
@@ -96,7 +105,7 @@ def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:
     return {key: np.asarray(value, _SIGNATURE[key].dtype.as_numpy_dtype) for key, value in row.items()}
 
 
-def _source(name: str, classes: Classes, count: int, rows, report: Sequence[str] = ()) -> Source:
+def _source(name: str, classes: Classes, count: int, rows, findings: Sequence[Finding] = ()) -> Source:
     def read(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         del order  # figures take pictures as they come
         found = images.add_sizes(tf.data.Dataset.from_generator(rows, output_signature=_SIGNATURE))
@@ -108,7 +117,7 @@ def _source(name: str, classes: Classes, count: int, rows, report: Sequence[str]
         num_images=count,
         examples=read,
         ground_truth=lambda: examples.collect_ground_truth(read(), classes),
-        report=tuple(report),
+        findings=tuple(findings),
     )
 
 

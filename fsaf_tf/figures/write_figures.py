@@ -198,7 +198,7 @@ def batch(params: config_definitions.ExperimentConfig, output: str, count: int) 
         figure = batch_figure.draw(params, source, count)
     except tf.errors.InvalidArgumentError as error:
         raise images.user_error(error) or error from None
-    Progress().say("\n".join([*source.report, _write(figure, f"{output}/batch.png")]))
+    Progress().say("\n".join([*(finding.line for finding in source.findings), _write(figure, f"{output}/batch.png")]))
 
 
 def over_time(models: Sequence[str], names: Sequence[str], output: str) -> None:
@@ -240,8 +240,8 @@ def _recorded_classes(folders: Sequence[str]) -> Classes:
 
 
 def _write_each(figures: Iterable[tuple], source: Source, output: str, name: str, line: Progress) -> None:
-    for text in source.report:
-        line.say(text)
+    for finding in source.findings:
+        line.say(finding.line)
     paths = [_write(figure, f"{output}/{name}_{image_id}.png") for image_id, figure in _tracked(figures, source, line)]
     line.say(_listed(paths))
 

@@ -10,14 +10,15 @@ import tf_keras
 from official.core import config_definitions
 
 from fsaf_tf import detection, storage
-from fsaf_tf.classes import LABELS
+from fsaf_tf.classes import LABELS, recorded_classes
 from fsaf_tf.config import checks, experiment, schedule
 from fsaf_tf.data import balance, images
+from fsaf_tf.data.examples import with_classes
 from fsaf_tf.data.source import Sources, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.modeling import backbones, freezing
-from fsaf_tf.run import checkpoints, devices, early_stop, records, runner
+from fsaf_tf.run import checkpoints, data_report, devices, early_stop, records, runner
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode, parse
 from fsaf_tf.run.run import Run
@@ -248,10 +249,14 @@ def _open_data(run: Run, download: bool) -> Sources:
     """Opens the data that the mode needs, so that what is wrong with them is told before anything is built."""
     mode = run.mode
     data = open_sources(run.params.task, train=mode.trains, validation=mode.evaluates, download=download)
-    for source in (data.train, data.validation):
-        if source is not None:
-            lines = [f"{source.name}: {source.num_images} images, {len(source.classes)} classes", *source.report]
-            run.progress.say("\n  ".join(lines))
+    recorded = recorded_classes(run.model_dir)
+    if recorded and not mode.trains:  # data to evaluate on may list only some of them
+        source = with_classes(data.validation, recorded, f"the run in {run.model_dir}, its {LABELS}")
+        data = Sources(None, source)
+    report = data_report.inspect(run.params.task, data)
+    run.progress.say("\n".join(report.lines(data_report.MOST_FINDINGS)))
+    if report.error:
+        raise UserError(report.error)
     if data.train is not None and run.params.task.train_data.repeat_rare:
         run.progress.say("  " + balance.describe(data.train, run.params.task.train_data.repeat_rare))
     return data

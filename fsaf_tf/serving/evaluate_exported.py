@@ -9,7 +9,7 @@ from official.core import config_definitions
 from fsaf_tf import storage
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
-from fsaf_tf.data.examples import Source, named_errors
+from fsaf_tf.data.examples import Source, named_errors, with_classes
 from fsaf_tf.data.source import open_source
 from fsaf_tf.detect import trained
 from fsaf_tf.detect.predict_files import to_coco
@@ -48,8 +48,7 @@ def evaluate(
     if os.path.exists(f"{output}/params.yaml"):
         raise UserError(f"{output} is the folder of a run, whose figures these are not; give another --model_dir")
     detector, progress = exported_models.load(path), Progress()
-    source = open_source(params.task.validation_data, download=download)
-    _check_classes(detector.classes, source, path)
+    source = _with_classes(open_source(params.task.validation_data, download=download), detector.classes, path)
     storage.make_folder(output)
     progress.say(f"{source.name}: {source.num_images} images, {len(source.classes)} classes")
     start = time.monotonic()
@@ -74,8 +73,7 @@ def open_validation(detector: trained.Detector) -> Source:
         source = open_source(detector.config.validation_data)
     except UserError as error:
         raise UserError(f"--evaluate needs the run's task.validation_data: {error}") from error
-    _check_classes(detector.classes, source, detector.checkpoint.prefix)
-    return source
+    return _with_classes(source, detector.classes, detector.checkpoint.prefix)
 
 
 def compare(detector: trained.Detector, paths: Sequence[str], source: Source) -> dict[str, dict]:
@@ -132,11 +130,6 @@ def _advice(files: Sequence[exported_models.TFLite]) -> str:
     return "its padding is not that of training; take --canvas=both"
 
 
-def _check_classes(classes: Classes, source: Source, path: str) -> None:
+def _with_classes(source: Source, classes: Classes, path: str) -> Source:
     """The category id of a detection must mean the same in the data; the class index may be another."""
-    theirs, ours = (Classes.by_id(zip(side.ids, side.names)) for side in (source.classes, classes))
-    difference = theirs.difference(ours)
-    if difference:
-        raise UserError(
-            f"{source.name} has other classes than {path}: {difference}; a category id must mean the same in both"
-        )
+    return with_classes(source, Classes.by_id(zip(classes.ids, classes.names)), path)

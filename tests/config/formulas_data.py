@@ -15,6 +15,18 @@ def _variant(data: dict) -> tuple[str, str]:
     return data["tfds_name"][-1], "a"
 
 
+def _turn(data: dict) -> int:
+    """The EXIF orientation by which pictures are turned."""
+    is_turned = data["image_dir"] == "turned_a" and data["exif_orientation"] != "stored"
+    return world_data.UPSIDE_DOWN if is_turned else 1
+
+
+def _picture(data: dict, number: int) -> world_data.Picture:
+    """As it is to be seen: upside down, the left half of a picture is the right one."""
+    picture = world_data.picture(number, *_variant(data))
+    return picture if _turn(data) == 1 else picture._replace(colours=picture.colours[::-1])
+
+
 def _numbers(data: dict) -> tuple[int, ...]:
     return world_data.SPLITS[data["tfds_split"] or "every"]
 
@@ -39,7 +51,9 @@ def check_source(section: str, values: dict, seen: dict) -> None:
         np.testing.assert_allclose(found["boxes"][number], picture.boxes, atol=1e-4)
         np.testing.assert_array_equal(found["classes"][number], picture.classes + extra)
         if section == "train_data":
-            assert found["image_bytes"][number] == world_data.encoded(picture)
+            orientation = world_data.UPSIDE_DOWN if data["image_dir"] == "turned_a" else 1
+            assert found["image_bytes"][number] == world_data.encoded(picture, orientation)
+            assert found["turn"][number] == _turn(data)
 
 
 def check_figures(values: dict, seen: dict) -> None:
@@ -116,7 +130,7 @@ def resized(values: dict, size, shorter_side: int, longer_side: int) -> tuple[in
 
 def _check_example(values: dict, data: dict, row: dict) -> bool:
     """One picture of a batch; whether it is mirrored."""
-    picture = world_data.picture(int(row["image_id"]), *_variant(data))
+    picture = _picture(data, int(row["image_id"]))
     whole = canvas(values, picture.size[0] > picture.size[1])
     size = tuple(row["image_size"])
     sides = data.get("shorter_sides") or [values["task.input_size.shorter_side"]]
@@ -171,7 +185,7 @@ def _check_views(values: dict, data: dict, columns: dict) -> None:
         assert len(views) == len(sides)
         for view, (shorter, longer) in zip(views, sides):
             for index, number in enumerate(numbers):
-                picture = world_data.picture(int(number), *_variant(data))
+                picture = _picture(data, int(number))
                 expected = resized(values, picture.size, shorter, longer)
                 assert tuple(view["image_size"][index]) == expected
                 _check_halves(view["image"][index].astype(int), expected, *picture.colours, expected[1] // 2)

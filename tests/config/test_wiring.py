@@ -175,6 +175,7 @@ ROWS = [
     # Which data, and how they come.
     Row("task.train_data.annotation_file", "b.json", ("train_data/boxes", "train_data/classes")),
     Row("task.train_data.image_dir", "pictures_b", ("train_data/image_bytes",)),
+    Row("task.train_data.exif_orientation", "stored", ("train_data/turn",), {"task.train_data.image_dir": "turned_a"}),
     Row(
         "task.train_data.input_path",
         "b.tfrecord",
@@ -208,6 +209,12 @@ ROWS = [
         ("validation_data/boxes", "validation_data/classes", "figures/AP"),
     ),
     Row("task.validation_data.image_dir", "pictures_a", ("validation_inputs/images",)),
+    Row(
+        "task.validation_data.exif_orientation",
+        "stored",
+        ("validation_inputs/images",),
+        {"task.validation_data.image_dir": "turned_a"},
+    ),
     Row(
         "task.validation_data.input_path",
         "b.tfrecord",

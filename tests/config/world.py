@@ -208,8 +208,8 @@ def train_data(params, values: dict) -> dict:
     except UserError as error:
         return {"train_data/line": str(error)}
     examples = {int(example["image_id"]): example for example in source.examples().as_numpy_iterator()}
-    names = ("boxes", "classes", "image_bytes")
-    seen = {f"train_data/{name}": {n: example[name] for n, example in examples.items()} for name in names}
+    names = ("boxes", "classes", "image_bytes", "turn")
+    seen = {f"train_data/{name}": {n: example.get(name, 1) for n, example in examples.items()} for name in names}
     return seen | {"train_data/categories": [source.classes.names, source.classes.ids]}
 
 
@@ -316,7 +316,10 @@ _GEOMETRY = (
     "task.model.anchor_based.",
 )
 _NORMALISATION = ("task.model.backbone.type", "task.model.backbone.resnet.form")
-_SOURCE = ("tfds_name", "tfds_split", "tfds_data_dir", "annotation_file", "image_dir", "input_path", "label_map")
+_SOURCE = (
+    *("tfds_name", "tfds_split", "tfds_data_dir", "annotation_file", "image_dir", "input_path", "label_map"),
+    "exif_orientation",
+)
 _BATCH = (
     *("global_batch_size", "max_instances", "random_flip", "shorter_sides", "augmentation."),
     *("repeat_rare", "shuffle_buffer_size", "seed"),
@@ -348,7 +351,7 @@ FOLLOWS = {
     validation_data: _of("validation_data", _SOURCE),
     inputs: (*_of("train_data", _BATCH), "task.train_data.input_path", "task.input_size."),
     validation_inputs: (
-        *_of("validation_data", (*_BATCH, "image_dir")),
+        *_of("validation_data", (*_BATCH, "image_dir", "exif_orientation")),
         "task.input_size.",
         *_of("test_augmentation", ("enabled", "shorter_sides", "ratios")),
     ),

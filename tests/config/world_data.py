@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from encoded import turned
 from PIL import Image
 
 NAMES, IDS = ("cat", "dog", "bird"), (3, 5, 9)
@@ -31,6 +32,7 @@ _ROWS = {  # class index and box yxyx
         4: [(0, (60, 4, 80, 60)), (2, (82, 30, 94, 60))],
     },
 }
+UPSIDE_DOWN = 3  # as EXIF says it
 SPLITS = {"every": (1, 2, 3, 4), "some": (1, 3)}  # of the TFDS sets
 
 
@@ -57,17 +59,21 @@ def picture(number: int, colours: str = "a", boxes: str = "a") -> Picture:
     return Picture(SIZES[number], seed.integers(0, 256, [2, 3]), np.array(classes), np.array(corners, np.float32))
 
 
-def encoded(one: Picture) -> bytes:
-    """The picture as a PNG file."""
+def encoded(one: Picture, orientation: int = 1) -> bytes:
+    """The picture as a PNG file, with an EXIF orientation."""
     height, width = one.size
     pixels = np.repeat(one.colours[None].repeat(height, axis=0), width // 2, axis=1)
-    file = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).save(file, "png")
-    return file.getvalue()
+    return turned(Image.fromarray(pixels.astype(np.uint8)), orientation, "PNG")
 
 
 def write(folder: pathlib.Path) -> None:
-    """Writes `pictures_a/`, `a.json`, `a.tfrecord`, likewise `b`, and `label_map.json`, `other_map.json`."""
+    """Writes `pictures_a/`, `a.json`, `a.tfrecord`, likewise `b`, `label_map.json`, `other_map.json` and `turned_a/`.
+
+    The last has the pictures of `pictures_a` with an EXIF orientation: upside down.
+    """
+    (folder / "turned_a").mkdir()
+    for number in SIZES:
+        (folder / "turned_a" / f"{number}.png").write_bytes(encoded(picture(number), UPSIDE_DOWN))
     for variant in VARIANTS:
         (folder / f"pictures_{variant}").mkdir()
         for number in SIZES:

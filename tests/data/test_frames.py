@@ -140,7 +140,7 @@ def _floats(value: float) -> tf.train.Feature:
 
 
 def told(folder, pictures: dict[str, bytes], size: tuple[int, int] = (HEIGHT, WIDTH)) -> str:
-    return "\n".join(open_photos(folder, write(folder, pictures, size)).report)
+    return "\n".join(finding.message for finding in open_photos(folder, write(folder, pictures, size)).findings)
 
 
 def test_what_the_headers_tell_is_counted(tmp_path):
@@ -148,12 +148,14 @@ def test_what_the_headers_tell_is_counted(tmp_path):
     assert "pictures" not in told(tmp_path, plain)
     lines = told(tmp_path, plain | {"3.png": photo(3), "6.png": photo(6)})
     assert (
-        "2 of 4 pictures have an EXIF orientation; boxes are of the upright picture in 2, of the stored one in 0"
+        "2 of 4 pictures have an EXIF orientation; boxes are taken to be of the upright picture in 2, of the stored one in 0"
         in lines
     )
     assert "1 of 3 pictures are no JPEG, PNG or WebP" in told(tmp_path, plain | {"c.tif": photo(1, "TIFF")})
     pages = encode(Image.fromarray(upright()), "TIFF", save_all=True, append_images=[Image.fromarray(upright())])
-    assert "1 of 3 pictures have several pages; the first is taken" in told(tmp_path, plain | {"c.tif": pages})
+    assert "1 of 3 pictures have several pages or frames; the first is taken" in told(
+        tmp_path, plain | {"c.tif": pages}
+    )
 
 
 def test_deep_pictures_that_use_few_of_their_bits(tmp_path):

@@ -1,0 +1,100 @@
+"""Looks at data before a training does: what is read, counted and found, and whether a run would take it.
+
+    python tools/data.py check --annotations=train.json --images=photos --shorter_side=512 --longer_side=853
+    python tools/data.py check --experiment=my.yaml --json=report.json
+
+prints what a run says of its data at its start, and all that it found. The first is of data as --experiment=custom
+would train on them; --validation_annotations and --validation_images add the data to evaluate on. The second takes the
+data of an experiment, COCO JSON, TFDS or TFRecord files; --config_file and --params_override are those of
+tools/train.py. The exit status is 1 where a run would be refused, with the reason as the last line.
+
+docs/data.md says what is read, joined, left out and refused.
+"""
+
+import pathlib
+
+from absl import flags
+
+from fsaf_tf import cli
+from fsaf_tf.config import catalog
+from fsaf_tf.errors import UserError
+
+VERBS = ("check",)
+DATA_ONLY = "custom"  # what data by flags are checked for
+
+_FLAGS = flags.FlagValues()
+_OWN = {"flag_values": _FLAGS, "allow_overwrite": False}
+_ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO JSON to train on.", **_OWN)
+_IMAGES = flags.DEFINE_string("images", None, "The folder of its images.", **_OWN)
+_VALIDATION_ANNOTATIONS = flags.DEFINE_string("validation_annotations", None, "COCO JSON to evaluate on.", **_OWN)
+_VALIDATION_IMAGES = flags.DEFINE_string("validation_images", None, "The folder of its images.", **_OWN)
+_SHORTER_SIDE = flags.DEFINE_integer(
+    "shorter_side", None, "task.input_size.shorter_side, in pixels; the experiment's if not given.", 1, **_OWN
+)
+_LONGER_SIDE = flags.DEFINE_integer("longer_side", None, "task.input_size.longer_side, likewise.", 1, **_OWN)
+_EXPERIMENT = flags.DEFINE_string("experiment", None, "Whose data to check, as of tools/train.py.", **_OWN)
+_CONFIG_FILE = flags.DEFINE_multi_string(
+    "config_file", [], "A YAML file with further differences; may be given several times.", flag_values=_FLAGS
+)
+_PARAMS_OVERRIDE = flags.DEFINE_string("params_override", "", "Single keys, as of tools/train.py.", **_OWN)
+_JSON = flags.DEFINE_string("json", None, "Write the report there, too.", **_OWN)
+_DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS download data that is not there.", flag_values=_FLAGS)
+_KEYS = {
+    "task.train_data.annotation_file": _ANNOTATIONS,
+    "task.train_data.image_dir": _IMAGES,
+    "task.validation_data.annotation_file": _VALIDATION_ANNOTATIONS,
+    "task.validation_data.image_dir": _VALIDATION_IMAGES,
+    "task.input_size.shorter_side": _SHORTER_SIDE,
+    "task.input_size.longer_side": _LONGER_SIDE,
+}
+
+
+def main() -> None:
+    """The tool: reads its flags, runs and exits."""
+    cli.run(_check, _FLAGS, __doc__, verbs=VERBS)
+
+
+def _check() -> None:
+    _check_flags()
+    from fsaf_tf import storage
+    from fsaf_tf.config import checks, experiment
+    from fsaf_tf.run import data_report
+
+    params = experiment.load(_EXPERIMENT.value or DATA_ONLY, _CONFIG_FILE.value, _PARAMS_OVERRIDE.value)
+    given = {key: flag.value for key, flag in _KEYS.items() if flag.value is not None}
+    for key, value in given.items():
+        _, section, name = key.split(".")
+        getattr(params.task, section).override({name: value})
+    sections = [name for name in ("train_data", "validation_data") if getattr(params.task, name).source_keys()]
+    checks.check(params, sections or ["train_data"])
+    report = data_report.check(params.task, download=_DOWNLOAD.value)
+    print(*report.lines(), sep="\n", flush=True)
+    if _JSON.value:
+        storage.make_folder(str(pathlib.Path(_JSON.value).parent))
+        storage.write_json(_JSON.value, report.values())
+    if report.error:
+        raise UserError(report.error)
+
+
+def _check_flags() -> None:
+    """What is wrong with the flags, before TensorFlow is imported."""
+    by_flags = [
+        flag.name for flag in (_ANNOTATIONS, _IMAGES, _VALIDATION_ANNOTATIONS, _VALIDATION_IMAGES) if flag.value
+    ]
+    if _EXPERIMENT.value:
+        catalog.find(_EXPERIMENT.value)
+        if by_flags:
+            raise UserError(
+                f"--experiment names its data; leave --{by_flags[0]} out, or set the keys by --params_override"
+            )
+        return
+    if not (_ANNOTATIONS.value or _VALIDATION_ANNOTATIONS.value):
+        raise UserError("--annotations and --images are missing; or give --experiment (--help lists the flags)")
+    for annotations, images in ((_ANNOTATIONS, _IMAGES), (_VALIDATION_ANNOTATIONS, _VALIDATION_IMAGES)):
+        if bool(annotations.value) != bool(images.value):
+            missing = images if annotations.value else annotations
+            raise UserError(f"--{missing.name} is missing; --{annotations.name} and --{images.name} go together")
+
+
+if __name__ == "__main__":
+    main()

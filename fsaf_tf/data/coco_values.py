@@ -1,0 +1,55 @@
+"""Values of COCO JSON as exporters write them: numbers as text, whole numbers with a point, truths in several forms."""
+
+import math
+from typing import Any
+
+LARGEST_ID = 2**53  # whole numbers up to it are the same in every program that reads JSON
+_TRUE, _FALSE = (True, "true", "yes", "1"), (False, None, "", "false", "no", "0")
+
+
+def is_number(value: Any) -> bool:
+    """A number that is neither NaN, infinite nor beyond any picture."""
+    return type(value) in (int, float) and -1e12 < value < 1e12
+
+
+def number(value: Any) -> float | int | None:
+    """A finite number, also one that is written as text; None if it is none."""
+    if isinstance(value, str):
+        try:
+            value = float(value) if "_" not in value else None
+        except ValueError:
+            return None
+    return value if is_number(value) else None
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, also as text or as 7.0; None if it is none."""
+    if type(value) is int:
+        return value
+    if isinstance(value, str):
+        digits = value.strip()
+        if digits.removeprefix("-").isdecimal() and digits.isascii():
+            return int(digits) if len(digits) < 40 else None
+        value = number(digits)
+    is_whole = type(value) is float and math.isfinite(value) and value == int(value)
+    return int(value) if is_whole else None
+
+
+def identity(value: Any) -> int | None:
+    """A whole number that may be an id; None if it is none, or is too large."""
+    read = whole(value)
+    return read if read is not None and abs(read) <= LARGEST_ID else None
+
+
+def is_too_large(value: Any) -> bool:
+    """Whether it is a whole number that is no id only because it is too large."""
+    read = whole(value)
+    return read is not None and abs(read) > LARGEST_ID
+
+
+def truth(value: Any) -> bool | None:
+    """A truth as 0 or 1, true or false, or text of these; None if it is none."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    if isinstance(word, list | dict):
+        return None
+    return True if word in _TRUE else False if word in _FALSE else None

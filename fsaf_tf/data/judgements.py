@@ -1,0 +1,153 @@
+"""What boxes look like: corners or shares in the place of sides, too small, too many, no anchor that fits.
+
+A judgement gives its findings, none of data that are as they should be. Limits are here; docs/data.md explains them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fsaf_tf import anchors
+from fsaf_tf.data import kept_boxes
+from fsaf_tf.data.box_table import BoxTable
+from fsaf_tf.data.findings import Finding, found, listed
+from fsaf_tf.data.kept_boxes import Sizing
+
+ROUNDING = 0.5  # px that a box may reach over the border
+LEAST_BOXES = 2  # that look like something else
+CORNERS_PAST, CORNERS_FIT = 0.1, 0.99  # shares of the boxes past the border, and that lie inside when read as corners
+SHARES = 0.01  # of the boxes whose numbers are all up to 1
+LEAST_PICTURE = 16  # px of the shorter side of a picture whose boxes can look like shares
+LOST = 0.05  # share of the boxes
+CEILING = 100  # detections of a class and picture that COCO's figures look at
+FIT = 0.5  # share of the boxes with an anchor
+
+
+def corners(table: BoxTable, where: str) -> list[Finding]:
+    """Boxes whose width and height are the right and lower border."""
+    x, y, width, height = table.given_xywh.T
+    picture_height, picture_width = table.sizes[table.image_index].T + ROUNDING
+    past = (x + width > picture_width) | (y + height > picture_height)
+    fit = (width > x) & (height > y) & (width <= picture_width) & (height <= picture_height)
+    if past.sum() < max(LEAST_BOXES, CORNERS_PAST * len(table)) or fit.mean() < CORNERS_FIT:
+        return []
+    words = f"boxes reach past the right or lower border; {fit.sum():,} lie inside as x1, y1, x2, y2"
+    words += ": corners where bbox wants x, y, width, height?"
+    return found("corners", past.sum(), len(table), words, table.named(past), where)
+
+
+def in_shares(table: BoxTable) -> np.ndarray:
+    """`[n]` bool, boxes whose four numbers are from 0 to 1, in a picture of many pixels."""
+    given = table.given_xywh
+    mask = np.all((given >= 0) & (given <= 1), axis=1) & np.all(given[:, 2:] > 0, axis=1)
+    return mask & (table.sizes.min(axis=1) >= LEAST_PICTURE)[table.image_index]
+
+
+def are_all_shares(table: BoxTable) -> bool:
+    """Whether no box can be in pixels."""
+    return len(table) >= LEAST_BOXES and bool(in_shares(table).all())
+
+
+def shares(table: BoxTable, where: str) -> list[Finding]:
+    """Boxes in shares of their picture."""
+    mask = in_shares(table)
+    if mask.sum() < max(LEAST_BOXES, SHARES * len(table)):
+        return []
+    words = "boxes have four numbers from 0 to 1: shares of the picture where bbox wants pixels?"
+    return found("shares", mask.sum(), len(table), words, table.named(mask), where)
+
+
+def repeats(table: BoxTable, where: str) -> list[Finding]:
+    """Boxes that stand there again and are trained on as often, of data whose reader does not join them."""
+    columns = [table.image_index, table.class_indices, table.crowd, *table.given_xywh.T]
+    _, first = np.unique(np.stack(columns, axis=1), axis=0, return_index=True)
+    again = np.ones(len(table), bool)
+    again[first] = False
+    words = "boxes stand there again; trained on as often"
+    return found("duplicate_boxes", again.sum(), len(table), words, table.named(again), where)
+
+
+def classes(table: BoxTable, is_trained: np.ndarray, names: Sequence[str], where: str) -> list[Finding]:
+    """Classes without a box, and those that have lost all of theirs."""
+    counts = np.bincount(table.class_indices, minlength=len(names))
+    left = np.bincount(table.class_indices[is_trained], minlength=len(names))
+    empty = [name for name, count in zip(names, counts) if not count]
+    lost = [name for name, count, kept in zip(names, counts, left) if count and not kept]
+    return [
+        *found("empty_class", len(empty), len(names), f"classes have no box: {listed(empty)}", empty, where),
+        *found("lost_class", len(lost), len(names), f"classes lose all their boxes: {listed(lost)}", lost, where),
+    ]
+
+
+def lost_boxes(table: BoxTable, sizing: Sizing, where: str) -> list[Finding]:
+    """Boxes that get too small, with the size that would keep nearly all."""
+    is_wanted = kept_boxes.wanted(table)
+    lost = is_wanted & table.has_area & ~kept_boxes.trained(table, sizing)
+    if lost.sum() <= LOST * is_wanted.sum():
+        return []
+    words = f"boxes get under 1 px at {sizing}; {advice(table, sizing)}"
+    return found("lost_boxes", lost.sum(), is_wanted.sum(), words, table.named(lost), where)
+
+
+def advice(table: BoxTable, sizing: Sizing) -> str:
+    """What to do about boxes that get too small."""
+    if in_shares(table).sum() >= LEAST_BOXES:
+        return "see whether they are in pixels"
+    larger, share = kept_boxes.keeping_size(table, sizing), f"{kept_boxes.KEPT_SHARE:.0%}"
+    if larger is None:
+        return f"no size up to {kept_boxes.LARGEST_ADVISED} px keeps {share}: cut the pictures into tiles"
+    keys = f"task.input_size.shorter_side={larger.shorter_side},task.input_size.longer_side={larger.longer_side}"
+    jitter = ", and task.train_data.shorter_sides from there on," if sizing.drawn_sides else ""
+    return f"{keys}{jitter} keeps {share} of them, or cut the pictures into tiles"
+
+
+def ceiling(table: BoxTable, names: Sequence[str], where: str) -> list[Finding]:
+    """Pictures with more boxes of a class than COCO's figures look at."""
+    of_class = table.image_index[~table.crowd] * len(names) + table.class_indices[~table.crowd]
+    groups, counts = np.unique(of_class, return_counts=True)
+    over = counts > CEILING
+    pictures = np.unique(groups[over] // len(names))
+    words = (
+        f"pictures have more than {CEILING} boxes of a class, {counts.max(initial=0):,} at most: COCO's figures look at"
+        f" {CEILING} detections of each, so that {np.sum(counts[over] - CEILING):,} of {counts.sum():,} are missed"
+    )
+    examples = (
+        f"{table.file_names[g // len(names)]}, {n} {names[g % len(names)]}" for g, n in zip(groups[over], counts[over])
+    )
+    return found("ceiling", len(pictures), len(table.sizes), words, examples, where)
+
+
+def fitting_anchors(
+    table: BoxTable, sizing: Sizing, branch: anchors.Anchors, levels: Sequence[int], where: str
+) -> list[Finding]:
+    """Boxes that no anchor fits, by shape alone, both centred."""
+    is_trained = kept_boxes.trained(table, sizing)
+    sides, area = kept_boxes.resized_sides(table, sizing)[is_trained], 0.0
+    best = np.zeros(len(sides))
+    for level in levels:
+        corners_of = anchors.anchors(1, 1, level, branch.shapes, branch.location_offset).numpy()
+        for anchor in corners_of[:, 2:] - corners_of[:, :2]:
+            shared, area = np.prod(np.minimum(sides, anchor), axis=1), np.prod(sides, axis=1) + np.prod(anchor)
+            best = np.maximum(best, shared / (area - shared))
+    fit = best >= branch.matching.positive_iou
+    if fit.mean() >= FIT:
+        return []
+    unfit = np.flatnonzero(is_trained)[~fit]
+    mask = np.zeros(len(table), bool)
+    mask[unfit] = True
+    words = f"boxes have no anchor of IoU {branch.matching.positive_iou:g} at {sizing}; the anchor-based branch learns"
+    words += " nothing of them; see task.model.anchor_based.scales and aspect_ratios"
+    return found("anchors", len(unfit), len(sides), words, table.named(mask), where)
+
+
+def one_set_classes(
+    train: BoxTable, validation: BoxTable, names: Sequence[str], where: tuple[str, str]
+) -> list[Finding]:
+    """Classes with boxes in one of the two sets alone."""
+    has = [np.bincount(table.class_indices, minlength=len(names)) > 0 for table in (train, validation)]
+    listed_classes = []
+    for own, other, place in ((has[0], has[1], where[0]), (has[1], has[0], where[1])):
+        alone = [name for name, here, there in zip(names, own, other) if here and not there]
+        words = f"classes have boxes in {place} alone: {listed(alone)}"
+        listed_classes += found("one_set_class", len(alone), len(names), words, alone, " and ".join(where))
+    return listed_classes

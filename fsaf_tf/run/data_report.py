@@ -1,0 +1,137 @@
+"""What a run says of its data before it starts, and whether it can start with them."""
+
+import dataclasses
+from typing import Any
+
+from fsaf_tf.config import schema
+from fsaf_tf.data import inspection
+from fsaf_tf.data.examples import Source
+from fsaf_tf.data.findings import Finding
+from fsaf_tf.data.inspection import Inspection
+from fsaf_tf.data.kept_boxes import Sizing
+from fsaf_tf.data.source import Sources, matched, open_source
+from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import commands
+
+ANY_NUMBER = 10**6  # of the boxes of a picture: nothing here is padded to it
+MOST_FINDINGS = 18  # lines of them at the start of a run; with the counts of both sets these are under 25
+
+
+@dataclasses.dataclass(frozen=True)
+class DataReport:
+    """Attributes:
+    train: the training data, None where there are none.
+    validation: the validation data, likewise.
+    findings: those of both, and of the two together.
+    error: why the run cannot start; None if it can.
+    """
+
+    train: Inspection | None
+    validation: Inspection | None
+    findings: tuple[Finding, ...]
+    error: str | None
+
+    def lines(self, most: int | None = None) -> list[str]:
+        """The report as text.
+
+        Args:
+            most: findings that are shown; all if not given.
+        """
+        counts = []
+        for part, to_train in ((self.train, True), (self.validation, False)):
+            if part is not None:
+                first, *rest = inspection.lines(part, to_train=to_train)
+                counts += [first, *(f"  {line}" for line in rest)]
+        shown = self.findings[:most]
+        many = len({finding.where for finding in shown}) > 1
+        said = [f"  {finding.where}: {finding.line}" if many else f"  {finding.line}" for finding in shown]
+        left = len(self.findings) - len(shown)
+        more = [f"  and {left} more findings: {commands.of_tool('data', 'check')} lists all"] if left else []
+        return [*counts, *said, *more]
+
+    def values(self) -> dict[str, Any]:
+        """The report for programs; see docs/data.md."""
+        main = self.train or self.validation
+        values: dict[str, Any] = _values(main)
+        values["findings"] = [dataclasses.asdict(finding) for finding in self.findings]
+        if self.train is not None and self.validation is not None:
+            values["validation"] = _values(self.validation)
+        return values | ({"error": self.error} if self.error else {})
+
+
+def _values(part: Inspection | None) -> dict[str, Any]:
+    if part is None:
+        return {"pictures": None, "boxes": None, "trained_boxes": None, "classes": {}}
+    classes = {name: {"boxes": count, "trained_boxes": kept} for name, (count, kept) in part.of_classes().items()}
+    return {
+        "pictures": part.source.num_images,
+        "boxes": len(part.table),
+        "trained_boxes": int(part.trained.sum()),
+        "classes": classes,
+    }
+
+
+def check(task: schema.Task, *, download: bool = False) -> DataReport:
+    """Opens and looks at the data that a task names; what would end a run is the report's `error`.
+
+    Args:
+        task: `train_data`, `validation_data` or both name data.
+        download: let TFDS fetch what is not there.
+    """
+    errors: list[str] = []
+
+    def opened(config: schema.Data) -> Source | None:
+        if not config.source_keys():
+            return None
+        try:
+            return open_source(config, download=download)
+        except UserError as error:
+            errors.append(str(error))
+        try:  # once more without its limit, to say what else there is
+            return open_source(config.replace(max_instances=ANY_NUMBER), download=download)
+        except UserError:
+            return None
+
+    sources = Sources(opened(task.train_data), opened(task.validation_data))
+    try:
+        sources = matched(sources.train, sources.validation)
+    except UserError as error:
+        errors.append(str(error))
+    try:
+        report = inspect(task, sources)
+    except UserError as error:
+        report = DataReport(None, None, (), str(error))
+    return dataclasses.replace(report, error=next(iter(errors), report.error))
+
+
+def inspect(task: schema.Task, sources: Sources) -> DataReport:
+    """Looks at the data of a run.
+
+    Args:
+        task: its sizes, and its anchors where it has that branch.
+        sources: the opened data.
+
+    Raises:
+        UserError: a bad example, of data that are read on the way.
+    """
+    model, size = task.model, task.input_size.as_dict()
+    branch = task.anchor_based().anchors if model.anchor_based.enabled else None
+    levels = model.geometry().levels
+    train = validation = None
+    if sources.train is not None:
+        jitter = Sizing(**size, drawn_sides=tuple(task.train_data.shorter_sides))
+        train = inspection.inspect(sources.train, jitter, branch, levels)
+    if sources.validation is not None:
+        validation = inspection.inspect(sources.validation, Sizing(**size), branch, levels)
+    both = ()
+    if train and validation and train.source.classes == validation.source.classes:
+        both = inspection.compare(train, validation)
+        # Their classes are compared with those of the training data already.
+        seen = tuple(finding for finding in validation.findings if finding.kind != "empty_class")
+        validation = dataclasses.replace(validation, findings=seen)
+    errors = [
+        train and inspection.refusal_of_training(train),
+        validation and inspection.refusal_of_evaluation(validation),
+    ]
+    findings = (*both, *(finding for part in (train, validation) if part for finding in part.findings))
+    return DataReport(train, validation, findings, next(filter(None, errors), None))
