@@ -10,11 +10,12 @@ from PIL import Image
 
 from fsaf_tf import storage
 from fsaf_tf.config import data_sources, experiment, schema
-from fsaf_tf.data import coco, coco_json, examples, frames, images
+from fsaf_tf.data import coco, coco_json, digest, examples, frames, images
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
 from fsaf_tf.run import records
+from fsaf_tf.terminal import commands
 
 MOST_BOXES = 10**6  # of an image: nothing here is padded to them
 THUMBNAIL_SIDE = 420  # pixels; some 20 kB a picture
@@ -53,7 +54,16 @@ def run_data(folder: str) -> dict[str, str]:
 
 
 def check_same_data(folders: Sequence[str]) -> None:
-    """Refuses evaluations that were of other data than the first one; see `run_data`."""
+    """Refuses evaluations that were of other data than the first one: by their content, else by their names."""
+    digests = {folder: _recorded_digest(folder) for folder in folders}
+    if all(digests.values()):
+        for folder, content in digests.items():
+            if content != digests[folders[0]]:
+                raise UserError(
+                    f"{folder} was evaluated on data of another content than {folders[0]}; evaluate both on the same"
+                    " data, or give --annotations"
+                )
+        return
     data = {folder: run_data(folder) for folder in folders}
     for folder, keys in data.items():
         if keys != data[folders[0]]:
@@ -61,6 +71,34 @@ def check_same_data(folders: Sequence[str]) -> None:
                 f"{folder} was evaluated on {keys}, {folders[0]} on {data[folders[0]]}; evaluate both on the same"
                 " data, or give --annotations"
             )
+
+
+def check_unchanged(folder: str, ground_truth: dict) -> str | None:
+    """Compares the data that an evaluation was of with those that its detections are now held against.
+
+    Args:
+        folder: of the evaluation.
+        ground_truth: COCO's, of the data.
+
+    Returns:
+        A line if boxes have changed since then; None if nothing has, or nothing was recorded.
+
+    Raises:
+        UserError: they have other pictures or other ids, so that detections are not of them.
+    """
+    recorded, now = _recorded_digest(folder), digest.of(ground_truth)
+    if not recorded or recorded == now:
+        return None
+    if recorded[digest.PICTURES] != now[digest.PICTURES]:
+        raise UserError(
+            f"{folder}/{coco_results.DETECTIONS} is of data with other pictures or other ids than these; evaluate"
+            f" again: {commands.of_tool('train', '--mode=eval', f'--model_dir={folder}')}"
+        )
+    return f"The boxes of the data have changed since {folder} was evaluated; figures are of the boxes as they are now."
+
+
+def _recorded_digest(folder: str) -> dict[str, str] | None:
+    return (storage.read_json(f"{folder}/metrics.json") or {}).get(records.DIGEST)
 
 
 def open_run_data(folder: str, *, download: bool = False) -> examples.Source:

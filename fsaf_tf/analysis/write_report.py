@@ -54,6 +54,8 @@ def make(
     else:
         source = inputs.open_run_data(folders[0], download=data.download)
         ground_truth = source.ground_truth()
+    for line in filter(None, (inputs.check_unchanged(folder, ground_truth) for folder in folders)):
+        progress.say(line)
     runs = {}
     for name, path in zip(names, paths):
         runs[name] = measures.analyze(

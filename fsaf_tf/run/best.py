@@ -18,13 +18,21 @@ class BestExporter(train_utils.BestCheckpointExporter):
     detections come between the two. Each file names its step, so that what a kill leaves behind is known by that.
     """
 
-    def __init__(self, export_dir: str, metric_name: str, metric_comp: str, say: Callable[[str], None] = print):
+    def __init__(
+        self,
+        export_dir: str,
+        metric_name: str,
+        metric_comp: str,
+        data_digest: dict[str, str],
+        say: Callable[[str], None] = print,
+    ):
         """Finds the best checkpoint up to now.
 
         Args:
             export_dir: its folder.
             metric_name: the figure that counts.
             metric_comp: `higher` or `lower`, whichever is better.
+            data_digest: of the validation data; figures of others are no measure for these.
             say: prints a line on what is wrong with the best up to now.
         """
         super().__init__(export_dir, metric_name, metric_comp)
@@ -34,6 +42,9 @@ class BestExporter(train_utils.BestCheckpointExporter):
         # Weights of a later step than the record's are the better ones that a run was killed after.
         if not best or (recorded is not None and recorded > checkpoints.number(best)):
             self._best_ckpt_logs = None
+        if self._has_best() and not records.is_of(self._best_ckpt_logs, data_digest):
+            self._best_ckpt_logs = None
+            notes = [*notes, f"{best} was the best on validation data that have changed since"]
         for note in notes:
             kept = "it still counts" if self._has_best() else "the next evaluation decides anew which is the best"
             say(f"{note[0].upper()}{note[1:]}; {kept}.")
@@ -62,7 +73,8 @@ class BestExporter(train_utils.BestCheckpointExporter):
         step = metrics["step"]
         name = f"{self._export_dir.rsplit('/', 1)[1]}/{checkpoints.BEST_NAME}-{step}"
         records.write_evaluation(self._export_dir, {**metrics, "checkpoint": name}, detections)
-        storage.write_json(self.best_ckpt_logs_path, {**figures, _STEP: step})
+        digest = {records.DIGEST: metrics[records.DIGEST]}
+        storage.write_json(self.best_ckpt_logs_path, {**figures, **digest, _STEP: step})
 
     def _has_best(self) -> bool:
         """Whether there is a figure to be better than."""

@@ -42,7 +42,9 @@ class Controller(orbit.Controller):
         self._logs = []
         self._evaluation_seconds = 0.0
         self._has_said_nothing_found = False
-        self.metrics = records.read_metrics(run.model_dir, run.params)
+        metrics = records.read_metrics(run.model_dir, run.params)
+        is_current = bool(metrics) and run.mode.evaluates and records.is_of(metrics, task.data_digest())
+        self.metrics = metrics if is_current else {}
         if run.is_chief:
             kwargs["eval_summary_dir"] = f"{run.results_dir}/{run.trainer.validation_summary_subdir}"
         super().__init__(**kwargs)
@@ -214,7 +216,7 @@ class Controller(orbit.Controller):
         results = storage.plain(evaluated.results)
         checkpoint = (self._checkpoint or self._params.task.init_checkpoint).removeprefix(f"{self._run.model_dir}/")
         facts = {"step": self._step, "images": self._eval_total, "checkpoint": checkpoint}
-        facts |= records.evaluation_keys(self._params)
+        facts |= records.evaluation_keys(self._params) | {records.DIGEST: self._task.data_digest()}
         self.metrics = {**results, **facts, "seconds": round(seconds, 1)}
         shown = [f"{name} {results[name]:.3f}" for name in ("AP", "AP50") if results.get(name) is not None]
         figures = ", ".join(shown) or "no AP"
@@ -225,7 +227,7 @@ class Controller(orbit.Controller):
             self._say_nothing_found()
         if self.trainer is not None:
             metric = self._run.trainer.best_checkpoint_eval_metric
-            early_stop.add(self._run.model_dir, self._step, metric, results[metric])
+            early_stop.add(self._run.model_dir, self._step, facts[records.DIGEST], metric, results[metric])
         if evaluated.is_best:
             self.evaluator.checkpoint_exporter.record(self.metrics, evaluated.detections, results)
         records.write_evaluation(self._run.results_dir, self.metrics, evaluated.detections)

@@ -4,23 +4,35 @@ import math
 
 from fsaf_tf import storage
 from fsaf_tf.config import schedule
+from fsaf_tf.run import records
 
-Record = list[dict[str, float | None]]
+Record = list[dict]
 
 
 def read(model_dir: str, step: int) -> Record:
-    """The evaluations of a run up to a step: `{"step": 500, "AP": 0.31}` each, in their order.
+    """The evaluations of a run up to a step, in their order: `{"step": 500, "AP": 0.31, "data_digest": {...}}` each.
 
-    Later ones are those of checkpoints that are gone.
+    Later ones are those of checkpoints that are gone, and those before the validation data last changed are of others.
     """
     record = storage.read_json(_path(model_dir))
-    return [each for each in record or () if isinstance(each, dict) and each["step"] <= step]
+    evaluations = [row for row in record or () if isinstance(row, dict) and row["step"] <= step]
+    newest = evaluations[-1].get(records.DIGEST) if evaluations else None
+    return evaluations if newest is None else [row for row in evaluations if records.is_of(row, newest)]
 
 
-def add(model_dir: str, step: int, metric: str, value: float | None) -> None:
-    """Writes the evaluation at a step to the record, in the place of an earlier one at that step."""
-    kept = [each for each in read(model_dir, step) if each["step"] < step]
-    storage.write_json(_path(model_dir), [*kept, {"step": step, metric: value}])
+def add(model_dir: str, step: int, data_digest: dict[str, str], metric: str, value: float | None) -> None:
+    """Writes the evaluation at a step to the record, in the place of an earlier one at that step.
+
+    Args:
+        model_dir: the run's folder.
+        step: of the evaluation.
+        data_digest: of the validation data.
+        metric: the figure that counts.
+        value: what it is; None where it is not defined.
+    """
+    record = storage.read_json(_path(model_dir))
+    kept = [row for row in record or () if isinstance(row, dict) and row["step"] < step]
+    storage.write_json(_path(model_dir), [*kept, {"step": step, metric: value, records.DIGEST: data_digest}])
 
 
 def reason(record: Record, trainer: schedule.Trainer) -> str | None:

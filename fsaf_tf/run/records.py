@@ -5,7 +5,7 @@ import importlib.metadata
 import pathlib
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -23,6 +23,7 @@ PACKAGES = ("fsaf_tf", "tensorflow", "tf_keras", "tf-models-official", "tensorfl
 _IDENTITY = "task.model."
 _NOT_IDENTITY = "task.model.postprocess."
 _KEYS_SHOWN = 8
+DIGEST = "data_digest"  # beside figures: the content of the data that they are of
 
 
 def data_keys(params: config_definitions.ExperimentConfig) -> dict[str, str]:
@@ -41,6 +42,11 @@ def read_metrics(model_dir: str, params: config_definitions.ExperimentConfig) ->
     """What `metrics.json` holds; empty if it is not there, or its figures came about otherwise; see above."""
     metrics = storage.read_json(f"{model_dir}/metrics.json") or {}
     return metrics if is_evaluated_as(metrics, params) else {}
+
+
+def is_of(record: Mapping[str, Any], data_digest: Mapping[str, str]) -> bool:
+    """Whether figures are of data of this content (`digest.of`); those that record no digest are taken to be."""
+    return record.get(DIGEST) in (None, data_digest)
 
 
 def is_evaluated_as(metrics: dict[str, Any], params: config_definitions.ExperimentConfig) -> bool:

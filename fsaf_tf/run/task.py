@@ -11,7 +11,7 @@ from official.modeling import optimization, performance
 from fsaf_tf import branches, detection, objective, regions, visualize
 from fsaf_tf.classes import Classes
 from fsaf_tf.config import schedule, schema
-from fsaf_tf.data import pipeline
+from fsaf_tf.data import digest, pipeline
 from fsaf_tf.data.examples import Source
 from fsaf_tf.data.source import Sources
 from fsaf_tf.errors import UserError
@@ -262,6 +262,10 @@ class FSAFTask(base_task.Task):
     def reduce_aggregated_logs(self, aggregated_logs, global_step=None) -> dict:
         """The COCO figures of all results; see `average_precision.coco_metrics`."""
         return average_precision.coco_metrics(self._ground_truth(), aggregated_logs)
+
+    def data_digest(self) -> dict[str, str]:
+        """The content of the validation data; see `digest.of`."""
+        return digest.of(self._ground_truth())
 
     def summary_pictures(self, model: tf_keras.Model) -> dict[str, np.ndarray]:
         """Pictures for TensorBoard of the first validation images.

@@ -12,9 +12,9 @@ from official.core import config_definitions
 from fsaf_tf import detection, storage
 from fsaf_tf.classes import LABELS, recorded_classes
 from fsaf_tf.config import checks, experiment, schedule
-from fsaf_tf.data import balance, images
+from fsaf_tf.data import balance, digest, images
 from fsaf_tf.data.examples import with_classes
-from fsaf_tf.data.source import Sources, open_sources
+from fsaf_tf.data.source import Sources, open_source, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.modeling import backbones, freezing
@@ -132,7 +132,9 @@ def _check_xla(params: config_definitions.ExperimentConfig, strategy: tf.distrib
 def _run(run: Run, changed: list[str], download: bool) -> dict:
     done = records.read_metrics(run.model_dir, run.params)
     ended = _end(run, is_evaluated=done.get("step") == run.step)
-    if ended:
+    if ended and _has_changed_data(run, done):
+        run.progress.say("The validation data have changed since the last evaluation; it is made again.")
+    elif ended:
         run.progress.say(f"The run in {run.model_dir} is finished: {ended}.")
         return _report(run, done)
     _say_start(run, changed)
@@ -158,6 +160,14 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
     if run.is_chief and not run.mode.watches:  # there, the run that trains writes them
         _write_records(run, task)
     return _report(run, loops.run())
+
+
+def _has_changed_data(run: Run, metrics: dict) -> bool:
+    """Whether the validation data, by their content, are no longer those that the figures of a run are of."""
+    if not (run.mode.evaluates and metrics.get(records.DIGEST)):
+        return False
+    source = open_source(run.params.task.validation_data)
+    return not records.is_of(metrics, digest.of(source.ground_truth()))
 
 
 def _say_start(run: Run, changed: list[str]) -> None:

@@ -8,7 +8,7 @@ from official.core import config_definitions
 
 from fsaf_tf import storage
 from fsaf_tf.classes import Classes
-from fsaf_tf.data import images
+from fsaf_tf.data import digest, images
 from fsaf_tf.data.examples import Source, named_errors, with_classes
 from fsaf_tf.data.source import open_source
 from fsaf_tf.detect import trained
@@ -28,7 +28,7 @@ def evaluate(
 ) -> dict:
     """Evaluates an exported model and writes `metrics.json` and `detections.json`, as an evaluation of a run does.
 
-    Pictures are taken as they are stored, as in every evaluation: EXIF orientation is not applied.
+    Pictures are taken as in every evaluation: whether upright or as they are stored, their data say.
 
     Args:
         path: of the file or of the version, from `exported_models.find`.
@@ -53,8 +53,10 @@ def evaluate(
     progress.say(f"{source.name}: {source.num_images} images, {len(source.classes)} classes")
     start = time.monotonic()
     results = _detect({path: detector}, source, detector.classes, progress)[path]
-    metrics = storage.plain(average_precision.coco_metrics(source.ground_truth(), results))
+    ground_truth = source.ground_truth()
+    metrics = storage.plain(average_precision.coco_metrics(ground_truth, results))
     facts = {"images": source.num_images, "model": path, "data": records.data_keys(params)}
+    facts |= {records.DIGEST: digest.of(ground_truth)}
     metrics |= {**facts, "seconds": round(time.monotonic() - start, 1)}
     records.write_evaluation(output, metrics, results)
     progress.say(f"Evaluation of {path}, {source.num_images} images:")

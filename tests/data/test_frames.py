@@ -147,15 +147,10 @@ def test_what_the_headers_tell_is_counted(tmp_path):
     plain = {"a.png": photo(1), "b.jpg": photo(1, "JPEG")}
     assert "pictures" not in told(tmp_path, plain)
     lines = told(tmp_path, plain | {"3.png": photo(3), "6.png": photo(6)})
-    assert (
-        "2 of 4 pictures have an EXIF orientation; boxes are taken to be of the upright picture in 2, of the stored one in 0"
-        in lines
-    )
+    assert "2 of 4 pictures have an EXIF orientation; boxes are taken to be of the upright picture in 2" in lines
     assert "1 of 3 pictures are no JPEG, PNG or WebP" in told(tmp_path, plain | {"c.tif": photo(1, "TIFF")})
     pages = encode(Image.fromarray(upright()), "TIFF", save_all=True, append_images=[Image.fromarray(upright())])
-    assert "1 of 3 pictures have several pages or frames; the first is taken" in told(
-        tmp_path, plain | {"c.tif": pages}
-    )
+    assert "1 of 3 pictures have several pages or frames" in told(tmp_path, plain | {"c.tif": pages})
 
 
 def test_deep_pictures_that_use_few_of_their_bits(tmp_path):

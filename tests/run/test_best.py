@@ -18,17 +18,18 @@ def make():
     return tf.train.Checkpoint(model=model, global_step=tf.Variable(0, dtype=tf.int64))
 
 
-def exporter(folder, said=None):
-    return best.BestExporter(str(folder), "AP", "higher", [].append if said is None else said.append)
+def exporter(folder, said=None, data="0"):
+    return best.BestExporter(str(folder), "AP", "higher", {"boxes": data}, [].append if said is None else said.append)
 
 
-def export(folder, step, ap, said=None, ends_before=None):
+def export(folder, step, ap, said=None, ends_before=None, data="0"):
     """A new exporter, as after a restart, is shown an evaluation; whether it was a new best."""
-    kept, figures = exporter(folder, said), {"AP": ap, "AP_by_class": {"a": float("nan")}}
+    kept, figures = exporter(folder, said, data), {"AP": ap, "AP_by_class": {"a": float("nan")}}
     if not kept.maybe_export_checkpoint(make(), figures, step):
         return False
     if ends_before != "record":
-        kept.record({**figures, "step": step, "checkpoint": f"ckpt-{step}"}, [{"score": 0.5}], figures)
+        facts = {"step": step, "checkpoint": f"ckpt-{step}", "data_digest": {"boxes": data}}
+        kept.record({**figures, **facts}, [{"score": 0.5}], figures)
     return True
 
 
@@ -50,10 +51,18 @@ def test_it_follows_the_figure_over_restarts(tmp_path):
         "AP": 0.4,
         "AP_by_class": {"a": None},
         "best_ckpt_global_step": 7,
+        "data_digest": {"boxes": "0"},
     }
     assert storage.read_json(f"{folder}/metrics.json")["checkpoint"] == "best/best_ckpt-7"
     assert storage.read_json(f"{folder}/detections.json") == [{"score": 0.5}]
     assert tf.train.latest_checkpoint(str(folder)) == f"{folder}/best_ckpt-7"
+
+
+def test_figures_of_data_that_have_changed_are_no_measure(tmp_path):
+    folder, said = tmp_path / "best", []
+    assert export(folder, 5, 0.9) and export(folder, 6, 0.1, said, data="1") and known(folder) == ([6], 6, 6)
+    assert len(said) == 1 and "was the best on validation data that have changed since; the next evaluation" in said[0]
+    assert not export(folder, 7, 0.05, said, data="1") and len(said) == 1
 
 
 def test_a_kill_after_the_weights_leaves_no_figures_of_others_beside_them(tmp_path):

@@ -2,8 +2,11 @@
 
 import pytest
 
+from fsaf_tf import storage
 from fsaf_tf.config import schedule
 from fsaf_tf.run import early_stop
+
+DIGEST = {"boxes": "0"}
 
 
 def reason(values, patience, metric="AP", comp="higher"):
@@ -46,6 +49,17 @@ def test_record_of_the_evaluations(tmp_path):
     folder = str(tmp_path)
     assert early_stop.read(folder, 100) == []
     for step, value in ((10, 0.1), (20, 0.3), (30, None), (20, 0.2)):
-        early_stop.add(folder, step, "AP", value)
-    assert early_stop.read(folder, 100) == [{"step": 10, "AP": 0.1}, {"step": 20, "AP": 0.2}]
-    assert early_stop.read(folder, 15) == [{"step": 10, "AP": 0.1}]
+        early_stop.add(folder, step, DIGEST, "AP", value)
+    first, second = ({"step": step, "AP": ap, "data_digest": DIGEST} for step, ap in ((10, 0.1), (20, 0.2)))
+    assert early_stop.read(folder, 100) == [first, second]
+    assert early_stop.read(folder, 15) == [first]
+
+
+def test_evaluations_of_data_that_have_changed_do_not_count(tmp_path):
+    """Those of a run from before digests were kept do."""
+    folder = str(tmp_path)
+    storage.write_json(f"{folder}/evaluations.json", [{"step": 10, "AP": 0.9}])
+    for step, content in ((20, "old"), (30, "new"), (40, "new")):
+        early_stop.add(folder, step, {"boxes": content}, "AP", 0.1)
+    assert [row["step"] for row in early_stop.read(folder, 100)] == [10, 30, 40]
+    assert [row["step"] for row in early_stop.read(folder, 25)] == [10, 20]

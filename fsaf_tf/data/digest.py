@@ -1,0 +1,31 @@
+"""What data are, by their content: kept with every result, and compared wherever results meet data.
+
+A path says nothing of that. A file that is exported again may have other ids, and detections are known by ids.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+PICTURES, BOXES = "pictures", "boxes"
+
+
+def of(ground_truth: Mapping) -> dict[str, str]:
+    """The digests of COCO's ground truth, whatever the order of its lists.
+
+    Returns:
+        `pictures`: of ids, file names and sizes, by which detections are known; `boxes`: of these and of all that
+        figures come from: boxes, their classes, areas, crowds.
+    """
+    names = {row["id"]: row["name"] for row in ground_truth["categories"]}
+    pictures = [[row["id"], row["file_name"], row["height"], row["width"]] for row in ground_truth["images"]]
+    boxes = [
+        [row["image_id"], row["category_id"], names[row["category_id"]], row["bbox"], row["area"], row["iscrowd"]]
+        for row in ground_truth["annotations"]
+    ]
+    return {PICTURES: _digest(pictures), BOXES: _digest([*pictures, *boxes])}
+
+
+def _digest(rows: Iterable[list]) -> str:
+    lines = sorted(json.dumps(row) for row in rows)
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
