@@ -59,6 +59,7 @@ setup(
     entry_points={
         "console_scripts": [
             "fsaf-train = fsaf_tf.cli.train:main",
+            "fsaf-data = fsaf_tf.cli.data:main",
             "fsaf-predict = fsaf_tf.cli.predict:main",
             "fsaf-export = fsaf_tf.cli.export:main",
             "fsaf-analyze = fsaf_tf.cli.analyze:main",

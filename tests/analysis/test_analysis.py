@@ -14,6 +14,7 @@ from PIL import Image
 
 from fsaf_tf.analysis import errors, inputs, measures, page
 from fsaf_tf.cli import analyze
+from fsaf_tf.data import digest
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, coco_results
 
@@ -340,6 +341,52 @@ def test_a_run_knows_its_data(data, monkeypatch, capsys):
     (data / "wrong" / "metrics.json").write_text(json.dumps({"AP": 1, "data": {**keys, "image_dir": "elsewhere"}}))
     status = in_process.call(analyze, monkeypatch, *flags, f"--model_dir={data}/wrong")
     assert "evaluate both on the same data" in status
+
+
+def evaluated(data, name, truth):
+    """Writes the `metrics.json` of an evaluation on ground truth of this content."""
+    keys = {"annotation_file": f"{data}/val.json", "image_dir": f"{data}/images"}
+    truth = {**truth, "annotations": [{"iscrowd": 0, **row} for row in truth["annotations"]]}
+    metrics = {"AP": 1, "data": keys, "data_digest": digest.of(truth)}
+    (data / name / "metrics.json").write_text(json.dumps(metrics))
+
+
+def test_data_that_changed_since_the_evaluation(data, monkeypatch, capsys):
+    """Other boxes are told; other ids make the detections those of other pictures, wherever the data are."""
+    before = json.loads((data / "val.json").read_text())
+    evaluated(data, "right", before)
+    flags = [f"--model_dir={data}/right", f"--output={data}/report.html"]
+    assert in_process.call(analyze, monkeypatch, *flags) == 0 and "have changed" not in capsys.readouterr().out
+    moved = copy.deepcopy(before)
+    moved["annotations"][0]["bbox"][0] += 1
+    (data / "val.json").write_text(json.dumps(moved))
+    assert in_process.call(analyze, monkeypatch, *flags) == 0
+    assert "The boxes of the data have changed since" in capsys.readouterr().out
+    renumbered = copy.deepcopy(before)
+    for row, key in [
+        *((row, "id") for row in renumbered["images"]),
+        *((row, "image_id") for row in moved["annotations"]),
+    ]:
+        row[key] = 3 - row[key]
+    (data / "val.json").write_text(json.dumps({**renumbered, "annotations": moved["annotations"]}))
+    for more in ([], [f"--annotations={data}/val.json"]):
+        status = in_process.call(analyze, monkeypatch, *flags, *more)
+        assert "is of data with other pictures or other ids than these; evaluate again: " in status
+
+
+def test_two_detectors_of_the_same_data_under_two_paths(data, monkeypatch):
+    shutil.copytree(data / "images", data / "copied")
+    content = json.loads((data / "val.json").read_text())
+    for name in ("right", "wrong"):
+        evaluated(data, name, content)
+    metrics = json.loads((data / "wrong" / "metrics.json").read_text())
+    metrics["data"]["image_dir"] = f"{data}/copied"
+    (data / "wrong" / "metrics.json").write_text(json.dumps(metrics))
+    flags = [f"--output={data}/report.html", f"--model_dir={data}/right", f"--model_dir={data}/wrong"]
+    assert in_process.call(analyze, monkeypatch, *flags) == 0
+    content["annotations"][0]["bbox"][0] += 1
+    evaluated(data, "wrong", content)
+    assert "data of another content than" in in_process.call(analyze, monkeypatch, *flags)
 
 
 def test_a_report_has_the_levels_of_the_runs_that_counted_them(data, monkeypatch):

@@ -9,7 +9,8 @@ from PIL import Image
 
 from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
-from fsaf_tf.data import drawing, shapes, source
+from fsaf_tf.data import drawing, inspection, shapes, source
+from fsaf_tf.data.kept_boxes import Sizing
 from fsaf_tf.errors import UserError
 
 SEED, PICTURES = 2, 3
@@ -93,6 +94,11 @@ def test_each_kind_of_data_is_the_same_data(kind, folder, monkeypatch):
         for key in ("category_id", "iscrowd", "area"):
             assert [item[key] for item in found] == [item[key] for item in wanted]
         np.testing.assert_allclose([item["bbox"] for item in found], [item["bbox"] for item in wanted], atol=1e-3)
+    inspected = inspection.inspect(opened, Sizing(64, 96))
+    assert inspected.is_whole and {name: count for name, (count, _) in inspected.of_classes().items()} == {
+        name: sum(item["category_id"] == number for item in truth["annotations"])
+        for name, number in CATEGORY_IDS.items()
+    }
 
 
 def test_more_boxes_than_are_allowed_are_an_error(folder):
@@ -100,6 +106,45 @@ def test_more_boxes_than_are_allowed_are_an_error(folder):
     values = {"annotation_file": f"{folder}/x.json", "image_dir": f"{folder}/images"}
     with pytest.raises(UserError, match="more boxes than max_instances, 2"):
         source.open_source(schema.Data(**values, max_instances=2))
+
+
+def test_validation_data_may_list_only_some_of_the_classes(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    train = source.open_source(schema.Data(**KINDS["coco"]))
+    content = json.loads((folder / "x.json").read_text())
+    used = {item["category_id"] for item in content["annotations"] if item["image_id"] == 1}
+    content["categories"] = [item for item in content["categories"] if item["id"] in used]
+    content["annotations"] = [item for item in content["annotations"] if item["category_id"] in used]
+    (folder / "some.json").write_text(json.dumps(content))
+    own = source.open_source(schema.Data(annotation_file="some.json", image_dir="images"))
+    some = source.matched(train, own).validation
+    assert some.classes == train.classes != own.classes and 0 < len(used) < len(CATEGORY_IDS)
+    listed = next(finding for finding in some.findings if finding.kind == "fewer_classes")
+    assert (listed.count, listed.of, listed.where) == (len(used), len(CATEGORY_IDS), "some.json")
+    for before, after in zip(own.examples().as_numpy_iterator(), some.examples().as_numpy_iterator()):
+        names = [[each.classes.names[k] for k in row["classes"]] for each, row in ((own, before), (some, after))]
+        assert names[0] == names[1] and np.array_equal(before["boxes"], after["boxes"])
+    assert [own.classes.names[k] for k in own.boxes().class_indices] == [
+        some.classes.names[k] for k in some.boxes().class_indices
+    ]
+    truth = some.ground_truth()
+    assert truth["categories"] == train.classes.categories()
+    assert truth["annotations"] == own.ground_truth()["annotations"]
+    assert source.matched(train, train).validation is train
+
+
+def test_classes_that_disagree_are_a_short_refusal(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    train = source.open_source(schema.Data(**KINDS["coco"]))
+    content = json.loads((folder / "x.json").read_text())
+    content["categories"] = [{"id": item["id"], "name": f"other {item['name']}"} for item in content["categories"]]
+    (folder / "others.json").write_text(json.dumps(content))
+    others = source.open_source(schema.Data(annotation_file="others.json", image_dir="images"))
+    with pytest.raises(
+        UserError, match="others.json has other classes than the training data x.json: 1 other"
+    ) as error:
+        source.matched(train, others)
+    assert str(error.value).count("other ") == 5  # "has other classes", and four names
 
 
 @pytest.mark.parametrize("values", [{}, {"tfds_name": "shapes", "annotation_file": "x.json"}])
