@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from absl import flags, logging
 
+from fsaf_tf.cli import mistakes
 from fsaf_tf.errors import UserError
 
 
@@ -24,7 +25,7 @@ def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str)
         sys.exit(0)
     quiet()
     try:
-        _read(own_flags)
+        mistakes.read(own_flags, sys.argv)
         main()
     except UserError as error:
         sys.exit(f"error: {error}")
@@ -67,15 +68,6 @@ def checkpoint_of_each(given: list[str] | None, runs: list[str], flag: str) -> l
     if len(given) not in (1, len(runs)):
         raise UserError(f"--checkpoint is given {len(given)} times for {len(runs)} {flag}; once is for all of them")
     return given * len(runs) if len(given) == 1 else given
-
-
-def _read(own_flags: flags.FlagValues) -> None:
-    try:
-        _, *rest = own_flags(sys.argv)
-    except flags.Error as error:
-        raise UserError(f"{error} (--help lists the flags)") from error
-    if rest:
-        raise UserError(f"{rest[0]!r} is no flag; flags are written --name=value (--help lists them)")
 
 
 def quiet() -> None:

@@ -12,6 +12,7 @@ The second writes exported/model_int8.tflite, which takes uint8 pictures of one 
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import mistakes
 from fsaf_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
@@ -66,9 +67,8 @@ def main() -> None:
 
 
 def _export() -> None:
-    for flag in (_FORMAT, _MODEL_DIR, _OUTPUT):
-        if not flag.value:
-            raise UserError(f"--{flag.name} is missing (--help lists the flags)")
+    mistakes.require(_FLAGS, "format", "model_dir", "output")
+    mistakes.want_folders(_FLAGS, "output")
     {"saved_model": _saved_model, "tflite": _tflite}[_FORMAT.value]()
 
 

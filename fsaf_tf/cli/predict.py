@@ -29,6 +29,7 @@ import os
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import mistakes
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 
@@ -83,8 +84,9 @@ def _predict() -> None:
         raise UserError(f"give --{given[0].name} or --{given[1].name}, not both")
     if _IMAGES.value and _MAX_FRAMES.present:
         raise UserError("--max_frames is for --video and --camera only")
-    if not _OUTPUT.value:
-        raise UserError("--output is missing (--help lists the flags)")
+    mistakes.require(_FLAGS, "output")
+    mistakes.want_folders(_FLAGS, "output")
+    mistakes.want_files(_FLAGS, "video")
     name, checkpoint = _EXPERIMENT.value, _CHECKPOINT.value or None
     if name:
         catalog.find(name)  # before TensorFlow, which takes seconds to import

@@ -11,7 +11,7 @@ status is 1 if none is left or the server is not there.
 from absl import flags
 
 from fsaf_tf import cli
-from fsaf_tf.errors import UserError
+from fsaf_tf.cli import mistakes
 
 _FLAGS = flags.FlagValues()
 _SERVER = flags.DEFINE_string(
@@ -47,9 +47,9 @@ def main() -> None:
 
 
 def _ask() -> None:
-    for flag in (_SERVER, _MODEL, _IMAGES, _OUTPUT):
-        if not flag.value:
-            raise UserError(f"--{flag.name} is missing (--help lists the flags)")
+    mistakes.require(_FLAGS, "server", "model", "images", "output")
+    mistakes.want_folders(_FLAGS, "output")
+    mistakes.want_files(_FLAGS, "labels")
     from fsaf_tf.detect import predict_files
     from fsaf_tf.serving import client
 

@@ -21,6 +21,7 @@ and compare also take images without annotations.
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import mistakes
 from fsaf_tf.errors import UserError
 
 FIGURES = ("targets", "selection", "compare", "levels", "training", "batch")
@@ -139,9 +140,9 @@ def _checkpoints(models: list[str]) -> list[str | None]:
 
 def _check() -> None:
     """What is wrong with the flags, before TensorFlow is imported."""
-    for flag in (_FIGURE, _OUTPUT, _EXPERIMENT if _FIGURE.value == "batch" else _MODEL):
-        if not flag.value:
-            raise UserError(f"--{flag.name} is missing (--help lists the flags)")
+    mistakes.require(_FLAGS, "figure", "output", "experiment" if _FIGURE.value == "batch" else "model")
+    mistakes.want_folders(_FLAGS, "output")
+    mistakes.want_files(_FLAGS, "annotations", "config_file")
     if _FIGURE.value == "batch" and _MODEL.value:
         raise UserError("--figure=batch needs no --model: it draws the data of --experiment")
     figure, given = _FIGURE.value, len(_MODEL.value)
