@@ -10,6 +10,7 @@ from absl import flags, logging
 
 from fsaf_tf.cli import mistakes
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import lasting
 
 
 def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str) -> None:
@@ -20,6 +21,11 @@ def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str)
         own_flags: its flags, read here from the command line.
         description: what `--help` says above them.
     """
+    with lasting.streams():
+        _run(main, own_flags, description)
+
+
+def _run(main: Callable[[], None], own_flags: flags.FlagValues, description: str) -> None:
     if any(word in ("-h", "--help", "-help") for word in sys.argv[1:]):
         print(f"{description.strip()}\n\nFlags:\n{own_flags.get_help(include_special_flags=False)}")
         sys.exit(0)

@@ -104,17 +104,15 @@ def _check_words(own_flags: flags.FlagValues, words: Sequence[str]) -> None:
         name = word.lstrip("-")
         if word.startswith("-") and name in own_flags and after.startswith("--") and not own_flags[name].boolean:
             raise UserError(f"{word} has no value; write {word}=VALUE ({after} comes after it)")
-    for word in words:
-        if not word.isprintable() and not _is_utf8(word) and not word.startswith("--images"):
-            raise UserError(f"{ascii(word)} is not UTF-8; only --images may have such names: rename it")
+    for before, word in zip(["", *words], words):
+        of_pictures = before == "--images" or word.startswith("--images=")
+        if _utf8(word) != word and not of_pictures:
+            raise UserError(f"{_utf8(word)} is not UTF-8, which only the names of pictures may be; rename it")
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _utf8(word: str) -> str:
+    """`storage.utf8`, which comes with TensorFlow."""
+    return word.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _unknown(name: str, own_flags: flags.FlagValues, arguments: Sequence[str]) -> str:

@@ -114,7 +114,10 @@ def write(
                 counts["found"] += 1
                 counts["drawn"] += result["score"] >= score_threshold
             _write_picture(pictures[file], visualize.draw_detections(image, detections, score_threshold))
-        _report_unreadable(unreadable, len(files))
+        if len(unreadable) == len(files):
+            _report_unreadable(unreadable, len(files))
+            raise UserError("no picture can be read")
+    _report_unreadable(unreadable, len(files))  # when the file is safe, whatever comes of printing
     said = f"{counts['found']} detections in {len(files) - len(unreadable)} images: {output}/detections.json"
     line.say(f"{said}; {counts['drawn']} with score {score_threshold:g} or more: {output}/{PICTURES}")
 
@@ -165,5 +168,3 @@ def _report_unreadable(unreadable: dict[str, UserError], total: int) -> None:
     lines = [f"  {file}: {error}" for file, error in unreadable.items()]
     lines = lines[:FILES_SHOWN] + [f"  and {len(lines) - FILES_SHOWN} more"] * (len(lines) > FILES_SHOWN)
     print(f"{len(unreadable)} of {total} files cannot be read and are left out:", *lines, sep="\n")
-    if len(unreadable) == total:
-        raise UserError("no picture can be read")

@@ -4,8 +4,10 @@ import collections
 import json
 import os
 import pathlib
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
+from fsaf_tf import storage
 from fsaf_tf.data import coco_json
 from fsaf_tf.errors import UserError
 
@@ -90,8 +92,12 @@ def by_path_end(names: Iterable[str]) -> Callable[[str], str | None]:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """The file's name, its folder, the folder of that."""
-    return pathlib.PurePosixPath(pathlib.Path(path).as_posix()).parts[::-1]
+    """The file's name, its folder, the folder of that.
+
+    In one form: macOS writes `ü` as two characters (NFD) where others write one (NFC).
+    """
+    one_form = unicodedata.normalize("NFC", storage.utf8(pathlib.Path(path).as_posix()))
+    return pathlib.PurePosixPath(one_form).parts[::-1]
 
 
 def check_inside(name: str, file_name: str, rows: Sequence[dict], height: int, width: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from fsaf_tf import storage
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco, coco_json, examples, images, pipeline
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
@@ -51,7 +52,7 @@ def of_files(pattern: str, classes: Classes) -> Source:
             Image.fromarray(image).save(encoded, "png", compress_level=1)
             nothing = np.zeros([0])
             columns = {"boxes": np.zeros([0, 4]), "classes": nothing, "crowd": nothing, "area": nothing}
-            yield _row(encoded.getvalue(), name, number, image.shape[:2], columns)
+            yield _row(encoded.getvalue(), storage.utf8(name), number, image.shape[:2], columns)
 
     return _source(pattern, classes, len(names), rows)
 
