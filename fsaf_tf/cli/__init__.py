@@ -41,14 +41,19 @@ def _run(main: Callable[[], None], own_flags: flags.FlagValues, description: str
     sys.exit(0)
 
 
-def define_pictures(own_flags: flags.FlagValues) -> tuple[flags.FlagHolder, flags.FlagHolder, flags.FlagHolder]:
-    """Defines --images, --output and --score_threshold, of the tools that write what `predict_files.write` does."""
+def define_pictures(own_flags: flags.FlagValues) -> tuple[flags.FlagHolder, ...]:
+    """Defines --images, --recursive, --output, --score_threshold, of the tools that write what `predict_files` does."""
     own = {"flag_values": own_flags}
     images = flags.DEFINE_string("images", None, "A file, a folder or a glob in quotes.", allow_overwrite=False, **own)
     output = flags.DEFINE_string("output", None, "Folder to write to.", allow_overwrite=False, **own)
     help_of_threshold = "Draw detections of at least this score. All of them are in detections.json."
     threshold = flags.DEFINE_float("score_threshold", 0.3, help_of_threshold, lower_bound=0.0, upper_bound=1.0, **own)
-    return images, output, threshold
+    return images, define_recursive(own_flags), output, threshold
+
+
+def define_recursive(own_flags: flags.FlagValues) -> flags.FlagHolder:
+    """Defines --recursive, of the tools whose --images may be a folder."""
+    return flags.DEFINE_bool("recursive", False, "Take the folders inside of --images, too.", flag_values=own_flags)
 
 
 def define_checkpoint(own_flags: flags.FlagValues, whose: str, define=flags.DEFINE_string):

@@ -21,7 +21,7 @@ _MODEL = flags.DEFINE_string("model", None, "The model's name on the server.", f
 _VERSION = flags.DEFINE_integer(
     "version", None, "Of the model; the server's choice if not given.", lower_bound=0, flag_values=_FLAGS
 )
-_IMAGES, _OUTPUT, _SCORE_THRESHOLD = cli.define_pictures(_FLAGS)
+_IMAGES, _RECURSIVE, _OUTPUT, _SCORE_THRESHOLD = cli.define_pictures(_FLAGS)
 _LABELS = flags.DEFINE_string(
     "labels",
     None,
@@ -50,10 +50,10 @@ def _ask() -> None:
     mistakes.require(_FLAGS, "server", "model", "images", "output")
     mistakes.want_folders(_FLAGS, "output")
     mistakes.want_files(_FLAGS, "labels")
-    from fsaf_tf.detect import predict_files
+    from fsaf_tf.detect import image_files
     from fsaf_tf.serving import client
 
-    files = predict_files.find_images(_IMAGES.value)
+    files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
     kind = client.Rest if _SERVER.value.startswith(("http://", "https://")) else client.Grpc
     port = kind(_SERVER.value, _MODEL.value, _VERSION.value)
     client.run(

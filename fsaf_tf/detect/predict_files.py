@@ -1,7 +1,6 @@
 """Prediction on files: which images, their detections in COCO's form, their pictures."""
 
 import collections
-import glob
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -14,26 +13,8 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # taken from a folder
 PICTURES = "pictures"
 FILES_SHOWN = 20
-
-
-def find_images(pattern: str) -> list[str]:
-    """The files that a file name, a folder (what lies in it, by its ending) or a glob names, sorted.
-
-    Raises:
-        UserError: there is none.
-    """
-    if os.path.isdir(pattern):
-        paths = [entry.path for entry in os.scandir(pattern) if entry.name.lower().endswith(SUFFIXES)]
-    else:
-        paths = [pattern] if os.path.isfile(pattern) else glob.glob(pattern, recursive=True)
-    files = sorted(path for path in paths if os.path.isfile(path))
-    if not files:
-        kinds = f" with a name ending in {', '.join(SUFFIXES)}" if os.path.isdir(pattern) else ""
-        raise UserError(f"--images={pattern}: there is no such file{kinds}")
-    return files
 
 
 def read_image(file: str) -> np.ndarray:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 from fsaf_tf import storage
+from fsaf_tf.classes import GREATEST_ID
 from fsaf_tf.data import coco_json
 from fsaf_tf.errors import UserError
 
@@ -53,6 +54,8 @@ def _mistake(row: dict, keys: Sequence[str]) -> str | None:
     for key in ("image_id", "category_id"):
         if key in keys and type(row[key]) is not int:
             return f"{key} is no whole number: {row[key]!r}"
+        if key in keys and abs(row[key]) > GREATEST_ID:
+            return f"{key} is beyond 2^53: {row[key]}"
     if "file_name" in keys and not (isinstance(row["file_name"], str) and row["file_name"]):
         return f"file_name is no name: {row['file_name']!r}"
     box = row["bbox"]

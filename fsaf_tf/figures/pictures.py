@@ -33,14 +33,14 @@ _SIGNATURE = {
 }
 
 
-def of_files(pattern: str, classes: Classes) -> Source:
+def of_files(files: Sequence[str], classes: Classes) -> Source:
     """Pictures without annotations, turned upright as for prediction.
 
     Args:
-        pattern: see `predict_files.find_images`; a file that cannot be read is an error when its turn comes.
+        files: of pictures; one that cannot be read is an error when its turn comes.
         classes: of what is to look for.
     """
-    names = predict_files.shared_names(predict_files.find_images(pattern))
+    names = predict_files.shared_names(files)
 
     def rows():
         for number, (file, name) in enumerate(names.items(), start=1):
@@ -54,27 +54,26 @@ def of_files(pattern: str, classes: Classes) -> Source:
             columns = {"boxes": np.zeros([0, 4]), "classes": nothing, "crowd": nothing, "area": nothing}
             yield _row(encoded.getvalue(), storage.utf8(name), number, image.shape[:2], columns)
 
-    return _source(pattern, classes, len(names), rows)
+    return _source(os.path.commonpath(files), classes, len(names), rows)
 
 
-def of_annotated_files(pattern: str, annotation_file: str) -> Source:
+def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
     """Pictures with the boxes that COCO JSON has for them.
 
     Args:
-        pattern: see `predict_files.find_images`; files that the annotations do not name are left out, and counted in
-            the source's report.
+        files: of pictures; those that the annotations do not name are left out, and counted in the source's report.
         annotation_file: COCO JSON. A file is known by its name, with as many folders before it as are given there.
 
     Raises:
         UserError: it is no COCO JSON, names none of the files, or one as two images.
     """
-    table, files = coco_json.read(annotation_file), predict_files.find_images(pattern)
+    table = coco_json.read(annotation_file)
     find = coco_results.by_path_end(table.file_names)
     index_of = {name: index for index, name in enumerate(table.file_names)}
     names = {file: find(os.path.abspath(file)) for file in files}
     found = [(file, index_of[name]) for file, name in names.items() if name is not None]
     if not found:
-        raise UserError(f"{annotation_file} names none of the files in --images={pattern}")
+        raise UserError(f"{annotation_file} names none of the {len(files)} files in --images, such as {files[0]}")
     left_out = len(files) - len(found)
     report = [f"{left_out} of {len(files)} files are left out: {annotation_file} does not name them"] * bool(left_out)
     boxes = coco.clipped_yxyx(table)
