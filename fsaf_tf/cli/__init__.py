@@ -33,12 +33,21 @@ def _run(main: Callable[[], None], own_flags: flags.FlagValues, description: str
     try:
         mistakes.read(own_flags, sys.argv)
         main()
+        _say_missing_letters()
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
+
+
+def _say_missing_letters() -> None:
+    """Where pictures were drawn, a line on the letters that no font had."""
+    fonts = sys.modules.get("fsaf_tf.visualize.fonts")
+    line = fonts.note() if fonts else None
+    if line:
+        print(line)
 
 
 def define_pictures(own_flags: flags.FlagValues) -> tuple[flags.FlagHolder, ...]:
