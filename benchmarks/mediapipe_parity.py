@@ -33,12 +33,12 @@ MATCH = 0.5  # IoU of two boxes that may be the same; ours are not whole pixels,
 
 def main():
     """Compares every model on every picture, stretched and as it is."""
-    from fsaf_tf.detect import predict_files
+    from fsaf_tf.detect import image_files, predict_files
     from fsaf_tf.serving import exported_models
 
     if not (PYTHON.value and MODELS.value and IMAGES.value):
         raise UserError("--mediapipe_python, --models and --images are needed (--help says more)")
-    pictures = [predict_files.read_image(file) for file in predict_files.find_images(IMAGES.value)[: LIMIT.value]]
+    pictures = [predict_files.read_image(file) for file in image_files.find(IMAGES.value)[: LIMIT.value]]
     for model in MODELS.value:
         detector = exported_models.TFLite(model).stretching()
         stretched = [detector.canvas.fit(picture)[0] for picture in pictures]

@@ -23,7 +23,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from fsaf_tf.classes import Classes  # noqa: E402
-from fsaf_tf.detect import predict_files  # noqa: E402
+from fsaf_tf.detect import image_files, predict_files  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
 from fsaf_tf.serving import load, saved_model, warmup  # noqa: E402
 
@@ -42,7 +42,7 @@ def main():
     if not (_MODEL_DIR.value and _IMAGES.value):
         raise UserError("--model_dir and --images are needed (--help says more)")
     detector = load.load_trained(_MODEL_DIR.value)
-    files = [file for pattern in _IMAGES.value for file in predict_files.find_images(pattern)[: _LIMIT.value]]
+    files = [file for pattern in _IMAGES.value for file in image_files.find(pattern)[: _LIMIT.value]]
     with tempfile.TemporaryDirectory() as folder:
         version = saved_model.export(detector, f"{folder}/model")
         serve = session_signatures(version)

@@ -93,14 +93,14 @@ def latencies(paths: dict[str, str], image: np.ndarray, threads: int) -> dict:
     }
 
 
-def calibration_pictures(source, folder: pathlib.Path) -> str:
+def calibration_pictures(source, folder: pathlib.Path) -> list[str]:
     """The first training pictures, as files."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, example in enumerate(source.examples()):
         if number == CALIBRATION:
             break
         (folder / f"{number:04}.png").write_bytes(example["image_bytes"].numpy())
-    return str(folder)
+    return sorted(map(str, folder.iterdir()))
 
 
 def main():
@@ -116,8 +116,8 @@ def study():
     (input_canvas,) = canvas.choose(detector.program, None, size)
     paths = {}
     for kind in tflite.QUANTIZATIONS:
-        pattern = calibration if kind == "int8" else None
-        paths[kind] = tflite.export(detector, output, input_canvas, quantize=kind, images=pattern)
+        files = calibration if kind == "int8" else ()
+        paths[kind] = tflite.export(detector, output, input_canvas, quantize=kind, images=files)
     source = evaluate_exported.open_validation(detector)
     image = next(pictures(source))
     detectors = {"checkpoint": detector} | {kind: exported_models.TFLite(path) for kind, path in paths.items()}

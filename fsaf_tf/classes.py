@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
@@ -12,11 +13,16 @@ from fsaf_tf.errors import UserError
 
 LABELS = "labels.json"
 SHOWN = 4  # of the classes that differ, on either side
+GREATEST_ID = 2**53  # of categories and images: JavaScript and others that read JSON hold no greater number exactly
+# Control characters, halves of characters, ends of lines and paragraphs: no name of a thing has them.
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
 
 
 @dataclasses.dataclass(frozen=True)
 class Classes:
     """K classes in the order of the class index. A UserError if they have not one name and one id each, all different.
+
+    Names are in any language, without control characters; ids are whole numbers to 2^53.
 
     Attributes:
         names: what they are called.
@@ -31,6 +37,18 @@ class Classes:
             raise UserError(f"{len(self.names)} names and {len(self.ids)} category ids; a class has one of each")
         _check("name", self.names, str)
         _check("category id", self.ids, int)
+        unseen = [name for name in self.names if any(unicodedata.category(letter) in _UNSEEN for letter in name)]
+        if unseen:
+            raise UserError(
+                f"the name {unseen[0]!a} has a line break or another control character ({len(unseen)} of"
+                f" {len(self.names)} names); rename the class where its data name it"
+            )
+        large = [category_id for category_id in self.ids if abs(category_id) > GREATEST_ID]
+        if large:
+            raise UserError(
+                f"the category id {large[0]} is beyond 2^53, the greatest number that JSON holds everywhere"
+                f" ({len(large)} of {len(self.ids)} ids); number the classes anew"
+            )
 
     @classmethod
     def by_id(cls, pairs: Iterable[tuple[int, str]]) -> "Classes":

@@ -38,11 +38,19 @@ def make_folder(path: str) -> None:
 
 
 def write_text(path: str, text: str) -> None:
-    """Writes a file in one piece: whoever reads meanwhile, or after a kill, sees the old file or the new one."""
+    """Writes a file in one piece: whoever reads meanwhile, or after a kill, sees the old file or the new one.
+
+    It is UTF-8; see `utf8` for what that does not have.
+    """
     part = f"{path}.part"
-    with tf.io.gfile.GFile(part, "w") as file:
-        file.write(text)
+    with tf.io.gfile.GFile(part, "wb") as file:
+        file.write(utf8(text).encode())
     tf.io.gfile.rename(part, path, overwrite=True)
+
+
+def utf8(text: str) -> str:
+    """The text with bytes that are none, as in names of files from elsewhere, written out: `gr\\udcfcn.jpg`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_json(path: str, value: Any) -> None:

@@ -47,6 +47,22 @@ def test_written_and_read(tmp_path):
         ('{"names": ["cat", "dog"], "category_ids": [1, true]}', "True is no category id"),
         ('{"names": ["cat", "dog", "cat"], "category_ids": [1, 2, 3]}', "the name 'cat' stands twice"),
         ('{"names": ["cat", "dog"], "category_ids": [7, 7]}', "the category id 7 stands twice"),
+        (
+            '{"names": ["cat", "dog"], "category_ids": [7, 9007199254740993]}',
+            "the category id 9007199254740993 is beyo",
+        ),
+        (
+            '{"names": ["line\\nbreak", "dog"], "category_ids": [7, 8]}',
+            r"the name 'line\\nbreak' has a line break .*1 of 2",
+        ),
+        (
+            '{"names": ["cat", "d\\u0000g"], "category_ids": [7, 8]}',
+            r"the name 'd\\x00g' has a line break or another c",
+        ),
+        (
+            '{"names": ["cat", "d\\udcfcg"], "category_ids": [7, 8]}',
+            r"the name 'd\\udcfcg' has a line break or another c",
+        ),
     ],
 )
 def test_damage_is_one_line(tmp_path, content, problem):
@@ -54,6 +70,13 @@ def test_damage_is_one_line(tmp_path, content, problem):
     for read, argument in ((Classes.read, tmp_path / "labels.json"), (recorded_classes, tmp_path)):
         with pytest.raises(UserError, match=f"^{tmp_path}/labels.json is damaged[;:] {problem}"):
             read(str(argument))
+
+
+def test_names_in_any_language_and_ids_to_2_to_the_53(tmp_path):
+    """With a joiner between letters, as Persian and emoji have it; CRC-32 of a name is beyond 31 bits."""
+    many = Classes(("安全帽", "می\u200cخواهم", "👷\u200d♀️", "car, parked "), (3089631150, 2**53, -(2**53), 0))
+    many.write(str(tmp_path / "labels.json"))
+    assert Classes.read(str(tmp_path / "labels.json")) == many
 
 
 def test_no_file_is_one_line(tmp_path):

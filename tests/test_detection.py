@@ -11,7 +11,7 @@ from small_network import CLASSES, config_of, network
 from fsaf_tf import detection
 from fsaf_tf.data.drawing import draw
 from fsaf_tf.data.source import open_sources
-from fsaf_tf.detect import trained
+from fsaf_tf.detect import image_files, trained
 from fsaf_tf.figures import pictures as figure_pictures
 from fsaf_tf.run.task import FSAFTask
 from fsaf_tf.serving import frozen, saved_model
@@ -112,8 +112,8 @@ def test_figures_see_what_prediction_sees(model, pictures, data, keep_aspect):
     config = config_of("ab_fsaf")
     config.input_size.override({"shorter_side": 80, "keep_aspect": keep_aspect})
     detector = trained.Detector(model, config, CLASSES)
-    pattern, file = f"{data['image_dir']}/*.png", data["annotation_file"]
-    seen = list(figure_pictures.as_trained(figure_pictures.of_annotated_files(pattern, file), detector))
+    files, file = image_files.find(f"{data['image_dir']}/*.png"), data["annotation_file"]
+    seen = list(figure_pictures.as_trained(figure_pictures.of_annotated_files(files, file), detector))
     assert len(seen) == len(pictures)
     for host, batch, _ in seen:
         np.testing.assert_array_equal(batch["images"], detector.preprocess(pictures[int(host["image_id"][0]) - 1]))

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
 from fsaf_tf.data import augment
-from fsaf_tf.detect import predict_files, trained
+from fsaf_tf.detect import image_files, predict_files, trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import canvas, frozen, load, saved_model, tflite
 
@@ -44,13 +44,13 @@ def run(
     Returns:
         A row for each form, size and number of threads.
     """
-    files = predict_files.find_images(images) if images else []
+    files = image_files.find(images) if images else []
     rows = []
     for height, width in sizes:
         with tempfile.TemporaryDirectory() as folder:
             picture = _stretched(predict_files.read_image(files[0]), height, width) if files else _noise(height, width)
             np.save(f"{folder}/image.npy", picture)
-            forms = _export(model_dir, folder, height, width, images)
+            forms = _export(model_dir, folder, height, width, files)
             for count in threads:
                 for form, (kind, path) in forms.items():
                     measured = _measure(kind, path, f"{folder}/image.npy", count, repeats)
@@ -77,7 +77,7 @@ def _noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def _export(model_dir: str, folder: str, height: int, width: int, images: str | None) -> dict[str, tuple[str, str]]:
+def _export(model_dir: str, folder: str, height: int, width: int, files: list[str]) -> dict[str, tuple[str, str]]:
     """Kind and path of each form that this detector has."""
     detector = load.load_trained(model_dir)
     print(detector.checkpoint.line)
@@ -87,10 +87,10 @@ def _export(model_dir: str, folder: str, height: int, width: int, images: str | 
     forms["SavedModel"] = ("saved_model", saved_model.export(detector, f"{folder}/saved_model"))
     forms["frozen graph"] = ("frozen_graph", write_frozen_graph(detector, f"{folder}/frozen_graph.pb"))
     for quantize in tflite.QUANTIZATIONS:
-        if quantize == "int8" and not images:
+        if quantize == "int8" and not files:
             print("TFLite int8 is left out: it takes pictures, --images")
             continue
-        options = {"quantize": quantize, "images": images if quantize == "int8" else None}
+        options = {"quantize": quantize, "images": files if quantize == "int8" else ()}
         try:
             path = tflite.export(detector, folder, *canvas.choose(detector.program, None, (height, width)), **options)
         except UserError as error:

@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from fsaf_tf.analysis.errors import CORRECT, MISSED, WRONG
-from fsaf_tf.visualize import charts
+from fsaf_tf.visualize import charts, fonts
 
 COLOURS = ("#0b6fb8", "#d9730d", "#2a8f4f", "#a23b9e", "#c23b3b", "#6b5d4d")  # of the detectors
 STATES = {CORRECT: "#35c26b", WRONG: "#ff5a4d", MISSED: "#ffd21f"}
@@ -109,7 +109,7 @@ def curves(panels: Sequence[tuple[str, Sequence[tuple[str, str | None, Sequence[
             recall 0, 0.01 .. 1.
     """
     drawn = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "fsaf_tf", **charts.PLAIN}):  # the same file from the same figures
+    with matplotlib.rc_context({"svg.hashsalt": "fsaf_tf", **charts.plain()}):  # the same file from the same figures
         _curves(panels).savefig(drawn, format="svg", metadata={"Date": None})
     source = f"data:image/svg+xml;base64,{base64.b64encode(drawn.getvalue()).decode()}"
     return f'<div class="charts"><img src="{source}" alt="{escape("; ".join(title for title, _ in panels))}"></div>'
@@ -132,7 +132,10 @@ def _curves(panels) -> Figure:
                 linewidth=1.8,
             )
         axes.set(
-            title=textwrap.fill(title, 40), xlabel="recall: share of the objects found", xlim=(0, 1), ylim=(0, 1.02)
+            title=textwrap.fill(fonts.readable(title), 40),
+            xlabel="recall: share of the objects found",
+            xlim=(0, 1),
+            ylim=(0, 1.02),
         )
         axes.set_ylabel("precision: share of detections right")
         axes.grid(alpha=0.3)

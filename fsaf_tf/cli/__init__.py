@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 
 from absl import flags, logging
 
+from fsaf_tf.cli import mistakes
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import lasting
 
 
 def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str, verbs: Sequence[str] = ()) -> None:
@@ -20,13 +22,19 @@ def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str,
         description: what `--help` says above them.
         verbs: what the tool can do, where the first word says which.
     """
+    with lasting.streams():
+        _run(main, own_flags, description, verbs)
+
+
+def _run(main: Callable[[], None], own_flags: flags.FlagValues, description: str, verbs: Sequence[str]) -> None:
     if any(word in ("-h", "--help", "-help") for word in sys.argv[1:]):
         print(f"{description.strip()}\n\nFlags:\n{own_flags.get_help(include_special_flags=False)}")
         sys.exit(0)
     quiet()
     try:
-        _read(own_flags, verbs)
+        mistakes.read(own_flags, sys.argv, verbs)
         main()
+        _say_missing_letters()
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -35,14 +43,27 @@ def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str,
     sys.exit(0)
 
 
-def define_pictures(own_flags: flags.FlagValues) -> tuple[flags.FlagHolder, flags.FlagHolder, flags.FlagHolder]:
-    """Defines --images, --output and --score_threshold, of the tools that write what `predict_files.write` does."""
+def _say_missing_letters() -> None:
+    """Where pictures were drawn, a line on the letters that no font had."""
+    fonts = sys.modules.get("fsaf_tf.visualize.fonts")
+    line = fonts.note() if fonts else None
+    if line:
+        print(line)
+
+
+def define_pictures(own_flags: flags.FlagValues) -> tuple[flags.FlagHolder, ...]:
+    """Defines --images, --recursive, --output, --score_threshold, of the tools that write what `predict_files` does."""
     own = {"flag_values": own_flags}
     images = flags.DEFINE_string("images", None, "A file, a folder or a glob in quotes.", allow_overwrite=False, **own)
     output = flags.DEFINE_string("output", None, "Folder to write to.", allow_overwrite=False, **own)
     help_of_threshold = "Draw detections of at least this score. All of them are in detections.json."
     threshold = flags.DEFINE_float("score_threshold", 0.3, help_of_threshold, lower_bound=0.0, upper_bound=1.0, **own)
-    return images, output, threshold
+    return images, define_recursive(own_flags), output, threshold
+
+
+def define_recursive(own_flags: flags.FlagValues) -> flags.FlagHolder:
+    """Defines --recursive, of the tools whose --images may be a folder."""
+    return flags.DEFINE_bool("recursive", False, "Take the folders inside of --images, too.", flag_values=own_flags)
 
 
 def define_checkpoint(own_flags: flags.FlagValues, whose: str, define=flags.DEFINE_string):
@@ -68,22 +89,6 @@ def checkpoint_of_each(given: list[str] | None, runs: list[str], flag: str) -> l
     if len(given) not in (1, len(runs)):
         raise UserError(f"--checkpoint is given {len(given)} times for {len(runs)} {flag}; once is for all of them")
     return given * len(runs) if len(given) == 1 else given
-
-
-def _read(own_flags: flags.FlagValues, verbs: Sequence[str]) -> None:
-    own_flags.set_gnu_getopt(bool(verbs))  # flags may stand after the verb
-    try:
-        _, *rest = own_flags(sys.argv)
-    except flags.Error as error:
-        raise UserError(f"{error} (--help lists the flags)") from error
-    known = f"it is one of: {', '.join(verbs)}" if len(verbs) != 1 else f"it is {verbs[0]}"
-    if verbs and not rest:
-        raise UserError(f"the first word says what to do; {known} (--help says more)")
-    if verbs and rest[0] not in verbs:
-        raise UserError(f"{rest[0]!r} is nothing that this tool does; {known} (--help says more)")
-    rest = rest[bool(verbs) :]
-    if rest:
-        raise UserError(f"{rest[0]!r} is no flag; flags are written --name=value (--help lists them)")
 
 
 def quiet() -> None:

@@ -15,6 +15,7 @@ and what each costs; which class is taken for which; and the pictures with the w
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import mistakes
 from fsaf_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
@@ -64,6 +65,8 @@ def main() -> None:
 
 def _analyze() -> None:
     model_dirs, files = _MODEL_DIR.value, _DETECTIONS.value
+    mistakes.want_folders(_FLAGS, "model_dir", "images")
+    mistakes.want_files(_FLAGS, "annotations", "detections", "output")
     if not (model_dirs or files):
         raise UserError("give --model_dir or --detections (--help says more)")
     if not (_OUTPUT.value or "").endswith(".html"):

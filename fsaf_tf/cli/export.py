@@ -12,6 +12,7 @@ The second writes exported/model_int8.tflite, which takes uint8 pictures of one 
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import mistakes
 from fsaf_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
@@ -35,6 +36,7 @@ _IMAGES = flags.DEFINE_string(
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
+_RECURSIVE = cli.define_recursive(_FLAGS)
 _CANVAS = flags.DEFINE_enum(
     "canvas",
     None,
@@ -66,14 +68,13 @@ def main() -> None:
 
 
 def _export() -> None:
-    for flag in (_FORMAT, _MODEL_DIR, _OUTPUT):
-        if not flag.value:
-            raise UserError(f"--{flag.name} is missing (--help lists the flags)")
+    mistakes.require(_FLAGS, "format", "model_dir", "output")
+    mistakes.want_folders(_FLAGS, "output")
     {"saved_model": _saved_model, "tflite": _tflite}[_FORMAT.value]()
 
 
 def _saved_model() -> None:
-    of_tflite = (_QUANTIZE, _IMAGES, _CANVAS, _HEIGHT, _WIDTH, _RAW, _EVALUATE)
+    of_tflite = (_QUANTIZE, _IMAGES, _RECURSIVE, _CANVAS, _HEIGHT, _WIDTH, _RAW, _EVALUATE)
     unread = [flag.name for flag in of_tflite if flag.present]
     if unread:
         raise UserError(f"--{unread[0]} is for --format=tflite only")
@@ -86,12 +87,16 @@ def _tflite() -> None:
     size = (_HEIGHT.value, _WIDTH.value) if _HEIGHT.value and _WIDTH.value else None
     if size is None and (_HEIGHT.value or _WIDTH.value):
         raise UserError("give both --height and --width, or neither")
+    if _RECURSIVE.present and not _IMAGES.value:
+        raise UserError("--recursive is for --images, a folder")
+    from fsaf_tf.detect import image_files
     from fsaf_tf.serving import canvas, evaluate_exported, tflite
 
+    files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value) if _IMAGES.value else ()
     detector = _load()
     canvases = canvas.choose(detector.program, _CANVAS.value, size)
     source = evaluate_exported.open_validation(detector) if _EVALUATE.value else None
-    options = {"quantize": _QUANTIZE.value, "images": _IMAGES.value, "raw": _RAW.value}
+    options = {"quantize": _QUANTIZE.value, "images": files, "raw": _RAW.value}
     written = [tflite.export(detector, _OUTPUT.value, each, **options) for each in canvases]
     print(_stretch(detector.config, canvases), *written, sep="\n")
     if source:

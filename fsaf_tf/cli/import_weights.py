@@ -18,6 +18,7 @@ import os
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import mistakes
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import commands
@@ -57,9 +58,8 @@ def main() -> None:
 
 
 def _import() -> None:
-    for flag in (_SOURCE, _WEIGHTS, _EXPERIMENT, _OUTPUT):
-        if not flag.value:
-            raise UserError(f"--{flag.name} is missing (--help lists the flags)")
+    mistakes.require(_FLAGS, "source", "weights", "experiment", "output")
+    mistakes.want_files(_FLAGS, "weights", "labels")
     output = _OUTPUT.value
     catalog.find(_EXPERIMENT.value)  # before TensorFlow, which takes seconds to import
     if os.path.lexists(output) and not (os.path.isdir(output) and not os.listdir(output)):

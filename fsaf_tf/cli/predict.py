@@ -8,9 +8,11 @@
 --checkpoint says otherwise: newest, or a path such as runs/fsaf_r50/ckpt-500, which also goes without --model.
 
 What is written is the same for all. Of pictures it is out/detections.json, in the form of COCO's results with file
-names, and the pictures with their boxes in out/pictures. A picture is turned as its EXIF orientation says before
-anything else; boxes are in pixels of the upright picture. Files that cannot be read are named and left out; the exit
-status is 1 only if none can be read.
+names, and the pictures with their boxes in out/pictures. Of a folder all pictures are taken, whatever their names end
+in; what else is there is counted in a line, and --recursive takes its folders, too.
+
+A picture is turned as its EXIF orientation says before anything else; boxes are in pixels of the upright picture.
+Files that cannot be read are named and left out; the exit status is 1 only if none can be read.
 
 --test_augmentation looks at each picture in several sizes, mirrored too, and merges what is found: slower by as many
 times, and better for models that were trained with scale jitter. `on` takes the sizes of the model's experiment, by
@@ -29,6 +31,7 @@ import os
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import mistakes
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 
@@ -49,7 +52,7 @@ _MODEL = flags.DEFINE_string(
     allow_overwrite=False,
 )
 _CHECKPOINT = cli.define_checkpoint(_FLAGS, "--model")
-_IMAGES, _OUTPUT, _SCORE_THRESHOLD = cli.define_pictures(_FLAGS)
+_IMAGES, _RECURSIVE, _OUTPUT, _SCORE_THRESHOLD = cli.define_pictures(_FLAGS)
 _VIDEO = flags.DEFINE_string("video", None, "A video file.", flag_values=_FLAGS, allow_overwrite=False)
 _CAMERA = flags.DEFINE_string(
     "camera",
@@ -81,10 +84,13 @@ def _predict() -> None:
         raise UserError("--images is missing, or --video or --camera (--help lists the flags)")
     if len(given) > 1:
         raise UserError(f"give --{given[0].name} or --{given[1].name}, not both")
+    if _RECURSIVE.present and not _IMAGES.value:
+        raise UserError("--recursive is for --images, a folder")
     if _IMAGES.value and _MAX_FRAMES.present:
         raise UserError("--max_frames is for --video and --camera only")
-    if not _OUTPUT.value:
-        raise UserError("--output is missing (--help lists the flags)")
+    mistakes.require(_FLAGS, "output")
+    mistakes.want_folders(_FLAGS, "output")
+    mistakes.want_files(_FLAGS, "video")
     name, checkpoint = _EXPERIMENT.value, _CHECKPOINT.value or None
     if name:
         catalog.find(name)  # before TensorFlow, which takes seconds to import
@@ -93,10 +99,10 @@ def _predict() -> None:
         model = _run_folder(name)
     elif not model:
         model, checkpoint = checkpoint, None
-    from fsaf_tf.detect import predict_files
+    from fsaf_tf.detect import image_files, predict_files
 
     if _IMAGES.value:
-        files = predict_files.find_images(_IMAGES.value)
+        files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
         predict_files.run(_load(model, checkpoint, name), files, _OUTPUT.value, score_threshold=_SCORE_THRESHOLD.value)
         return
     from fsaf_tf.detect import predict_video

@@ -23,6 +23,7 @@ import pathlib
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import mistakes
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import mode
@@ -75,6 +76,8 @@ def main() -> None:
 
 
 def _train() -> None:
+    mistakes.want_folders(_FLAGS, "model_dir")
+    mistakes.want_files(_FLAGS, "config_file")
     if _CHECKPOINT.value and _MODE.value != "eval":
         raise UserError("--checkpoint is for --mode=eval; a training goes on from the newest checkpoint of its run")
     if _MODEL.value:

@@ -21,6 +21,7 @@ and compare also take images without annotations.
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import mistakes
 from fsaf_tf.errors import UserError
 
 FIGURES = ("targets", "selection", "compare", "levels", "training", "batch")
@@ -39,6 +40,7 @@ _MODEL = flags.DEFINE_multi_string(
 _CHECKPOINT = cli.define_checkpoint(_FLAGS, "--model", flags.DEFINE_multi_string)
 _LABELS = flags.DEFINE_list("labels", [], "What to call each --model, in their order; else by its folder.", **_OWN)
 _IMAGES = flags.DEFINE_string("images", None, "A file, a folder or a glob in quotes.", **_OWN)
+_RECURSIVE = cli.define_recursive(_FLAGS)
 _ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO JSON with the boxes of --images.", **_OWN)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", **_OWN)
 _IMAGE_IDS = flags.DEFINE_list("image_ids", [], "Ids of the images wanted, as the data have them.", **_OWN)
@@ -103,7 +105,7 @@ def _visualize() -> None:
         return
     all_of_them = figure == "levels" and not _IMAGE_IDS.value
     count = 0 if ids or all_of_them else _COUNT.value
-    choice = write_figures.Choice(_IMAGES.value or "", _ANNOTATIONS.value or "", ids, count)
+    choice = write_figures.Choice(_images(), _ANNOTATIONS.value or "", ids, count)
     wanted = [write_figures.Model(*each) for each in zip(models, names, _checkpoints(models))]
     if figure == "targets":
         write_figures.targets(wanted[0], output, choice)
@@ -120,6 +122,13 @@ def _visualize() -> None:
             rule=_RULE.value,
             pictures_wanted=len(ids) or _COUNT.value,
         )
+
+
+def _images() -> list[str]:
+    """The files of --images; none if it is not given."""
+    from fsaf_tf.detect import image_files
+
+    return image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value) if _IMAGES.value else []
 
 
 def _draw_batch() -> None:
@@ -139,9 +148,9 @@ def _checkpoints(models: list[str]) -> list[str | None]:
 
 def _check() -> None:
     """What is wrong with the flags, before TensorFlow is imported."""
-    for flag in (_FIGURE, _OUTPUT, _EXPERIMENT if _FIGURE.value == "batch" else _MODEL):
-        if not flag.value:
-            raise UserError(f"--{flag.name} is missing (--help lists the flags)")
+    mistakes.require(_FLAGS, "figure", "output", "experiment" if _FIGURE.value == "batch" else "model")
+    mistakes.want_folders(_FLAGS, "output")
+    mistakes.want_files(_FLAGS, "annotations", "config_file")
     if _FIGURE.value == "batch" and _MODEL.value:
         raise UserError("--figure=batch needs no --model: it draws the data of --experiment")
     figure, given = _FIGURE.value, len(_MODEL.value)
@@ -152,6 +161,8 @@ def _check() -> None:
     for name, readers in _READERS.items():
         if _FLAGS[name].present and figure not in readers:
             raise UserError(f"--{name} is for --figure={' or '.join(readers)}")
+    if _RECURSIVE.present and not _IMAGES.value:
+        raise UserError("--recursive is for --images, a folder")
     if _ANNOTATIONS.value and not _IMAGES.value:
         raise UserError("--annotations needs --images")
     if figure in ("targets", "selection") and _IMAGES.value and not _ANNOTATIONS.value:

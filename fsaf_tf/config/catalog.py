@@ -30,6 +30,10 @@ def find(name_or_path: str) -> pathlib.Path:
     path = pathlib.Path(name_or_path)
     if path.is_file():
         return path
+    if path.is_dir():
+        recorded = path / "params.yaml"
+        instead = f"give {recorded}, what was run there" if recorded.is_file() else "give the path of a YAML file"
+        raise UserError(f"{name_or_path} is a folder, not an experiment; {instead}")
     what = "file" if path.suffix in (".yaml", ".yml") else "experiment"
     raise UserError(
         f"no {what} {name_or_path!r}{hint(name_or_path, names())}; give the path of a YAML file or one of: "

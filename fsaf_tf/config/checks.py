@@ -28,6 +28,13 @@ UNREAD = {
     "runtime.default_shard_dim": "a replica is one device",
     "runtime.use_tpu_mp_strategy": "a replica is one device",
 }
+# Keys of the Garden whose values are checked late there, or never.
+STRATEGIES = ("mirrored", "multi_worker_mirrored", "one_device", "tpu")
+_CHOICES = {
+    "runtime.distribution_strategy": STRATEGIES,
+    "runtime.mixed_precision_dtype": ("float32", "float16", "bfloat16", None, ""),
+    "trainer.best_checkpoint_metric_comp": ("higher", "lower"),
+}
 
 
 def check(params: config_definitions.ExperimentConfig, data: Sequence[str] = ()) -> None:
@@ -41,6 +48,11 @@ def check(params: config_definitions.ExperimentConfig, data: Sequence[str] = ())
         UserError: the first that does not; the message names the key.
     """
     _check_unread(params)
+    for key, known in _CHOICES.items():
+        section, _, name = key.partition(".")
+        _check_one_of(key, getattr(getattr(params, section), name), known)
+    if params.runtime.tpu and params.runtime.distribution_strategy != "tpu":
+        raise UserError("runtime.tpu has no effect without runtime.distribution_strategy=tpu; set that, or empty it")
     check_fields(params)
     check_model(params.task.model)
     _check_trainer(params.trainer)
@@ -82,7 +94,7 @@ def _check_limits(key: str, value: float, least: float, greatest: float) -> None
 
 def _check_one_of(key: str, value: int | str, known: Sequence[int | str]) -> None:
     if value not in known:
-        words = [str(word) for word in known]
+        words = [str(word) for word in known if word not in ("", None)]
         hint = plain_values.hint(str(value), words)
         raise UserError(f"{key} cannot be {value!r}{hint}; there are: {', '.join(words)}")
 

@@ -1,12 +1,14 @@
 """Plain values into a typed config, strictly: the Garden's own reading lets unknown keys and wrong types pass."""
 
+import difflib
 import math
+import re
 import types
 import typing
 
 from official.modeling import hyperparams
 
-from fsaf_tf.config import plain_values
+from fsaf_tf.config import other_names, plain_values
 from fsaf_tf.errors import UserError
 
 _KINDS = {int: "an integer", float: "a number", str: "text", bool: "true or false", types.NoneType: "null"}
@@ -24,11 +26,16 @@ def merge(config: hyperparams.Config, values: dict, origin: str, prefix: str = "
     Raises:
         UserError: an unknown key, a wrong type, or a value that would have no effect.
     """
+    _merge(config, values, origin, prefix, config)
+
+
+def _merge(config: hyperparams.Config, values: dict, origin: str, prefix: str, whole: hyperparams.Config) -> None:
+    """The same; `whole` is where the keys are that may have been meant."""
     annotations = type(config)._get_annotations()
     for name, value in values.items():
         key = f"{prefix}{name}"
         if name not in annotations:
-            raise UserError(f"{origin}: there is no key {key}{_choices(name, annotations)}")
+            raise UserError(f"{origin}: there is no key {key}{_meant(key, annotations, whole)}")
         current, kind = getattr(config, name), annotations[name]
         section = current if isinstance(current, hyperparams.Config) else _section(kind)
         if section is None or (value is None and _allows_none(kind)):
@@ -37,7 +44,7 @@ def merge(config: hyperparams.Config, values: dict, origin: str, prefix: str = "
             shown = plain_values.shown(value)
             raise UserError(f"{origin}: {key} wants keys of its own, not {shown}{_choices('', section)}")
         else:
-            merge(section, value, origin, f"{key}.")
+            _merge(section, value, origin, f"{key}.", whole)
             if section is not current:
                 setattr(config, name, section)
     if isinstance(config, hyperparams.OneOfConfig):
@@ -61,6 +68,18 @@ def _choices(word, known) -> str:
     return f"{plain_values.hint(str(word), known)}; there are: {', '.join(sorted(known))}"
 
 
+def _meant(wanted: str, known, whole: hyperparams.Config) -> str:
+    """The key that may have been meant: one near it in its section, else one of that name elsewhere."""
+    section, _, last = wanted.rpartition(".")
+    keys = list(plain_values.flatten(whole.as_dict()))
+    elsewhere = [key for key in keys if key.rpartition(".")[2] == last] or other_names.keys_of(last)
+    if wanted in keys:
+        return "; write a key with = and not with :, as a.b=1,c.d=[1,2], or nested as in a file"
+    if difflib.get_close_matches(last, known, n=1) or not elsewhere or section.count(".") > 1:
+        return _choices(last, known)
+    return f", did you mean {' or '.join(elsewhere[:2])}?"
+
+
 def _section(kind) -> hyperparams.Config | None:
     """A new config for a field such as `Optional[EMAConfig]`, else None."""
     for candidate in (kind, *typing.get_args(kind)):
@@ -74,11 +93,15 @@ def _allows_none(kind) -> bool:
 
 
 def _typed(value, kind, key: str, origin: str):
-    """The value as its annotation wants it: an integer may stand for a float, nothing else is converted."""
+    """The value as its annotation wants it: an integer may stand for a float, and nothing (`key=`) for no text."""
+    if kind is str and value is None:
+        return ""
     try:
         return _convert(value, kind)
     except (TypeError, OverflowError):
-        raise UserError(f"{origin}: {key} wants {_describe(kind)}, not {plain_values.shown(value)}") from None
+        shown, several = plain_values.shown(value), isinstance(value, str) and re.search(r"[^\w.][\w.]+=", value)
+        separate = "; between keys is a comma" if several else ""
+        raise UserError(f"{origin}: {key} wants {_describe(kind)}, not {shown}{separate}") from None
 
 
 def _convert(value, kind):

@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-LARGEST_ID = 2**53  # whole numbers up to it are the same in every program that reads JSON
+from fsaf_tf.classes import GREATEST_ID
+
 _TRUE, _FALSE = (True, "true", "yes", "1"), (False, None, "", "false", "no", "0")
 
 
@@ -38,13 +39,13 @@ def whole(value: Any) -> int | None:
 def identity(value: Any) -> int | None:
     """A whole number that may be an id; None if it is none, or is too large."""
     read = whole(value)
-    return read if read is not None and abs(read) <= LARGEST_ID else None
+    return read if read is not None and abs(read) <= GREATEST_ID else None
 
 
 def is_too_large(value: Any) -> bool:
     """Whether it is a whole number that is no id only because it is too large."""
     read = whole(value)
-    return read is not None and abs(read) > LARGEST_ID
+    return read is not None and abs(read) > GREATEST_ID
 
 
 def truth(value: Any) -> bool | None:

@@ -161,7 +161,7 @@ def _or_zeros(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
 
 def _number(source_id: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
     """The image's id: `image/source_id` where it is a whole number, else a hash of it, or of file and record."""
-    is_number = tf.strings.regex_full_match(source_id, "[0-9]{1,18}")
+    is_number = tf.strings.regex_full_match(source_id, "[0-9]{1,15}")  # none of them is beyond 2^53
     hashed = tf.strings.to_hash_bucket_fast(tf.where(source_id == "", name, source_id), 2**53)
     return tf.where(is_number, tf.strings.to_number(tf.where(is_number, source_id, "0"), tf.int64), hashed)
 

@@ -1,7 +1,6 @@
 """Prediction on files: which images, their detections in COCO's form, their pictures."""
 
 import collections
-import glob
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -15,26 +14,8 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # taken from a folder
 PICTURES = "pictures"
 FILES_SHOWN = 20
-
-
-def find_images(pattern: str) -> list[str]:
-    """The files that a file name, a folder (what lies in it, by its ending) or a glob names, sorted.
-
-    Raises:
-        UserError: there is none.
-    """
-    if os.path.isdir(pattern):
-        paths = [entry.path for entry in os.scandir(pattern) if entry.name.lower().endswith(SUFFIXES)]
-    else:
-        paths = [pattern] if os.path.isfile(pattern) else glob.glob(pattern, recursive=True)
-    files = sorted(path for path in paths if os.path.isfile(path))
-    if not files:
-        kinds = f" with a name ending in {', '.join(SUFFIXES)}" if os.path.isdir(pattern) else ""
-        raise UserError(f"--images={pattern}: there is no such file{kinds}")
-    return files
 
 
 def read_image(file: str) -> np.ndarray:
@@ -106,7 +87,10 @@ def write(
                 counts["found"] += 1
                 counts["drawn"] += result["score"] >= score_threshold
             _write_picture(pictures[file], visualize.draw_detections(image, detections, score_threshold))
-        _report_unreadable(unreadable, len(files))
+        if len(unreadable) == len(files):
+            _report_unreadable(unreadable, len(files))
+            raise UserError("no picture can be read")
+    _report_unreadable(unreadable, len(files))  # when the file is safe, whatever comes of printing
     said = f"{counts['found']} detections in {len(files) - len(unreadable)} images: {output}/detections.json"
     line.say(f"{said}; {counts['drawn']} with score {score_threshold:g} or more: {output}/{PICTURES}")
 
@@ -157,5 +141,3 @@ def _report_unreadable(unreadable: dict[str, UserError], total: int) -> None:
     lines = [f"  {file}: {error}" for file, error in unreadable.items()]
     lines = lines[:FILES_SHOWN] + [f"  and {len(lines) - FILES_SHOWN} more"] * (len(lines) > FILES_SHOWN)
     print(f"{len(unreadable)} of {total} files cannot be read and are left out:", *lines, sep="\n")
-    if len(unreadable) == total:
-        raise UserError("no picture can be read")

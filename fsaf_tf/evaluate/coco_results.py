@@ -4,8 +4,11 @@ import collections
 import json
 import os
 import pathlib
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
+from fsaf_tf import storage
+from fsaf_tf.classes import GREATEST_ID
 from fsaf_tf.data import coco_json
 from fsaf_tf.errors import UserError
 
@@ -51,6 +54,8 @@ def _mistake(row: dict, keys: Sequence[str]) -> str | None:
     for key in ("image_id", "category_id"):
         if key in keys and type(row[key]) is not int:
             return f"{key} is no whole number: {row[key]!r}"
+        if key in keys and abs(row[key]) > GREATEST_ID:
+            return f"{key} is beyond 2^53: {row[key]}"
     if "file_name" in keys and not (isinstance(row["file_name"], str) and row["file_name"]):
         return f"file_name is no name: {row['file_name']!r}"
     box = row["bbox"]
@@ -90,8 +95,12 @@ def by_path_end(names: Iterable[str]) -> Callable[[str], str | None]:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """The file's name, its folder, the folder of that."""
-    return pathlib.PurePosixPath(pathlib.Path(path).as_posix()).parts[::-1]
+    """The file's name, its folder, the folder of that.
+
+    In one form: macOS writes `ü` as two characters (NFD) where others write one (NFC).
+    """
+    one_form = unicodedata.normalize("NFC", storage.utf8(pathlib.Path(path).as_posix()))
+    return pathlib.PurePosixPath(one_form).parts[::-1]
 
 
 def check_inside(name: str, file_name: str, rows: Sequence[dict], height: int, width: int) -> None:

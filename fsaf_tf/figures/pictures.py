@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from fsaf_tf import storage
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco, coco_json, examples, frames, images, pipeline
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
-from fsaf_tf.data.findings import SHOWN, Finding
+from fsaf_tf.data.findings import Finding, found
 from fsaf_tf.detect import predict_files
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
@@ -34,14 +35,14 @@ _SIGNATURE = {
 }
 
 
-def of_files(pattern: str, classes: Classes) -> Source:
+def of_files(files: Sequence[str], classes: Classes) -> Source:
     """Pictures without annotations, turned upright as for prediction.
 
     Args:
-        pattern: see `predict_files.find_images`; a file that cannot be read is an error when its turn comes.
+        files: of pictures; one that cannot be read is an error when its turn comes.
         classes: of what is to look for.
     """
-    names = predict_files.shared_names(predict_files.find_images(pattern))
+    names = predict_files.shared_names(files)
 
     def rows():
         for number, (file, name) in enumerate(names.items(), start=1):
@@ -53,38 +54,37 @@ def of_files(pattern: str, classes: Classes) -> Source:
             Image.fromarray(image).save(encoded, "png", compress_level=1)
             nothing = np.zeros([0])
             columns = {"boxes": np.zeros([0, 4]), "classes": nothing, "crowd": nothing, "area": nothing}
-            yield _row(encoded.getvalue(), name, number, image.shape[:2], columns)
+            yield _row(encoded.getvalue(), storage.utf8(name), number, image.shape[:2], columns)
 
-    return _source(pattern, classes, len(names), rows)
+    return _source(os.path.commonpath(files), classes, len(names), rows)
 
 
-def of_annotated_files(pattern: str, annotation_file: str) -> Source:
+def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
     """Pictures with the boxes that COCO JSON has for them.
 
     Args:
-        pattern: see `predict_files.find_images`; files that the annotations do not name are left out, and counted in
-            the source's findings.
+        files: of pictures; those that the annotations do not name are left out, and counted in the source's findings.
         annotation_file: COCO JSON. A file is known by its name, with as many folders before it as are given there.
 
     Raises:
         UserError: it is no COCO JSON, names none of the files, or one as two images.
     """
-    table, files = coco_json.read(annotation_file), predict_files.find_images(pattern)
+    table = coco_json.read(annotation_file)
     find = coco_results.by_path_end(table.file_names)
     index_of = {name: index for index, name in enumerate(table.file_names)}
     names = {file: find(os.path.abspath(file)) for file in files}
-    found = [(file, index_of[name]) for file, name in names.items() if name is not None]
-    if not found:
-        raise UserError(f"{annotation_file} names none of the files in --images={pattern}")
-    left_out = len(files) - len(found)
-    message = f"{left_out} of {len(files)} files are left out: {annotation_file} does not name them"
-    unnamed = tuple(file for file, name in names.items() if name is None)
-    findings = [Finding("unnamed_files", left_out, len(files), message, unnamed[:SHOWN], pattern)] * bool(left_out)
+    named = [(file, index_of[name]) for file, name in names.items() if name is not None]
+    if not named:
+        raise UserError(f"{annotation_file} names none of the {len(files)} files in --images, such as {files[0]}")
+    left_out = len(files) - len(named)
+    unnamed = [file for file, name in names.items() if name is None]
+    words = f"files are left out: {annotation_file} does not name them"
+    findings = found("unnamed_files", left_out, len(files), words, unnamed, annotation_file)
     distinct = table.distinct()
     boxes = coco.clipped_yxyx(distinct)
 
     def rows():
-        for file, index in found:
+        for file, index in named:
             part = slice(distinct.splits[index], distinct.splits[index + 1])
             columns = {
                 "boxes": boxes,
@@ -96,7 +96,7 @@ def of_annotated_files(pattern: str, annotation_file: str) -> Source:
             data = pathlib.Path(file).read_bytes()
             yield _row(data, distinct.file_names[index], distinct.image_ids[index], distinct.sizes[index], columns)
 
-    return _source(annotation_file, table.classes, len(found), rows, [*table.findings, *findings])
+    return _source(annotation_file, table.classes, len(named), rows, [*table.findings, *findings])
 
 
 def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:

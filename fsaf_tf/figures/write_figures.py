@@ -34,8 +34,10 @@ NO_CLASSES = Classes((), ())
 class Choice:
     """Which pictures: files with or without annotations, or else the data that a run was evaluated on, all or some."""
 
-    def __init__(self, images: str = "", annotations: str = "", image_ids: Sequence[int] = (), count: int = 0):
-        """Keeps the choice: a pattern of files, COCO JSON with their boxes, ids in the data, or at most so many."""
+    def __init__(
+        self, images: Sequence[str] = (), annotations: str = "", image_ids: Sequence[int] = (), count: int = 0
+    ):
+        """Keeps the choice: files, COCO JSON with their boxes, ids in the data, or at most so many."""
         self.images, self.annotations, self.image_ids, self.count = images, annotations, image_ids, count
 
     @property

@@ -8,8 +8,6 @@ from official.modeling import performance
 from fsaf_tf.errors import UserError
 from fsaf_tf.run.mode import Mode
 
-STRATEGIES = ("mirrored", "multi_worker_mirrored", "one_device", "tpu")
-
 
 def build_strategy(runtime: config_definitions.RuntimeConfig) -> tf.distribute.Strategy:
     """The Garden's strategy over all visible GPUs, or the first `num_gpus` of them; one CPU where there are none.
@@ -17,11 +15,9 @@ def build_strategy(runtime: config_definitions.RuntimeConfig) -> tf.distribute.S
     Sets the precision of the Keras layers too (`runtime.mixed_precision_dtype`).
 
     Raises:
-        UserError: an unknown strategy or precision, or more GPUs wanted than there are.
+        UserError: more GPUs wanted than there are, or what the strategy cannot do.
     """
     name = runtime.distribution_strategy
-    if name not in STRATEGIES:
-        raise UserError(f"runtime.distribution_strategy is {name!r}; it must be one of {', '.join(STRATEGIES)}")
     num_gpus = _num_gpus(runtime) if name in ("mirrored", "one_device") else 0
     try:
         performance.set_mixed_precision_policy(runtime.mixed_precision_dtype or "float32")

@@ -164,6 +164,13 @@ class Client:
             wait = min(2 * wait, LONGEST_WAIT)
 
 
+class _OwnIds:
+    """Category ids by class index where the classes are not known: an index is then an id, of any size."""
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
 def run(
     client: Client,
     files: list[str],
@@ -189,7 +196,7 @@ def run(
         UserError: the server does not answer from the start, or does not know the model; see `predict_files.write` too.
     """
     classes = Classes.read(labels) if labels else None
-    category_ids = classes.ids if classes else range(2**31)  # an id is its own index
+    category_ids = classes.ids if classes else _OwnIds()
     has_answered, is_lost = threading.Event(), threading.Event()
 
     def detect(file: str) -> tuple[np.ndarray, dict] | UserError:

@@ -143,7 +143,7 @@ def from_outputs(outputs: dict[str, np.ndarray], classes: Classes | None) -> dic
     category_ids = [int(each) for each in found["classes"]]
     indices = category_ids if classes is None else [classes.index_of(each) for each in category_ids]
     names = [f"category {index}" if classes is None else classes.names[index] for index in indices]
-    return dict(found, classes=np.array(indices, np.int32), names=names)
+    return dict(found, classes=np.array(indices, np.int32 if classes else np.int64), names=names)
 
 
 def find(path: str | os.PathLike) -> str | None:

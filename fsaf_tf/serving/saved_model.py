@@ -7,7 +7,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -102,7 +102,7 @@ def signatures(detector: trained.Detector) -> dict[str, tf.types.experimental.Po
 def _detect(detector: trained.Detector) -> Callable:
     """A function from (load, portrait `[B]`) to the outputs; `load` gives the picture of a place on its canvas."""
     network, program = frozen.freeze(detector.model), detector.program
-    category_ids = tf.constant(detector.classes.ids, tf.int32)
+    category_ids = tf.constant(detector.classes.ids, id_type(detector.classes.ids))
     canvas, pair = tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)
 
     def of_group(load, places):
@@ -116,19 +116,27 @@ def _detect(detector: trained.Detector) -> Callable:
         return {
             "detection_boxes": found["boxes"],
             "detection_scores": found["scores"],
-            "detection_classes": tf.where(is_detection, tf.gather(category_ids, found["classes"]), 0),
+            "detection_classes": tf.where(
+                is_detection, tf.gather(category_ids, found["classes"]), tf.zeros([], category_ids.dtype)
+            ),
             "detection_levels": found["levels"],
             "detection_branch": found["branch"],
             "num_detections": found["num_detections"],
         }
 
     def detect(load, portrait):
-        return _by_group(lambda places: of_group(load, places), portrait, program.suppression.max_detections)
+        most = program.suppression.max_detections
+        return by_group(lambda places: of_group(load, places), portrait, most, category_ids.dtype)
 
     return detect
 
 
-def _by_group(of_group: Callable, portrait: tf.Tensor, max_detections: int) -> dict[str, tf.Tensor]:
+def id_type(category_ids: Sequence[int]) -> tf.DType:
+    """The type of `detection_classes`: int32, as clients know it, or int64 where an id does not fit."""
+    return tf.int32 if all(tf.int32.min <= each <= tf.int32.max for each in category_ids) else tf.int64
+
+
+def by_group(of_group: Callable, portrait: tf.Tensor, max_detections: int, ids: tf.DType) -> dict[str, tf.Tensor]:
     """Detects in groups of at most `TOGETHER` pictures of one canvas, and puts the results in order.
 
     A wide picture on the canvas of a high one would have other padding than alone, and other detections at its border.
@@ -144,7 +152,8 @@ def _by_group(of_group: Callable, portrait: tf.Tensor, max_detections: int) -> d
         "num_detections": tf.TensorArray(tf.int32, tf.size(starts), element_shape=[None], infer_shape=False),
     }
     for key in ("detection_classes", "detection_levels", "detection_branch"):
-        empty[key] = tf.TensorArray(tf.int32, tf.size(starts), element_shape=rows, infer_shape=False)
+        kind = ids if key == "detection_classes" else tf.int32
+        empty[key] = tf.TensorArray(kind, tf.size(starts), element_shape=rows, infer_shape=False)
 
     def step(number, arrays):
         found = of_group(order[starts[number] : ends[number]])

@@ -6,7 +6,7 @@ are decoded in float32 from outputs with a scale of their own on each level, and
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def export(
     canvas: canvases.Canvas | None = None,
     *,
     quantize: str = "none",
-    images: str | None = None,
+    images: Sequence[str] = (),
     raw: bool = False,
     say: Callable[[str], None] = print,
 ) -> str:
@@ -42,7 +42,7 @@ def export(
         output: a folder.
         canvas: the input, and how pictures lie on it; if not given, that of `canvas.choose` without a choice.
         quantize: `none`, `float16` (the weights) or `int8` (the whole network, the kernels by channel).
-        images: for int8, a folder or a glob of pictures such as the model will see; their ranges are taken.
+        images: for int8, files of pictures such as the model will see; their ranges are taken.
         raw: no suppression inside.
         say: takes the lines that are worth telling.
 
@@ -79,7 +79,7 @@ def export(
     return _write(packed, f"{output}/{'_'.join(filter(None, parts))}.tflite")
 
 
-def _check(detector: trained.Detector, quantize: str, images: str | None) -> None:
+def _check(detector: trained.Detector, quantize: str, images: Sequence[str]) -> None:
     model = detector.config.model
     if model.anchor_based.enabled or not model.anchor_free.enabled:
         raise UserError(
@@ -106,9 +106,8 @@ def _libraries():
     return flatbuffer, metadata
 
 
-def _calibration(pattern: str, canvas: canvases.Canvas, say) -> Callable[[], Iterator[list[np.ndarray]]]:
+def _calibration(files: Sequence[str], canvas: canvases.Canvas, say) -> Callable[[], Iterator[list[np.ndarray]]]:
     """The representative data set that the converter asks for."""
-    files = predict_files.find_images(pattern)
     say(f"calibrating with {min(len(files), MOST_IMAGES)} of {len(files)} pictures")
     if len(files) < ENOUGH_IMAGES:
         say(f"{len(files)} pictures are few: a range that they do not reach is cut off; {ENOUGH_IMAGES} are enough")

@@ -5,7 +5,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from fsaf_tf.visualize import fonts
 
 # Light enough for black text, and far enough apart.
 _BASE = np.array(
@@ -65,15 +67,16 @@ def mark(image: np.ndarray, factor: float, marks: Sequence[Mark]) -> Image.Image
     picture = resized(image, factor)
     boxes = [xyxy(each.box)[0] * factor for each in marks]
     thickness = max(2, round(max(picture.size) / 450))
-    font = ImageFont.load_default(max(12, round(max(picture.size) / 75)))
+    size = max(12, round(max(picture.size) / 75))
     draw = ImageDraw.Draw(picture, "RGBA")
     for box, each in reversed(list(zip(boxes, marks))):
         frame(draw, box, each.colour, thickness, picture.size, dashed=each.dashed)
     placed = []
     for box, each in zip(boxes, marks):
         if each.text:
-            placed.append(_place(box, _text_size(font, each.text), placed, picture.size))
-            _tag(draw, placed[-1], each.text, font, each.colour)
+            text, font = fonts.load(each.text, size)
+            placed.append(_place(box, _text_size(font, text), placed, picture.size))
+            _tag(draw, placed[-1], text, font, each.colour)
     return picture
 
 
@@ -142,10 +145,10 @@ def _tag(draw, place, text: str, font, colour: Colour) -> None:
 
 def panel(picture: Image.Image, title: str) -> Image.Image:
     """The picture under its title, in smaller letters where it is too wide for it."""
-    font = ImageFont.load_default(16)
+    title, font = fonts.load(title, 16)
     _, height = _text_size(font, title)
     least, most = 9, 16 * (picture.width - 12) / max(font.getlength(title), 1)
-    font = ImageFont.load_default(min(16, max(least, math.floor(most))))
+    title, font = fonts.load(title, min(16, max(least, math.floor(most))))
     whole = Image.new("RGB", (picture.width, picture.height + height + 6), BLACK)
     whole.paste(picture, (0, height + 6))
     ImageDraw.Draw(whole).text((6, 3), title, fill=WHITE, font=font)

@@ -10,12 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from fsaf_tf.visualize import targets
+from fsaf_tf.visualize import fonts, targets
 
 DPI = 110
 CLASS_LOSS, BOX_LOSS = "#3a7ebf", "#f0a13c"
 AGREES, DIFFERS = "#2e9e44", "#d6393b"
-PLAIN = {"text.parse_math": False}  # names of classes and runs may have any letters
 _STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -25,7 +24,6 @@ _STYLE = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e4e4e4",
-    **PLAIN,
 }
 
 
@@ -48,16 +46,22 @@ def new(width: float, height: float) -> Figure:
 def heading(figure: Figure, *lines: str) -> None:
     """A title of lines, each wrapped to the width of the figure."""
     letters = int(12.5 * figure.get_figwidth())
-    figure.suptitle("\n".join(textwrap.fill(line, letters) for line in lines))
+    figure.suptitle("\n".join(textwrap.fill(fonts.readable(line), letters) for line in lines))
 
 
 def style():
     """The common style, as a context."""
-    return matplotlib.rc_context(_STYLE)
+    return matplotlib.rc_context({**_STYLE, **plain()})
+
+
+def plain() -> dict:
+    """Settings of Matplotlib for names of classes and runs, which may have any letters."""
+    return {"text.parse_math": False, "font.family": list(fonts.families())}
 
 
 def legend_label(text: str) -> str:
     """A name as a label: Matplotlib leaves those that start with _ out of legends."""
+    text = fonts.readable(text)
     return f" {text}" if text.startswith("_") else text
 
 
@@ -118,7 +122,7 @@ def _bars(axes, each: Losses, levels: Sequence[int]) -> None:
     axes.plot(list(levels).index(each.by_size), 1.13 * total.max(), marker="v", color="black", clip_on=False)
     axes.set_ylim(0, 1.2 * total.max() or 1.0)
     axes.set_xticks(place, [f"P{level}" for level in levels])
-    axes.set_title(each.title, loc="left")
+    axes.set_title(fonts.readable(each.title), loc="left")
     axes.set_ylabel("loss")
     axes.grid(axis="x", visible=False)
 

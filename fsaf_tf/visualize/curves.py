@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from fsaf_tf.visualize import charts
+from fsaf_tf.visualize import charts, fonts
 
 COLOURS = ("#3a7ebf", "#d6393b", "#2e9e44", "#8b5fc0", "#e08a1e", "#555555", "#17a2a2", "#c4508f")
 # Title, axis, and the terms that are drawn in one panel with the line that each has.
@@ -86,7 +86,7 @@ def _levels(axes, name: str, share: dict[int, dict[int, float]]) -> None:
     axes.stackplot(steps, rows, colors=colours, labels=[f"P{level}" for level in share])
     axes.set_ylim(0, 1)
     axes.set_xlim(steps[0], max(steps[-1], steps[0] + 1))
-    axes.set_title(f"Level that objects are trained on: {name}", loc="left")
+    axes.set_title(f"Level that objects are trained on: {fonts.readable(name)}", loc="left")
     axes.set_ylabel("share of the objects")
     axes.set_xlabel("step")
     handles, labels = axes.get_legend_handles_labels()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fsaf_tf.visualize import canvas
+from fsaf_tf.visualize import canvas, fonts
 
 SIDE = 22  # pixels of a swatch
 _TITLE, _TEXT = 26, 17  # pixels of letters
@@ -17,8 +17,8 @@ LEAST_WIDTH = 520  # pixels: that of the longest entry of a key, but for the nam
 def heading(title: str, lines: Sequence[str], width: int) -> Image.Image:
     """A title and lines of explanation, wrapped to `width` pixels: at least `LEAST_WIDTH`, and a word is not cut."""
     width = max(width, LEAST_WIDTH) - 2 * _INDENT
-    fonts = [(title, ImageFont.load_default(_TITLE)), *((line, ImageFont.load_default(_TEXT)) for line in lines)]
-    rows = [(row, font) for text, font in fonts for row in _wrapped(text, font, width)]
+    texts = [fonts.load(title, _TITLE), *(fonts.load(line, _TEXT) for line in lines)]
+    rows = [(row, font) for text, font in texts for row in _wrapped(text, font, width)]
     width = max(width, *(math.ceil(font.getlength(row)) for row, font in rows)) + 2 * _INDENT
     strip = Image.new("RGB", (width, sum(font.size + 8 for _, font in rows) + 8), canvas.BLACK)
     draw, top = ImageDraw.Draw(strip), 6
@@ -41,8 +41,8 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
 
 def key(entries: Sequence[tuple[Image.Image, str]], width: int) -> Image.Image:
     """Swatches with what they stand for, side by side, wrapped to a width as of `heading`."""
-    font, places, left, top = ImageFont.load_default(_TEXT), [], _INDENT, 4
-    sides = [swatch.width + 8 + math.ceil(font.getlength(text)) for swatch, text in entries]
+    texts, places, left, top = [fonts.load(text, _TEXT) for _, text in entries], [], _INDENT, 4
+    sides = [swatch.width + 8 + math.ceil(font.getlength(text)) for (swatch, _), (text, font) in zip(entries, texts)]
     width = max(width, LEAST_WIDTH, *(side + 2 * _INDENT for side in sides))
     for side in sides:
         if left + side + _INDENT > width and left > _INDENT:
@@ -51,7 +51,7 @@ def key(entries: Sequence[tuple[Image.Image, str]], width: int) -> Image.Image:
         left += side + 26
     strip = Image.new("RGB", (width, top + SIDE + 8), canvas.BLACK)
     draw = ImageDraw.Draw(strip)
-    for (left, top), (swatch, text) in zip(places, entries):
+    for (left, top), (swatch, _), (text, font) in zip(places, entries, texts):
         strip.paste(swatch, (left, top))
         draw.text((left + swatch.width + 8, top + 1), text, fill=canvas.WHITE, font=font)
     return strip

@@ -29,14 +29,14 @@ def tool(name: str, *arguments: str) -> subprocess.CompletedProcess:
         (["--experiment=mine.yaml"], "no file 'mine.yaml'; give the path of a YAML file or one of: "),
         (
             ["--experiment=fsaf_r50", "--experiment=fsaf_demo"],
-            "flag --experiment=fsaf_demo: already defined as fsaf_r50",
+            "--experiment is given twice, fsaf_r50 and fsaf_demo; leave one",
         ),
-        (["--experimnt=fsaf_r50"], "Unknown command line flag 'experimnt'. Did you mean: experiment ?"),
+        (["--experimnt=fsaf_r50"], "there is no flag --experimnt, did you mean --experiment?"),
         (
             ["--experiment=fsaf_r50", "--mode=test"],
-            "value should be one of <train|eval|train_and_eval|continuous_eval>",
+            "--mode cannot be 'test'; there are: train, eval, train_and_eval, continuous_eval",
         ),
-        (["--experiment"], "Missing value for flag --experiment"),
+        (["--experiment"], "--experiment has no value; write --experiment=VALUE"),
         (["fsaf_r50"], "'fsaf_r50' is no flag; flags are written --name=value"),
     ],
 )

@@ -12,8 +12,9 @@ from PIL import Image
 from small_run import build_model, write_run
 
 import fsaf_tf
-from fsaf_tf.detect import predict_files
+from fsaf_tf.detect import image_files, predict_files
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import lasting
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 EXIF_ORIENTATION, ROTATED = 0x0112, 6  # shown turned by 90 degrees clockwise
@@ -33,23 +34,69 @@ def noise(height, width, channels=3):
     return np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
 
 
-def test_finds_a_file_a_folder_and_a_glob(tmp_path):
+def test_finds_a_file_a_folder_and_a_glob(tmp_path, capsys):
     for name in ("b.jpg", "a.PNG", "notes.txt", "deep/c.jpg"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert predict_files.find_images(str(tmp_path / "notes.txt")) == [str(tmp_path / "notes.txt")]
-    assert predict_files.find_images(str(tmp_path)) == [str(tmp_path / "a.PNG"), str(tmp_path / "b.jpg")]
-    assert predict_files.find_images(f"{tmp_path}/**/*.jpg") == [
+    one = f"{tmp_path}: 2 pictures; left out: 1 .txt; 1 folder: --recursive takes it\n"
+    assert image_files.find(str(tmp_path / "notes.txt")) == [str(tmp_path / "notes.txt")]
+    assert image_files.find(str(tmp_path)) == [str(tmp_path / "a.PNG"), str(tmp_path / "b.jpg")]
+    assert capsys.readouterr().out == one
+    assert image_files.find(f"{tmp_path}/**/*.jpg") == [
         str(tmp_path / "b.jpg"),
         str(tmp_path / "deep" / "c.jpg"),
     ]
     for nothing in (tmp_path / "nowhere", tmp_path / "*.webp"):
         with pytest.raises(UserError, match="there is no such file"):
-            predict_files.find_images(str(nothing))
+            image_files.find(str(nothing))
     (tmp_path / "deep" / "c.jpg").unlink()
-    with pytest.raises(UserError, match="name ending in"):
-        predict_files.find_images(str(tmp_path / "deep"))
+    (tmp_path / "deep" / "list.csv").touch()
+    with pytest.raises(UserError, match="deep: there is no picture in it; there are: 1 .csv$"):
+        image_files.find(str(tmp_path / "deep"))
+
+
+def test_pictures_of_a_folder_are_known_by_their_content(tmp_path):
+    """Of a film, a table and text only the number is told; what is called a picture and is none is named later."""
+    for name in ("a.jpg", "b.JPG", "c.jfif", "noending", "deep/er/d.jpe", "odd.ending"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(8, 6)).save(tmp_path / name, format="JPEG")
+    Image.fromarray(noise(8, 6)).save(tmp_path / "e.avif")
+    for name in ("notes.txt", "more.txt", "film.mp4", "plain", ".hidden.jpg", "f.heic", "deep/list.csv", "out/g.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("no picture")
+    said = []
+    flat = image_files.find(str(tmp_path), say=said.append)
+    names = ["a.jpg", "b.JPG", "c.jfif", "e.avif", "f.heic", "noending", "odd.ending"]
+    assert [os.path.relpath(file, tmp_path) for file in flat] == names
+    assert said.pop() == (
+        f"{tmp_path}: 7 pictures; left out: 2 .txt, 1 .mp4, 1 hidden, 1 without ending; 2 folders: --recursive takes"
+        " them"
+    )
+    everything = image_files.find(str(tmp_path), recursive=True, output=str(tmp_path / "out"), say=said.append)
+    assert set(everything) - set(flat) == {str(tmp_path / "deep" / "er" / "d.jpe")}
+    assert said == [
+        f"{tmp_path}: 8 pictures; left out: 2 .txt, 1 .csv, 1 .mp4, 1 folder that is written to, 1 hidden,"
+        " 1 without ending"
+    ]
+    assert image_files.find(f"{tmp_path}/*", say=said.append) == flat
+
+
+def test_a_name_that_is_no_text_ends_nothing(detect, tmp_path, capsys):
+    """Latin-1 from elsewhere on a disk of UTF-8."""
+    (tmp_path / "in").mkdir()
+    folder = os.fsencode(tmp_path / "in")
+    for name in (b"gr\xfcn.png", b"plain.png"):
+        Image.fromarray(noise(60, 90)).save(os.fsdecode(folder + b"/" + name))
+    open(folder + b"/gr\xfcb.png", "w").close()
+    with lasting.streams():
+        predict_files.run(detect, image_files.find(str(tmp_path / "in")), str(tmp_path / "out"), score_threshold=0.0)
+    results = json.loads((tmp_path / "out" / "detections.json").read_text())
+    names = {os.fsencode(result["file_name"]) for result in results}
+    assert names == {b"gr\xfcn.png", b"plain.png"}
+    pictures = os.listdir(os.fsencode(tmp_path / "out" / "pictures"))
+    assert sorted(pictures) == [b"gr\xfcn.png.jpg", b"plain.png.jpg"]
+    assert "1 of 3 files cannot be read" in capsys.readouterr().out
 
 
 def test_reads_every_kind_of_picture_as_rgb(tmp_path):
@@ -84,7 +131,7 @@ def test_writes_results_and_pictures_and_names_what_cannot_be_read(detect, tmp_p
     (tmp_path / "one" / "text.jpg").write_text("no picture")
     whole = (tmp_path / "two" / "same.jpg").read_bytes()
     (tmp_path / "two" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    files = predict_files.find_images(f"{tmp_path}/*/*.*")
+    files = image_files.find(f"{tmp_path}/*/*.*")
     predict_files.run(detect, files, str(tmp_path / "out"), score_threshold=0.0)
     results = json.loads((tmp_path / "out" / "detections.json").read_text())
     assert {(result["image_id"], result["file_name"]) for result in results} == {

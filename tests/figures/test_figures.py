@@ -19,7 +19,7 @@ from fsaf_tf.classes import Classes
 from fsaf_tf.cli import visualize as tool
 from fsaf_tf.config import experiment
 from fsaf_tf.data import drawing
-from fsaf_tf.detect import predict_files
+from fsaf_tf.detect import image_files, predict_files
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.figures import compare, levels, pictures, selection, targets, training, write_figures
@@ -65,7 +65,7 @@ def detector(place):
 @pytest.fixture(scope="module")
 def seen(place, detector):
     """The first picture as the run's training sees it: host batch, batch, outputs, and the detector."""
-    source = pictures.of_annotated_files(str(place / "images"), str(place / "boxes.json"))
+    source = pictures.of_annotated_files(image_files.find(str(place / "images")), str(place / "boxes.json"))
     return *next(pictures.as_trained(source, detector)), detector
 
 
@@ -124,7 +124,7 @@ def test_targets_of_a_run_of_other_values(place, detector, monkeypatch):
     config.model.override(others)
     drawn = []
     monkeypatch.setattr(targets, "draw_maps", lambda *args, lines, **_: drawn.append((*args, " ".join(lines))))
-    source = pictures.of_annotated_files(str(place / "images" / "1.png"), str(place / "boxes.json"))
+    source = pictures.of_annotated_files(image_files.find(str(place / "images" / "1.png")), str(place / "boxes.json"))
     next(targets.draw(Detector(detector.model, config, CLASSES), "run", source))
     [(image, instances, learnt, geometry, _, text)] = drawn
     assert geometry == config.model.geometry() and "in units of 2 cells" in text
@@ -162,7 +162,7 @@ def side(name, rows):
 
 
 def compared(place, sides, has_truth):
-    source = pictures.of_annotated_files(str(place / "images" / "1.png"), str(place / "boxes.json"))
+    source = pictures.of_annotated_files(image_files.find(str(place / "images" / "1.png")), str(place / "boxes.json"))
     said = []
     drawn = compare.draw(sides, source, has_truth=has_truth, score_threshold=0.3, say=said.append)
     [(image_id, figure)] = drawn
@@ -295,23 +295,23 @@ def test_pictures_with_and_without_annotations(place, tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "1.png").write_bytes(turned(pixels, 6, "PNG"))
     pixels.save(tmp_path / "deep" / "other.png")
-    source = pictures.of_annotated_files(f"{tmp_path}/deep", str(place / "boxes.json"))
+    source = pictures.of_annotated_files(image_files.find(f"{tmp_path}/deep"), str(place / "boxes.json"))
     [stored] = pictures.read(source)  # the annotations refer to stored pixels, and do not know the other
     assert [finding.line for finding in source.findings] == [
         f"1 of 2 files are left out: {place}/boxes.json does not name them (first: {tmp_path}/deep/other.png)"
     ]
     assert stored["image"].shape == (*SIZE, 3) and stored["boxes"].shape == (2, 4) and stored["image_id"] == 1
-    first, _ = pictures.read(pictures.of_files(f"{tmp_path}/deep", CLASSES))
+    first, _ = pictures.read(pictures.of_files(image_files.find(f"{tmp_path}/deep"), CLASSES))
     assert first["image"].shape == (*SIZE[::-1], 3) and first["boxes"].shape == (0, 4)
     pixels.resize((20, 20)).save(tmp_path / "deep" / "1.png")
     with pytest.raises(UserError, match="1.png has height, width 20, 20 as it is stored, not as declared"):
         list(pictures.read(source))
-    with pytest.raises(UserError, match="names none of the files"):
-        pictures.of_annotated_files(f"{tmp_path}/deep/other.png", str(place / "boxes.json"))
+    with pytest.raises(UserError, match="boxes.json names none of the 1 files in --images, such as .*other.png"):
+        pictures.of_annotated_files(image_files.find(f"{tmp_path}/deep/other.png"), str(place / "boxes.json"))
 
 
 def test_choosing_pictures(place):
-    source = pictures.of_annotated_files(str(place / "images"), str(place / "boxes.json"))
+    source = pictures.of_annotated_files(image_files.find(str(place / "images")), str(place / "boxes.json"))
     assert [row["image_id"] for row in pictures.read(pictures.select(source, [5], 0))] == [5]
     assert [row["image_id"] for row in pictures.read(pictures.select(source, [], 1))] == [1]
     with pytest.raises(UserError, match="has only 1 of the 2 images of --image_ids"):
@@ -326,7 +326,7 @@ def written(folder):
 
 
 def test_figures_of_objects(place, detector, tmp_path):
-    source = pictures.of_annotated_files(str(place / "images" / "5.png"), str(place / "boxes.json"))
+    source = pictures.of_annotated_files(image_files.find(str(place / "images" / "5.png")), str(place / "boxes.json"))
     for figure in (targets, selection):
         write_figures._write_each(figure.draw(detector, "run", source), source, str(tmp_path), "a", Progress())
         assert written(tmp_path) == {"a_5.png"}
@@ -338,7 +338,9 @@ def test_objects_keep_their_numbers_beside_a_crowd(place, detector, tmp_path):
     content = json.loads((place / "boxes.json").read_text())
     content["annotations"][0]["iscrowd"] = 1
     (tmp_path / "boxes.json").write_text(json.dumps(content))
-    source = pictures.of_annotated_files(str(place / "images" / "1.png"), str(tmp_path / "boxes.json"))
+    source = pictures.of_annotated_files(
+        image_files.find(str(place / "images" / "1.png")), str(tmp_path / "boxes.json")
+    )
     [(_, figure)] = selection.draw(detector, "run", source, instance=2)
     assert any(axes.get_title(loc="left").startswith("2: bird") for axes in figure.axes)
     with pytest.raises(UserError, match="no object 1 to train on; it has 2"):
@@ -378,7 +380,7 @@ def test_a_level_is_that_of_one_view(place, tmp_path):
     augmented = tmp_path / "run"
     shutil.copytree(place / "run", augmented)
     (augmented / "params.yaml").write_text(experiment.to_yaml(params))
-    image = next(pictures.read(pictures.of_files(str(place / "images" / "1.png"), CLASSES)))["image"]
+    image = next(pictures.read(pictures.of_files(image_files.find(str(place / "images" / "1.png")), CLASSES)))["image"]
     once, plain = (
         write_figures._of_a_run(write_figures.Model(str(run), "run"))(image) for run in (augmented, place / "run")
     )
@@ -413,11 +415,11 @@ def test_what_does_not_belong_together_is_one_line(place, tmp_path, monkeypatch,
 
 
 def test_a_run_finds_what_its_own_detections_hold(place, detector, tmp_path, capsys):
-    predict_files.run(detector, predict_files.find_images(str(place / "images")), str(tmp_path))
+    predict_files.run(detector, image_files.find(str(place / "images")), str(tmp_path))
     capsys.readouterr()
     results = json.loads((tmp_path / "detections.json").read_text())
     sides = [compare.of_detector("run", detector), compare.of_results("file", results, CLASSES)]
-    source, said = pictures.of_files(str(place / "images"), CLASSES), []
+    source, said = pictures.of_files(image_files.find(str(place / "images")), CLASSES), []
     assert len(list(compare.draw(sides, source, has_truth=False, score_threshold=0.01, say=said.append))) == 2
     assert said[0].endswith("only by run 0, only by file 0") and not said[0].startswith("Found by both 0")
 

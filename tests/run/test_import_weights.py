@@ -190,7 +190,7 @@ def test_a_full_disk_leaves_nothing(tool, small, tmp_path):
     ("arguments", "message"),
     [
         (["--experiment=fsaf_r50"], "--source is missing"),
-        (["--experiment=fsaf_r50", "--source=detectron"], "value should be one of <keras|torchvision|mmdet>"),
+        (["--experiment=fsaf_r50", "--source=detectron"], "there are: keras, torchvision, mmdet"),
         (["--experiment=fsaf_r50", "--source=mmdet", "--weights=b.pth"], "--output is missing"),
         (["--experiment=fsaf_r5", "--source=mmdet", "--weights=b.pth", "--output=o"], "did you mean 'fsaf_r50'?"),
         (["--experiment=fsaf_r50", "--source=mmdet", "--weights=b.pth", "--output=o"], "b.pth: there is no such file"),

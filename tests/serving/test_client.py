@@ -11,7 +11,7 @@ from in_process import call
 from PIL import Image
 
 from fsaf_tf.cli import serve_client
-from fsaf_tf.detect import predict_files
+from fsaf_tf.detect import image_files, predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import client
 
@@ -92,7 +92,7 @@ def files(tmp_path):
         Image.fromarray(pixels[: 20 + number]).save(tmp_path / "in" / name, **options)
     (tmp_path / "in" / "g.jpg").write_text("no picture")
     Image.fromarray(pixels[:, :REFUSED_WIDTH]).save(tmp_path / "in" / "h.png")
-    return predict_files.find_images(str(tmp_path / "in"))
+    return image_files.find(str(tmp_path / "in"))
 
 
 class Time:
@@ -236,7 +236,7 @@ def test_as_many_requests_at_a_time_as_asked_for(port, server, tmp_path):
     for number in range(9):
         Image.fromarray(np.full((24, 24, 3), 20 * number, np.uint8)).save(tmp_path / f"{number}.png")
     asking = client.Client(port, deadline=300)
-    client.run(asking, predict_files.find_images(str(tmp_path)), str(tmp_path / "out"), concurrency=3)
+    client.run(asking, image_files.find(str(tmp_path)), str(tmp_path / "out"), concurrency=3)
     assert server.most == 3
     results = read(tmp_path / "out")  # in the order of the files, whichever answer came first
     assert [result["file_name"] for result in results[::2]] == [f"{number}.png" for number in range(9)]

@@ -21,7 +21,7 @@ from fsaf_tf import storage
 from fsaf_tf.classes import Classes
 from fsaf_tf.cli import predict, train
 from fsaf_tf.config import experiment
-from fsaf_tf.detect import predict_files
+from fsaf_tf.detect import image_files, predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.modeling import detector as detectors
@@ -89,7 +89,7 @@ def loaded(detector, paths):
 
 @pytest.fixture(scope="module")
 def pictures(folder):
-    return predict_files.find_images(str(folder / "data" / "*.png"))
+    return image_files.find(str(folder / "data" / "*.png"))
 
 
 def assert_same(found, expected, keys):

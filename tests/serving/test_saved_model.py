@@ -18,11 +18,12 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 import fsaf_tf
+from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector as detectors
-from fsaf_tf.serving import saved_model, warmup
+from fsaf_tf.serving import exported_models, saved_model, warmup
 
 TESTS = pathlib.Path(__file__).parent.parent
 SIGNATURES = {"serving_default", "image_tensor", "tf_example"}
@@ -301,3 +302,26 @@ def test_without_tensorflow_of_python(elsewhere, version, meta, detector):
     outputs = {key: np.array(value) for key, value in json.loads(done.stdout).items()}
     for place, image in enumerate(pictures()[:2]):
         check_same(detector, image, outputs, place)
+
+
+def test_ids_beyond_31_bits_are_int64():
+    """As CRC-32 of a name is; with ids that fit the output stays int32, as clients know it."""
+    large = Classes(tuple(NAMES), (3089631150, 2**53, 16))
+    assert saved_model.id_type(IDS) == saved_model.id_type([2**31 - 1]) == tf.int32
+    assert saved_model.id_type(large.ids) == tf.int64
+
+    def of_group(places):
+        """Place k has class k, and then nothing."""
+        ids = tf.gather(tf.constant(large.ids, tf.int64), places)[:, None] * tf.constant([1, 0], tf.int64)
+        others = {f"detection_{key}": tf.zeros_like(ids, tf.int32) for key in ("levels", "branch")}
+        scores, count = tf.ones_like(ids, tf.float32), tf.ones_like(places)
+        boxes = tf.zeros([tf.size(places), 2, 4])
+        outputs = {"detection_classes": ids, "detection_scores": scores, "detection_boxes": boxes}
+        return {**outputs, **others, "num_detections": count}
+
+    found = saved_model.by_group(of_group, tf.constant([True, False, True]), 2, tf.int64)
+    assert found["detection_classes"].numpy().tolist() == [[each, 0] for each in large.ids]
+    one = {key: value.numpy()[1] for key, value in found.items()}
+    assert exported_models.from_outputs(one, large)["names"] == NAMES[1:2]
+    unnamed = exported_models.from_outputs(one, None)
+    assert unnamed["classes"].tolist() == [2**53] and unnamed["names"] == [f"category {2**53}"]

@@ -86,7 +86,11 @@ def files(detector, tmp_path_factory):
         "float32": export_file(detector, folder / "out"),
         "raw": export_file(detector, folder / "out", raw=True),
         "int8": export_file(
-            detector, folder / "out", quantize="int8", images=str(folder / "pictures"), say=lines.append
+            detector,
+            folder / "out",
+            quantize="int8",
+            images=sorted(map(str, (folder / "pictures").iterdir())),
+            say=lines.append,
         ),
     }
     assert any("8 pictures are few" in line for line in lines)
@@ -211,8 +215,8 @@ def test_operators_are_the_runtimes_own_and_the_network_is_delegated(files):
     ("arguments", "message"),
     [
         ({"quantize": "int8"}, "give --images"),
-        ({"images": "pictures"}, "--images is for --quantize=int8 only"),
-        ({"quantize": "int8", "images": "nowhere"}, "nowhere: there is no such file"),
+        ({"images": ["picture.png"]}, "--images is for --quantize=int8 only"),
+        ({"quantize": "int8", "images": ["nowhere"]}, "nowhere cannot be read: No such file"),
         ({"quantize": "int4"}, "must be one of: none, float16, int8"),
     ],
 )
@@ -243,5 +247,7 @@ def test_anchors_are_refused_with_the_reason(detector, tmp_path):
 def test_picture_that_cannot_be_read_is_named(detector, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match="broken.png cannot be read"):
-        tflite.export(detector, str(tmp_path / "out"), quantize="int8", images=str(tmp_path), say=lambda line: None)
+        tflite.export(
+            detector, str(tmp_path / "out"), quantize="int8", images=[str(tmp_path / "broken.png")], say=print
+        )
     assert not (tmp_path / "out").exists()
