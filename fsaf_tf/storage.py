@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -27,6 +28,21 @@ def try_writing(path: str) -> None:
         raise UserError(f"{path} cannot be written to: {error.strerror}") from error
     if os.path.isdir(path):
         raise UserError(f"{path} is a folder; give --output the name of a file")
+
+
+def check_folder(path: str) -> None:
+    """Raises a UserError where a local folder cannot be made or written to; leaves nothing behind."""
+    if "://" in path:
+        return
+    above = os.path.abspath(path)
+    while not os.path.lexists(above):
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise UserError(f"{path} cannot be a folder: {above} is a file")
+    try:
+        tempfile.TemporaryDirectory(prefix=".try-", dir=above).cleanup()
+    except OSError as error:
+        raise UserError(f"{path} cannot be written to: {error.strerror}; give another folder") from error
 
 
 def make_folder(path: str) -> None:

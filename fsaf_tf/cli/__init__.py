@@ -10,7 +10,7 @@ from absl import flags, logging
 
 from fsaf_tf.cli import mistakes
 from fsaf_tf.errors import UserError
-from fsaf_tf.terminal import lasting
+from fsaf_tf.terminal import faults, lasting
 
 
 def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str, verbs: Sequence[str] = ()) -> None:
@@ -40,6 +40,11 @@ def _run(main: Callable[[], None], own_flags: flags.FlagValues, description: str
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        line = faults.line(error)
+        if not line:
+            raise
+        sys.exit(f"error: {line}")
     sys.exit(0)
 
 

@@ -99,6 +99,18 @@ def count_records(file: str) -> int:
     return count
 
 
+def damaged(input_path: str) -> str | None:
+    """The first record of the files of a glob whose checksum is wrong, in words; None if there is none."""
+    for file in sorted(tf.io.gfile.glob(input_path)):
+        whole = 0
+        try:
+            for _ in tf.data.TFRecordDataset(file):
+                whole += 1
+        except tf.errors.DataLossError:
+            return f"{file}: record {whole} is damaged (its checksum is wrong); write the file anew"
+    return None
+
+
 def _read(files: list[str], category_ids: tuple[int, ...], order: Order) -> tf.data.Dataset:
     """Examples file by file, or from several shuffled files in turn; boxes are in shares of the picture."""
 

@@ -76,10 +76,9 @@ def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
     named = [(file, index_of[name]) for file, name in names.items() if name is not None]
     if not named:
         raise UserError(f"{annotation_file} names none of the {len(files)} files in --images, such as {files[0]}")
-    left_out = len(files) - len(named)
     unnamed = [file for file, name in names.items() if name is None]
     words = f"files are left out: {annotation_file} does not name them"
-    findings = found("unnamed_files", left_out, len(files), words, unnamed, annotation_file)
+    findings = found("unnamed_files", len(unnamed), len(files), words, unnamed, annotation_file)
     distinct = table.distinct()
     boxes = coco.clipped_yxyx(distinct)
 

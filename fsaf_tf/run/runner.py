@@ -139,16 +139,16 @@ class Runner(train_lib.OrbitExperimentRunner):
                 optimizer=train_utils.create_optimizer(task, self.params),
                 train=train,
                 evaluate=evaluate,
-                checkpoint_exporter=self._build_best_checkpoint_exporter(),
+                checkpoint_exporter=self._build_best_checkpoint_exporter(task),
             )
 
-    def _build_best_checkpoint_exporter(self) -> BestExporter | None:
+    def _build_best_checkpoint_exporter(self, task: FSAFTask) -> BestExporter | None:
         trainer, folder = self._run.trainer, self._run.best_dir
         if not (self._run.mode.keeps_best and folder):
             return None
         kept = folder if self._run.is_chief else f"{self._scratch.name}/best"
         metric, comp = trainer.best_checkpoint_eval_metric, trainer.best_checkpoint_metric_comp
-        return BestExporter(kept, metric, comp, self.task.data_digest(), self._run.progress.say)
+        return BestExporter(kept, metric, comp, task.data_digest(), self._run.progress.say)
 
     def _maybe_build_checkpoint_manager(self) -> tf.train.CheckpointManager:
         is_kept = self._run.mode.trains and self._run.is_chief

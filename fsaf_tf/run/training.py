@@ -1,9 +1,6 @@
 """The run: checks, devices, then training and evaluation by the Garden's runner."""
 
-import contextlib
 import dataclasses
-import re
-from collections.abc import Iterator
 
 import tensorflow as tf
 import tf_keras
@@ -12,19 +9,19 @@ from official.core import config_definitions
 from fsaf_tf import detection, storage
 from fsaf_tf.classes import LABELS, recorded_classes
 from fsaf_tf.config import checks, experiment, schedule
-from fsaf_tf.data import balance, digest, images
+from fsaf_tf.data import balance, digest
 from fsaf_tf.data.examples import with_classes
 from fsaf_tf.data.source import Sources, open_source, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.modeling import backbones, freezing
-from fsaf_tf.run import checkpoints, data_report, devices, early_stop, records, runner
+from fsaf_tf.run import checkpoints, data_report, devices, early_stop, ending, records, runner
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode, parse
 from fsaf_tf.run.run import Run
-from fsaf_tf.run.task import NON_FINITE, FSAFTask
+from fsaf_tf.run.task import FSAFTask
 from fsaf_tf.terminal import commands
-from fsaf_tf.terminal.interrupts import Interrupted, Interrupts
+from fsaf_tf.terminal.interrupts import Interrupts
 from fsaf_tf.terminal.progress import Progress
 
 
@@ -69,7 +66,8 @@ def run(
         _check_xla(params, strategy)
     progress = Progress()
     progress.say(devices.describe(strategy, params, mode))
-    with Interrupts() as interrupt, _ending(progress, model_dir):
+    storage.check_folder(model_dir)
+    with Interrupts() as interrupt, ending.told(progress, model_dir, params.task):
         this = Run(params, mode, model_dir.rstrip("/"), None, strategy, progress, interrupt)
         if params.trainer.epochs:
             this = _with_steps(this, download)
@@ -315,24 +313,3 @@ def _next_steps(run: Run) -> list[str]:
         f"  {commands.of_tool('export', '--format=saved_model', f'--model_dir={folder}', '--output=exported')}",
         f"  {look}",
     ]
-
-
-@contextlib.contextmanager
-def _ending(progress: Progress, model_dir: str) -> Iterator[None]:
-    """Turns a signal, a bad image, a loss that blew up and a lost worker into a line that says what to do."""
-    try:
-        yield
-    except Interrupted as stop:
-        newest = next(iter(checkpoints.prefixes(model_dir)), "no checkpoint yet")
-        progress.say(f"Stopped by {stop} ({newest}). The same command goes on from there: {commands.this_one()}")
-        raise SystemExit(128 + stop.signum) from None
-    except tf.errors.InvalidArgumentError as error:
-        found = re.search(f"{NON_FINITE}.*", str(error))
-        if not found:
-            raise images.user_error(error) or error from None
-        said = " ".join(re.sub(r"[\[\]\"]", " ", found[0]).split())
-        raise UserError(f"{said}; nothing was saved after that. Look at these images, or lower the rate.") from error
-    except tf.errors.UnavailableError as error:
-        raise UserError("A worker of the cluster was lost; start all of them again to go on.") from error
-    finally:
-        progress.close()

@@ -403,6 +403,33 @@ def test_a_start_that_came_to_no_checkpoint_holds_nobody_to_its_settings(params,
         training.run(params, str(tmp_path / "run"), "train")
 
 
+def test_a_finished_run_whose_validation_data_have_changed_is_evaluated_again(copy, params, data, tmp_path, capsys):
+    """Its file is the same, what is in it not: a best by other boxes no longer counts either."""
+    shutil.copytree(data, tmp_path / "data")
+    content = json.loads((data / "squares.json").read_text())
+    content["annotations"][0]["bbox"][0] += 1
+    (data / "squares.json").write_text(json.dumps(content))
+    params.trainer.eval_tf_function = False
+    try:
+        metrics = training.run(params, str(copy), "train_and_eval")
+    finally:
+        shutil.copy(tmp_path / "data" / "squares.json", data / "squares.json")
+    said = capsys.readouterr().out
+    assert "The validation data have changed since the last evaluation; it is made again." in said
+    assert "was the best on validation data that have changed since" in said
+    assert metrics["step"] == 4 and storage.read_json(f"{copy}/best/metrics.json")["step"] == 4
+    assert metrics["data_digest"] != storage.read_json(f"{copy}/evaluations.json")[0]["data_digest"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_built(params, tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder, words in ((tmp_path / "file", "is a file"), (tmp_path / "file" / "run", "is a file")):
+        with pytest.raises(UserError, match=f"^{folder} cannot be a folder: .*/file {words}$"):
+            training.run(params, str(folder), "train")
+    with pytest.raises(UserError, match="^/sys/none cannot be written to: "):
+        training.run(params, "/sys/none", "train")
+
+
 def test_other_model_in_the_folder_is_an_error_and_the_record_stays(copy, params):
     before = (copy / "params.yaml").read_bytes()
     params.task.model.fpn.channels = 32
