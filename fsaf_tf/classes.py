@@ -95,6 +95,10 @@ class Classes:
         """COCO's categories, `[{"id", "name"}]`."""
         return [{"id": category_id, "name": name} for category_id, name in zip(self.ids, self.names)]
 
+    def is_part_of(self, other: "Classes") -> bool:
+        """Whether these are some or all of others, by id and name, in whatever order."""
+        return set(zip(self.ids, self.names)) <= set(zip(other.ids, other.names))
+
     def difference(self, other: "Classes") -> str | None:
         """How these classes differ from others, in words; None if they are the same.
 

@@ -103,6 +103,12 @@ def test_the_difference_in_words(names, ids, words):
     assert classes.difference(CATS) == words and (classes == CATS) == (words is None)
 
 
+def test_some_of_other_classes():
+    assert CATS.is_part_of(CATS) and Classes(("dog", "cat"), (18, 17)).is_part_of(CATS)
+    assert not CATS.is_part_of(Classes(("dog", "cat"), (18, 17)))
+    assert not Classes(("dog", "cat"), (17, 18)).is_part_of(CATS)
+
+
 def test_of_many_that_differ_some_are_shown():
     many = [f"class {index}" for index in range(80)]
     assert in_place_of(many, many[:73]) == ("class 73, class 74, class 75, class 76 and 3 more in place of nothing")

@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf import storage
+from fsaf_tf.classes import recorded_classes
 from fsaf_tf.config import data_sources, experiment, schema
 from fsaf_tf.data import coco, coco_json, digest, examples, frames, images
 from fsaf_tf.data.source import open_source
@@ -106,7 +107,10 @@ def open_run_data(folder: str, *, download: bool = False) -> examples.Source:
     run = experiment.folder_of(folder)
     config = experiment.read_params(run).task.validation_data if run else schema.Data()
     config.override({**dict.fromkeys(data_sources.SOURCES, ""), **run_data(folder), "max_instances": MOST_BOXES})
-    return open_source(config, download=download)
+    source, recorded = open_source(config, download=download), run and recorded_classes(run)
+    if recorded and source.classes.is_part_of(recorded):  # detections may be of a class that the data do not list
+        return examples.with_classes(source, recorded, f"the run in {run}")
+    return source
 
 
 def open_annotations(file: str, image_dir: str | None) -> tuple[dict, examples.Source | None]:

@@ -1,13 +1,14 @@
 """Looks at data before a training does: what is read, counted and found, and whether a run would take it.
 
     python tools/data.py check --annotations=train.json --images=photos --shorter_side=512 --longer_side=853
-    python tools/data.py check --experiment=my.yaml --json=report.json
+    python tools/data.py check --experiment=my.yaml --json=report.json --output=page.html
 
 prints what a run says of its data at its start, and all that it found. The first is of data as --experiment=custom
 would train on them; --validation_annotations and --validation_images add the data to evaluate on. The second takes the
 data of an experiment, COCO JSON, TFDS or TFRecord files; --config_file and --params_override are those of
 tools/train.py. The exit status is 1 where a run would be refused, with the reason as the last line.
 
+--output writes a page with pictures and their boxes that opens without a network; it needs the extra [report].
 docs/data.md says what is read, joined, left out and refused.
 """
 
@@ -38,6 +39,7 @@ _CONFIG_FILE = flags.DEFINE_multi_string(
 )
 _PARAMS_OVERRIDE = flags.DEFINE_string("params_override", "", "Single keys, as of tools/train.py.", **_OWN)
 _JSON = flags.DEFINE_string("json", None, "Write the report there, too.", **_OWN)
+_OUTPUT = flags.DEFINE_string("output", None, "Write a page with pictures there, NAME.html.", **_OWN)
 _DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS download data that is not there.", flag_values=_FLAGS)
 _KEYS = {
     "task.train_data.annotation_file": _ANNOTATIONS,
@@ -57,9 +59,12 @@ def main() -> None:
 def _check() -> None:
     _check_flags()
     from fsaf_tf import storage
+    from fsaf_tf.analysis import data_page
     from fsaf_tf.config import checks, experiment
     from fsaf_tf.run import data_report
 
+    if _OUTPUT.value:
+        data_page.check_installed()
     params = experiment.load(_EXPERIMENT.value or DATA_ONLY, _CONFIG_FILE.value, _PARAMS_OVERRIDE.value)
     given = {key: flag.value for key, flag in _KEYS.items() if flag.value is not None}
     for key, value in given.items():
@@ -72,6 +77,9 @@ def _check() -> None:
     if _JSON.value:
         storage.make_folder(str(pathlib.Path(_JSON.value).parent))
         storage.write_json(_JSON.value, report.values())
+    if _OUTPUT.value:
+        data_page.write(report, _OUTPUT.value)
+        print(f"The page is {_OUTPUT.value}", flush=True)
     if report.error:
         raise UserError(report.error)
 
@@ -81,6 +89,8 @@ def _check_flags() -> None:
     by_flags = [
         flag.name for flag in (_ANNOTATIONS, _IMAGES, _VALIDATION_ANNOTATIONS, _VALIDATION_IMAGES) if flag.value
     ]
+    if _OUTPUT.value and not _OUTPUT.value.endswith(".html"):
+        raise UserError("--output does not end in .html")
     if _EXPERIMENT.value:
         catalog.find(_EXPERIMENT.value)
         if by_flags:

@@ -86,7 +86,7 @@ class Reader:
         numbers = tuple(map(number, values)) if isinstance(values, list) and len(values) == 4 else (None,)
         if None in numbers:
             raise Mistake("bbox is not four finite numbers", f"{label}: {short(values)}")
-        return numbers, any(isinstance(value, str) for value in values)
+        return numbers, numbers != tuple(values)  # text equals no number
 
     def _area(self, item: dict, box: tuple, label: str) -> float:
         """The area that stands there, or that of the box where it stands not or cannot be."""
@@ -130,7 +130,7 @@ def _left_out(box: tuple, image: dict) -> str | None:
 def _is_ignored(item: dict, label: str) -> bool:
     """Whether `ignore` or `difficult` is set, in the annotation or in its `attributes`, where text is no mistake."""
     for key in ("ignore", "difficult"):
-        value = truth(item.get(key, 0))
+        value = truth(item[key]) if key in item else False
         if value is None:
             raise Mistake(f"{key} is not 0 or 1", f"{label}: {short(repr(item[key]))}")
         if value:

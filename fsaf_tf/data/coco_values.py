@@ -38,7 +38,7 @@ def whole(value: Any) -> int | None:
 
 def identity(value: Any) -> int | None:
     """A whole number that may be an id; None if it is none, or is too large."""
-    read = whole(value)
+    read = value if type(value) is int else whole(value)
     return read if read is not None and abs(read) <= GREATEST_ID else None
 
 
@@ -50,6 +50,8 @@ def is_too_large(value: Any) -> bool:
 
 def truth(value: Any) -> bool | None:
     """A truth as 0 or 1, true or false, or text of these; None if it is none."""
+    if value is False or value == 0:
+        return False
     word = value.strip().lower() if isinstance(value, str) else value
     if isinstance(word, list | dict):
         return None

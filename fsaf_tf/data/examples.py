@@ -73,7 +73,7 @@ def with_classes(source: Source, classes: Classes, whose: str) -> Source:
     """
     if source.classes == classes:
         return source
-    if not set(zip(source.classes.ids, source.classes.names)) <= set(zip(classes.ids, classes.names)):
+    if not source.classes.is_part_of(classes):
         raise UserError(
             f"{source.name} has other classes than {whose}: {source.classes.difference(classes)}; give both the same,"
             " or here some of them with the same ids"

@@ -96,6 +96,8 @@ def advice(table: BoxTable, sizing: Sizing) -> str:
     larger, share = kept_boxes.keeping_size(table, sizing), f"{kept_boxes.KEPT_SHARE:.0%}"
     if larger is None:
         return f"no size up to {kept_boxes.LARGEST_ADVISED} px keeps {share}: cut the pictures into tiles"
+    if sizing.drawn_sides and larger.shorter_side <= sizing.shorter_side:
+        return f"task.train_data.shorter_sides from {larger.shorter_side} px on keep {share} of them"
     keys = f"task.input_size.shorter_side={larger.shorter_side},task.input_size.longer_side={larger.longer_side}"
     jitter = ", and task.train_data.shorter_sides from there on," if sizing.drawn_sides else ""
     return f"{keys}{jitter} keeps {share} of them, or cut the pictures into tiles"
@@ -109,7 +111,7 @@ def ceiling(table: BoxTable, names: Sequence[str], where: str) -> list[Finding]:
     pictures = np.unique(groups[over] // len(names))
     words = (
         f"pictures have more than {CEILING} boxes of a class, {counts.max(initial=0):,} at most: COCO's figures look at"
-        f" {CEILING} detections of each, so that {np.sum(counts[over] - CEILING):,} of {counts.sum():,} are missed"
+        f" {CEILING} detections of each, so that {np.sum(counts[over] - CEILING):,} of {counts.sum():,} cannot be found"
     )
     examples = (
         f"{table.file_names[g // len(names)]}, {n} {names[g % len(names)]}" for g, n in zip(groups[over], counts[over])

@@ -71,7 +71,8 @@ def wanted(table: BoxTable) -> np.ndarray:
 def keeping_size(table: BoxTable, sizing: Sizing) -> Sizing | None:
     """The smallest size, in steps of a canvas, at which nearly all boxes are trained on; None if it is too large."""
     goal = KEPT_SHARE * np.sum(wanted(table) & table.has_area)
-    low, high = sizing.shorter_side // augment.MULTIPLE, LARGEST_ADVISED // augment.MULTIPLE
+    low = 0 if sizing.drawn_sides else sizing.shorter_side // augment.MULTIPLE
+    high = LARGEST_ADVISED // augment.MULTIPLE
 
     def keeps(steps: int) -> bool:
         return trained(table, sizing.at(steps * augment.MULTIPLE)).sum() >= goal

@@ -14,7 +14,7 @@ from fsaf_tf.analysis import evaluations, inputs
 from fsaf_tf.classes import LABELS, Classes
 from fsaf_tf.config import experiment
 from fsaf_tf.data import images
-from fsaf_tf.data.examples import Source
+from fsaf_tf.data.examples import Source, with_classes
 from fsaf_tf.data.source import open_source
 from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
@@ -231,6 +231,8 @@ def _of_a_run(model: Model, *, needs_anchor_free: bool = False) -> trained.Detec
 
 def _with_its_classes(source: Source, detector: trained.Detector) -> Source:
     """The source, whose classes must be the detector's."""
+    if source.classes.is_part_of(detector.classes):
+        return with_classes(source, detector.classes, "the model")
     if source.classes.names != detector.classes.names:
         raise UserError(comparing.other_classes(source, detector))
     return source

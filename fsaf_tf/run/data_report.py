@@ -24,12 +24,14 @@ class DataReport:
     validation: the validation data, likewise.
     findings: those of both, and of the two together.
     error: why the run cannot start; None if it can.
+    is_to_train: whether there were training data to open.
     """
 
     train: Inspection | None
     validation: Inspection | None
     findings: tuple[Finding, ...]
     error: str | None
+    is_to_train: bool
 
     def lines(self, most: int | None = None) -> list[str]:
         """The report as text.
@@ -51,10 +53,9 @@ class DataReport:
 
     def values(self) -> dict[str, Any]:
         """The report for programs; see docs/data.md."""
-        main = self.train or self.validation
-        values: dict[str, Any] = _values(main)
+        values: dict[str, Any] = _values(self.train if self.is_to_train else self.validation)
         values["findings"] = [dataclasses.asdict(finding) for finding in self.findings]
-        if self.train is not None and self.validation is not None:
+        if self.is_to_train and self.validation is not None:
             values["validation"] = _values(self.validation)
         return values | ({"error": self.error} if self.error else {})
 
@@ -100,8 +101,9 @@ def check(task: schema.Task, *, download: bool = False) -> DataReport:
     try:
         report = inspect(task, sources)
     except UserError as error:
-        report = DataReport(None, None, (), str(error))
-    return dataclasses.replace(report, error=next(iter(errors), report.error))
+        report = DataReport(None, None, (), str(error), False)
+    error = next(iter(errors), report.error)
+    return dataclasses.replace(report, error=error, is_to_train=bool(task.train_data.source_keys()))
 
 
 def inspect(task: schema.Task, sources: Sources) -> DataReport:
@@ -134,4 +136,4 @@ def inspect(task: schema.Task, sources: Sources) -> DataReport:
         validation and inspection.refusal_of_evaluation(validation),
     ]
     findings = (*both, *(finding for part in (train, validation) if part for finding in part.findings))
-    return DataReport(train, validation, findings, next(filter(None, errors), None))
+    return DataReport(train, validation, findings, next(filter(None, errors), None), sources.train is not None)

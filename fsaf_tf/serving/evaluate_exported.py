@@ -50,7 +50,8 @@ def evaluate(
     detector, progress = exported_models.load(path), Progress()
     source = _with_classes(open_source(params.task.validation_data, download=download), detector.classes, path)
     storage.make_folder(output)
-    progress.say(f"{source.name}: {source.num_images} images, {len(source.classes)} classes")
+    counts = f"{source.name}: {source.num_images} images, {len(source.classes)} classes"
+    progress.say("\n  ".join([counts, *(finding.line for finding in source.findings)]))
     start = time.monotonic()
     results = _detect({path: detector}, source, detector.classes, progress)[path]
     ground_truth = source.ground_truth()

@@ -94,7 +94,8 @@ def test_what_cannot_be_read_has_a_report_all_the_same(folder, monkeypatch):
     line = check(monkeypatch, *BOTH, "--json=r.json")
     report = json.loads((folder / "r.json").read_text())
     assert line == f"error: {report['error']}" and "t.json: not COCO JSON" in line
-    assert report["pictures"] == 2 and report["classes"] == {"nut": {"boxes": 4, "trained_boxes": 4}}
+    assert (report["pictures"], report["boxes"], report["classes"], report["findings"]) == (None, None, {}, [])
+    assert report["validation"]["classes"] == {"nut": {"boxes": 4, "trained_boxes": 4}}
 
 
 def test_classes_that_disagree(folder, monkeypatch, capsys):
@@ -124,6 +125,7 @@ def test_data_of_an_experiment(folder, monkeypatch, capsys):
         (["check", "--validation_images=."], "--annotations and --images are missing; or give --experiment"),
         (["check", "--experiment=no_such"], "no experiment 'no_such'; give the path of a YAML file or one of: "),
         (["check", "--experiment=custom", "--images=."], "--experiment names its data; leave --images out"),
+        (["check", "--output=page"], "--output does not end in .html"),
         (["check", "--shorter_side=0"], "flag --shorter_side=0: 0 is not a positive integer"),
         (["check", "t.json"], "'t.json' is no flag; flags are written --name=value"),
         (["check", "--json=a", "--jsn=b"], "Unknown command line flag 'jsn'"),

@@ -76,7 +76,9 @@ def test_lost_boxes_and_the_size_that_keeps_them():
         " keeps 99% of them, or cut the pictures into tiles"
     )
     jitter = judgements.lost_boxes(table, Sizing(800, 1280, drawn_sides=(320, 800)), "x")[0].message
-    assert "at 320 x 1280" in jitter and "and task.train_data.shorter_sides from there on" in jitter
+    assert jitter.endswith("at 320 x 1280; task.train_data.shorter_sides from 512 px on keep 99% of them")
+    jitter = judgements.lost_boxes(table, Sizing(320, 512, drawn_sides=(160, 320)), "x")[0].message
+    assert "longer_side=820, and task.train_data.shorter_sides from there on, keeps 99%" in jitter
     assert judgements.lost_boxes(table, Sizing(512, 820), "x") == []
     few = box_tables.of_boxes([boxes[0], *[boxes[-1]] * 20], sizes=[(3000, 4000)])
     assert judgements.lost_boxes(few, Sizing(320, 512), "x") == []  # 1 of 21
@@ -94,7 +96,7 @@ def test_more_boxes_than_the_figures_look_at(count):
     assert len(found) == (count > 100)
     for finding in found:
         assert (finding.kind, finding.count, finding.of) == ("ceiling", 1, 1)
-        assert "101 at most" in finding.message and "so that 1 of 101 are missed" in finding.message
+        assert "101 at most" in finding.message and "so that 1 of 101 cannot be found" in finding.message
         assert finding.examples == ("0.png, 101 dog",)
 
 

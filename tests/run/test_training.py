@@ -318,7 +318,8 @@ def test_early_stop_counts_over_restarts_and_the_run_is_finished_then(params, tm
 def test_eval_takes_the_recorded_experiment_and_other_data_and_views(copy, data, tmp_path, monkeypatch, capsys):
     """The best, with its architecture, whatever the defaults are; figures of the newest stay as they were."""
     content = json.loads((data / "squares.json").read_text())
-    content["images"], content["annotations"] = content["images"][:2], content["annotations"][:2]
+    content["images"], content["annotations"] = content["images"][::2], content["annotations"][::2]
+    del content["categories"][0]  # of which these two have no box
     (tmp_path / "two.json").write_text(json.dumps(content))
     kept = {path: path.read_bytes() for path in copy.glob("*.*")}
     override = f"--params_override=task.validation_data.annotation_file={tmp_path}/two.json"
@@ -326,6 +327,7 @@ def test_eval_takes_the_recorded_experiment_and_other_data_and_views(copy, data,
     assert call(train, monkeypatch, "--mode=eval", f"--model_dir={copy}", override) == 0
     line = f"Checkpoint: {copy}/best/best_ckpt-3, step 3, AP 0.000 (the best; --checkpoint=newest takes ckpt-4)"
     said = capsys.readouterr().out
+    assert "  1 of 2 classes are listed; the others have no box here (first: odd)" in said.splitlines()
     assert line in said.splitlines() and f"The figures are in {copy}/best/metrics.json" in said
     metrics = storage.read_json(f"{copy}/best/metrics.json")
     assert (metrics["images"], metrics["step"], metrics["checkpoint"]) == (2, 3, "best/best_ckpt-3")
