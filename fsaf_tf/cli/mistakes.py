@@ -104,6 +104,8 @@ def _check_words(own_flags: flags.FlagValues, words: Sequence[str]) -> None:
         name = word.lstrip("-")
         if word.startswith("-") and name in own_flags and after.startswith("--") and not own_flags[name].boolean:
             raise UserError(f"{word} has no value; write {word}=VALUE ({after} comes after it)")
+        if word.endswith("=") and name[:-1] in own_flags and isinstance(own_flags[name[:-1]], flags.MultiFlag):
+            raise UserError(f"{word} has no value; leave it out, or write {word}VALUE")
     for before, word in zip(["", *words], words):
         of_pictures = before == "--images" or word.startswith("--images=")
         if _utf8(word) != word and not of_pictures:
@@ -139,7 +141,7 @@ def _wrong_value(text: str, own_flags: flags.FlagValues) -> str:
         return f"{missing[1]} has no value; write {missing[1]}=VALUE {LIST}"
     parts = re.match(r"flag --(\w+)=(.*?): (.*)", text, re.DOTALL)
     if not parts or parts[1] not in own_flags:
-        return f"{' '.join(text.split())} {LIST}"
+        return f"{' '.join(text.removeprefix('ERROR:: ').split())} {LIST}"
     name, value, reason = parts.groups()
     twice = re.fullmatch("already defined as (.*)", reason, re.DOTALL)
     parser = own_flags[name].parser
@@ -160,8 +162,8 @@ def _no_flag(rest: Sequence[str], own_flags: flags.FlagValues) -> str:
     start = f"{word!r} is no flag; flags are written --name=value"
     if re.fullmatch(r"[a-z_]\w*(\.\w+)+=.*", word, re.DOTALL) and OVERRIDE in own_flags:
         return f"{word!r} is no flag; keys go into one, with commas between them: --{OVERRIDE}={','.join(rest)}"
-    if "=" in word and word.partition("=")[0] in own_flags:
-        return f"{start}: did you mean --{word}?"
+    if "=" in word and word.lstrip("-").partition("=")[0] in own_flags:
+        return f"{start}: did you mean --{word.lstrip('-')}?"
     if "images" in own_flags and os.path.exists(word):
         return f'{start}; several pictures are a folder or a glob in quotes: "--images=photos/*.jpg"'
     if "experiment" in own_flags and (word in catalog.names() or word.endswith((".yaml", ".yml"))):
