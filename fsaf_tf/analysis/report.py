@@ -168,10 +168,10 @@ def _kinds(runs: dict[str, dict], names: Sequence[str]) -> str:
     most = max(kinds[kind]["cost"] or 0.0 for kinds in found for kind in kinds)
     rows = []
     for kind, meaning in MEANINGS.items():
-        of_each = [kinds.get(kind, {"count": 0, "cost": 0.0}) for kinds in found]
+        of_runs = [kinds.get(kind, {"count": 0, "cost": 0.0}) for kinds in found]
         if any(kind in kinds for kinds in found):
-            counts = [f"({each['count']})" for each in of_each]
-            rows.append([kind, meaning, page.bars([each["cost"] for each in of_each], most, counts)])
+            counts = [f"({one['count']})" for one in of_runs]
+            rows.append([kind, meaning, page.bars([one["cost"] for one in of_runs], most, counts)])
     text = (
         "Each wrong detection, of whatever score, is of one kind; so is each object that none of them is about. The"
         " cost is the AP50 that would be won if the errors of that kind alone were mended; costs do not add up. In"

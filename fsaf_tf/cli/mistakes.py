@@ -121,16 +121,17 @@ def _unknown(name: str, own_flags: flags.FlagValues, arguments: Sequence[str]) -
     """A flag that there is not."""
     word = name.lower().replace("-", "_")
     start = f"there is no flag --{name}"
-    value = next((each.partition("=")[2] for each in arguments if each.lstrip("-").startswith(f"{name}=")), "")
+    value = next((word.partition("=")[2] for word in arguments if word.lstrip("-").startswith(f"{name}=")), "")
     meant = [flag for flag, words in _FLAGS.items() if word in words.split() and flag in own_flags]
     if word in own_flags:
         return f"{start}, did you mean --{word}? {LIST}"
     if word in other_names.KEYS and OVERRIDE in own_flags:
         setting = other_names.KEYS[word].replace("{}", value or "VALUE")
-        return f"{start}; it is a key: --{OVERRIDE}={setting} (--print_config shows all of them)"
+        more = "(--print_config shows all of them)" if "print_config" in own_flags else LIST
+        return f"{start}; it is a key: --{OVERRIDE}={setting} {more}"
     if word in _NOTES:
         return f"{start}; {_NOTES[word]} {LIST}"
-    near = meant or difflib.get_close_matches(word, [each for each in own_flags if each not in _SPECIAL], n=1)
+    near = meant or difflib.get_close_matches(word, [flag for flag in own_flags if flag not in _SPECIAL], n=1)
     return f"{start}{f', did you mean --{near[0]}?' if near else ''} {LIST}"
 
 

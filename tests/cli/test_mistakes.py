@@ -165,6 +165,15 @@ def test_a_mistake_is_told_with_its_remedy(line, tmp_path, monkeypatch, capsys):
     assert not pathlib.Path("out").exists()
 
 
+def test_only_pictures_may_have_names_that_are_no_text(monkeypatch):
+    """TensorFlow writes and reads files by names in UTF-8."""
+    said = call(predict, monkeypatch, "--images=gr\udcfcn.jpg", "--output=gr\udcfcn")
+    assert said == "error: --output=gr\\udcfcn is not UTF-8, which only the names of pictures may be; rename it"
+    assert "--images=gr\udcfcn.jpg: there is no such" in call(
+        predict, monkeypatch, "--images", "gr\udcfcn.jpg", "--output=out", "--model=none"
+    )
+
+
 @pytest.mark.parametrize("key", ["task.init_checkpoint", "task.train_data.tfds_name"])
 def test_nothing_after_a_key_empties_a_text(key, monkeypatch, capsys):
     assert call(train, monkeypatch, "--experiment=fsaf_demo", "--print_config", f"--params_override={key}=") == 0
