@@ -19,6 +19,7 @@ from fsaf_tf.evaluate import average_precision
 MATCH_IOU, BACKGROUND_IOU = 0.5, 0.1
 CLASS, LOCALISATION, BOTH, DUPLICATE, BACKGROUND = "class", "localisation", "both", "duplicate", "background"
 MISSED, CORRECT, WRONG = "missed", "correct", "wrong"
+CUT_OFF = "cut off"  # by the number of detections that COCO's figures count
 KINDS = (CLASS, LOCALISATION, BOTH, DUPLICATE, BACKGROUND, MISSED)
 
 
@@ -32,22 +33,28 @@ class Errors:
         mended: annotation that a result is moved to when its kind is mended, by the place of the result; a wrong result
             that is not here is taken away. One for each object that is not matched: the one of the highest score.
         missed: the places of annotations that nothing matches nor could be mended to match.
+        cut_off: those of them that no detector could have found: an image has more objects of their class than
+            detections of it are counted, and all that are counted were given.
+        max_detections: so many are counted; see `average_precision.coco_metrics`.
     """
 
     matches: np.ndarray
     kinds: list[str | None]
     mended: dict[int, int]
     missed: list[int]
+    cut_off: list[int]
+    max_detections: int
 
 
-def find(ground_truth: dict, results: Sequence[dict]) -> Errors:
+def find(ground_truth: dict, results: Sequence[dict], max_detections: int = average_precision.MOST) -> Errors:
     """Finds the kind of each error.
 
     Args:
         ground_truth: as `average_precision.coco_metrics` takes it.
         results: COCO results of these images and categories.
+        max_detections: see `average_precision.coco_metrics`.
     """
-    matches = average_precision.match(ground_truth, results)
+    matches = average_precision.match(ground_truth, results, max_detections=max_detections)
     matched = set(matches.tolist())
     annotations = ground_truth["annotations"]
     objects, wrong = collections.defaultdict(list), collections.defaultdict(list)
@@ -69,7 +76,34 @@ def find(ground_truth: dict, results: Sequence[dict]) -> Errors:
                 if results[place]["score"] > results[best]["score"]:
                     mended[truth[target]] = place
     missed = [place for truth in objects.values() for place in truth if place not in matched and place not in mended]
-    return Errors(matches, kinds, {place: target for target, place in mended.items()}, sorted(missed))
+    cut_off = _cut_off(ground_truth, results, missed, max_detections)
+    missed = sorted(set(missed) - set(cut_off))
+    return Errors(matches, kinds, {place: target for target, place in mended.items()}, missed, cut_off, max_detections)
+
+
+def _cut_off(ground_truth: dict, results: Sequence[dict], missed: Sequence[int], most: int) -> list[int]:
+    """Of the objects that are missed those beyond the ceiling of their image and class, first what is found below it.
+
+    Of G objects of a class in an image G - `most` cannot be found, if so many detections were given.
+    """
+    annotations = ground_truth["annotations"]
+
+    def key(row):
+        return row["image_id"], row["category_id"]
+
+    given = collections.Counter(map(key, results))
+    counts = collections.Counter(key(row) for row in annotations if not row.get("iscrowd"))
+    beyond = {group: count - most for group, count in counts.items() if count > most <= given[group]}
+    places = collections.defaultdict(list)
+    for place in missed:
+        if key(annotations[place]) in beyond:
+            places[key(annotations[place])].append(place)
+    if not places:
+        return []
+    matches = average_precision.match(ground_truth, results, max_detections=max(given.values()))
+    found_below = set(matches.tolist())
+    ranked = {group: sorted(those, key=lambda place: place not in found_below) for group, those in places.items()}
+    return sorted(place for group, those in ranked.items() for place in those[: beyond[group]])
 
 
 def _classify(rows: list[dict], truth: list[dict], is_matched: np.ndarray) -> list[tuple[str, int | None]]:
@@ -98,23 +132,25 @@ def costs(ground_truth: dict, results: Sequence[dict], found: Errors) -> dict:
     """What each kind of error costs.
 
     Returns:
-        `AP50`, and `kinds`: for each of `KINDS` the `count` of such errors and `cost`, the AP50 that would be won if
-        they alone were mended. Costs do not add up to what is missing. NaN without objects.
+        `AP50`, and `kinds`: for each of `KINDS`, and for `CUT_OFF` where there are such, the `count` of such errors and
+        `cost`, the AP50 that would be won if they alone were mended. Costs do not add up to what is missing. NaN
+        without objects.
     """
-    base = average_precision.ap50(ground_truth, results)
-    counts = {**collections.Counter(found.kinds), MISSED: len(found.missed)}
+    most = found.max_detections
+    base = average_precision.ap50(ground_truth, results, most)
+    counts = {**collections.Counter(found.kinds), MISSED: len(found.missed), CUT_OFF: len(found.cut_off)}
     kinds = {}
-    for kind in KINDS:
+    for kind in (*KINDS, *[CUT_OFF] * bool(found.cut_off)):
         count = counts.get(kind, 0)
-        better = average_precision.ap50(*_mend(ground_truth, results, found, kind)) if count else base
-        if math.isnan(better) and kind == MISSED:
+        better = average_precision.ap50(*_mend(ground_truth, results, found, kind), most) if count else base
+        if math.isnan(better) and kind in (MISSED, CUT_OFF):
             better = 1.0  # every object was missed, nothing else is wrong
         kinds[kind] = {"count": count, "cost": better - base}
     return {"AP50": base, "kinds": kinds}
 
 
 def _mend(ground_truth: dict, results: Sequence[dict], found: Errors, kind: str) -> tuple[dict, list[dict]]:
-    """Ground truth and results without the errors of a kind; missed objects are no longer asked for."""
+    """Ground truth and results without the errors of a kind; objects missed or cut off are no longer asked for."""
     annotations = ground_truth["annotations"]
     kept = []
     for place, row in enumerate(results):
@@ -123,7 +159,7 @@ def _mend(ground_truth: dict, results: Sequence[dict], found: Errors, kind: str)
         elif place in found.mended:
             target = annotations[found.mended[place]]
             kept.append({**row, "bbox": target["bbox"], "category_id": target["category_id"]})
-    missed = set(found.missed) if kind == MISSED else ()
+    missed = set({MISSED: found.missed, CUT_OFF: found.cut_off}.get(kind, ()))
     return {**ground_truth, "annotations": [row for place, row in enumerate(annotations) if place not in missed]}, kept
 
 
@@ -156,11 +192,11 @@ def by_picture(ground_truth: dict, results: Sequence[dict], found: Errors, score
 
     Returns:
         For each image, the worst first, `image_id`, `file_name`, `width`, `height`, `cost` and `boxes`: `box`
-        `[x, y, width, height]`, `state` (correct, wrong or missed), `name` and, of results, `score` and `kind`. The
-        cost is the number of objects missed and the sum of the scores of wrong results.
+        `[x, y, width, height]`, `state` (correct, wrong, missed or cut off), `name` and, of results, `score` and
+        `kind`. The cost is the number of objects missed and the sum of the scores of wrong results.
     """
     names = {row["id"]: row["name"] for row in ground_truth["categories"]}
-    boxes, seen = collections.defaultdict(list), set()
+    boxes, seen, cut_off = collections.defaultdict(list), set(), set(found.cut_off)
     for row, target, kind in zip(results, found.matches.tolist(), found.kinds):
         if row["score"] >= score_threshold and target != average_precision.LEFT_OUT:
             seen.add(target)
@@ -168,12 +204,13 @@ def by_picture(ground_truth: dict, results: Sequence[dict], found: Errors, score
             boxes[row["image_id"]].append({**facts, "score": row["score"], "kind": kind})
     for place, row in enumerate(ground_truth["annotations"]):
         if place not in seen and not row.get("iscrowd"):
-            boxes[row["image_id"]].append({"box": row["bbox"], "state": MISSED, "name": names[row["category_id"]]})
+            state = CUT_OFF if place in cut_off else MISSED
+            boxes[row["image_id"]].append({"box": row["bbox"], "state": state, "name": names[row["category_id"]]})
     pictures = [_picture(image, boxes[image["id"]]) for image in ground_truth["images"]]
     return sorted(pictures, key=lambda picture: -picture["cost"])
 
 
 def _picture(image: dict, boxes: list[dict]) -> dict:
-    cost = sum(1 if box["state"] == MISSED else box["score"] for box in boxes if box["state"] != CORRECT)
+    cost = sum(1 if box["state"] == MISSED else box["score"] for box in boxes if box["state"] in (MISSED, WRONG))
     facts = {key: image[key] for key in ("file_name", "width", "height")}
     return {"image_id": image["id"], **facts, "cost": round(cost, 3), "boxes": boxes}

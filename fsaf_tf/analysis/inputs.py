@@ -29,11 +29,13 @@ class Data(NamedTuple):
         annotations: COCO JSON with the ground truth; if not given, what the runs were evaluated on.
         image_dir: the folder of its images.
         download: let TFDS fetch data that is not there.
+        max_detections: see `average_precision.coco_metrics`; if not given, what the evaluations were taken with.
     """
 
     annotations: str | None
     image_dir: str | None
     download: bool
+    max_detections: int | None = None
 
 
 def run_data(folder: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ def analyze(
     results: Sequence[dict],
     *,
     score_threshold: float,
+    max_detections: int = average_precision.MOST,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict:
     """Measures the results of one detector.
@@ -31,6 +32,7 @@ def analyze(
         ground_truth: as `average_precision.coco_metrics` takes it, the images with `file_name`, `width` and `height`.
         results: COCO results of these images and categories.
         score_threshold: confusions and the errors in pictures are of detections that score at least this.
+        max_detections: see `average_precision.coco_metrics`.
         tell: is given a line before each step.
 
     Returns:
@@ -44,13 +46,13 @@ def analyze(
         `errors`, `confusion`, `pictures`: see `costs`, `confusions` and `by_picture` of `errors`.
     """
     tell(f"1 of {STEPS}: AP")
-    metrics, precision = average_precision.coco_curves(ground_truth, results)
+    metrics, precision = average_precision.coco_curves(ground_truth, results, max_detections)
     tell(f"2 of {STEPS}: AP by size")
-    by_size = _by_bin(ground_truth, results, _side, SIZES)
+    by_size = _by_bin(ground_truth, results, _side, SIZES, max_detections)
     tell(f"3 of {STEPS}: AP by shape")
-    by_shape = _by_bin(ground_truth, results, _elongation, SHAPES)
+    by_shape = _by_bin(ground_truth, results, _elongation, SHAPES, max_detections)
     tell(f"4 of {STEPS}: kinds of errors")
-    found = errors.find(ground_truth, results)
+    found = errors.find(ground_truth, results, max_detections)
     tell(f"5 of {STEPS}: what they cost")
     names = [row["name"] for row in sorted(ground_truth["categories"], key=lambda row: row["id"])]
     return {
@@ -76,11 +78,11 @@ def _elongation(box: list[float]) -> float:
     return longer / shorter if shorter > 0 else math.inf
 
 
-def _by_bin(ground_truth, results, measure, edges) -> list[dict]:
+def _by_bin(ground_truth, results, measure, edges, max_detections: int) -> list[dict]:
     def bin_of(box):
         return max(bisect.bisect_left(edges, measure(box)) - 1, 0)
 
-    aps = average_precision.binned_ap(ground_truth, results, bin_of, range(len(edges)))
+    aps = average_precision.binned_ap(ground_truth, results, bin_of, range(len(edges)), max_detections)
     objects = collections.Counter(bin_of(row["bbox"]) for row in _objects(ground_truth))
     ends = [*edges[1:], None]
     return [

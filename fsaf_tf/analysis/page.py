@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import matplotlib
 from matplotlib.figure import Figure
 
-from fsaf_tf.analysis.errors import CORRECT, MISSED, WRONG
+from fsaf_tf.analysis.errors import CORRECT, CUT_OFF, MISSED, WRONG
 from fsaf_tf.visualize import charts, fonts
 
 COLOURS = ("#0b6fb8", "#d9730d", "#2a8f4f", "#a23b9e", "#c23b3b", "#6b5d4d")  # of the detectors
-STATES = {CORRECT: "#35c26b", WRONG: "#ff5a4d", MISSED: "#ffd21f"}
+STATES = {CORRECT: "#35c26b", WRONG: "#ff5a4d", MISSED: "#ffd21f", CUT_OFF: "#b9c2cc"}
 STYLE = """
 body { font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", Arial, sans-serif; color: #1c2430; background: #fff;
   max-width: 1080px; margin: 2em auto; padding: 0 1.5em; }
@@ -147,7 +147,7 @@ def _curves(panels) -> Figure:
 def picture(jpeg: bytes, width: int, height: int, boxes: Sequence[dict], caption: str) -> str:
     """A picture of `width` x `height`, from a smaller file of it, with boxes as from `errors.by_picture`."""
     source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-    order = {CORRECT: 0, MISSED: 1, WRONG: 2}
+    order = {CORRECT: 0, CUT_OFF: 1, MISSED: 2, WRONG: 3}
     drawn = "".join(_box(box, width) for box in sorted(boxes, key=lambda box: order[box["state"]]))
     image = f'<image href="{source}" width="{width}" height="{height}" preserveAspectRatio="none"/>'
     svg = f'<svg viewBox="0 0 {width} {height}" role="img">{image}{drawn}</svg>'
@@ -158,10 +158,10 @@ def _box(box: dict, width: int) -> str:
     x, y, w, h = box["box"]
     state, text = box["state"], escape(box["name"] + (f" {box['score']:.2f}" if "score" in box else ""))
     place = f'x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" fill="none" vector-effect="non-scaling-stroke"'
-    dash = ' stroke-dasharray="5 3"' if state == MISSED else ""
+    dash = ' stroke-dasharray="5 3"' if state in (MISSED, CUT_OFF) else ""
     rim = f'<rect {place} stroke="#000" stroke-opacity="0.4" stroke-width="3.5"/>'
-    frame = f'<rect {place} stroke="{STATES[state]}" stroke-width="{1 if state == CORRECT else 2}"{dash}/>'
-    if state == CORRECT:
+    frame = f'<rect {place} stroke="{STATES[state]}" stroke-width="{1 if state in (CORRECT, CUT_OFF) else 2}"{dash}/>'
+    if state in (CORRECT, CUT_OFF):
         return f"<g>{frame}<title>{state}: {text}</title></g>"
     kind = box.get("kind") or state
     size = width / 36

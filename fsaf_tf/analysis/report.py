@@ -4,7 +4,7 @@ import collections
 from collections.abc import Sequence
 
 from fsaf_tf.analysis import errors, measures, page
-from fsaf_tf.evaluate import average_precision
+from fsaf_tf.evaluate import average_precision, metrics_table
 
 CLASSES_SHOWN = 20  # in a confusion matrix
 CURVES_SHOWN = 10  # classes in one chart
@@ -15,6 +15,7 @@ MEANINGS = {
     errors.DUPLICATE: "right, but a detection with a higher score has the object already",
     errors.BACKGROUND: "on nothing (IoU under 0.1 with every object)",
     errors.MISSED: "an object that no detection is on, not even one of another class or a bad fit",
+    errors.CUT_OFF: "an object that could not be found: its image has more of its class than detections are counted",
 }
 
 
@@ -54,6 +55,8 @@ def worst(runs: dict[str, dict], count: int) -> list[int]:
 
 
 def _summary(runs: dict[str, dict]) -> str:
+    metrics = next(iter(runs.values()))["metrics"]
+    most = metrics.get("max_detections") or average_precision.MOST
     rows, shown = [], [figure for row in ("AP", "AR") for figure in average_precision.of_row(row) if figure.in_report]
     for index, (name, analysis) in enumerate(runs.items()):
         figures = [page.figure_of(analysis["metrics"][figure.name]) for figure in shown]
@@ -62,11 +65,12 @@ def _summary(runs: dict[str, dict]) -> str:
         )
     text = (
         "COCO's figures by pycocotools: AP is the mean over IoU 0.5 to 0.95, small is under 32 x 32 pixels, large over"
-        " 96 x 96, thin more than 8 times as long as wide. AR100 is the share of the objects found by 100 detections an"
-        " image. - is a figure without objects."
+        " 96 x 96, thin more than 8 times as long as wide. AR100 is the share of the objects found by"
+        f" {most} detections of a class in an image. - is a figure without objects."
     )
+    notes = "".join(f"<p>{page.escape(line)}</p>" for line in metrics_table.ceiling_lines(metrics))
     headings = ["", *(figure.in_report for figure in shown), "detections", "on images"]
-    return f"<h2>Average precision</h2><p>{text}</p>{page.table(headings, rows)}"
+    return f"<h2>Average precision</h2><p>{text}</p>{notes}{page.table(headings, rows)}"
 
 
 def _levels(runs: dict[str, dict]) -> str:
@@ -164,8 +168,10 @@ def _kinds(runs: dict[str, dict], names: Sequence[str]) -> str:
     most = max(kinds[kind]["cost"] or 0.0 for kinds in found for kind in kinds)
     rows = []
     for kind, meaning in MEANINGS.items():
-        counts = [f"({kinds[kind]['count']})" for kinds in found]
-        rows.append([kind, meaning, page.bars([kinds[kind]["cost"] for kinds in found], most, counts)])
+        of_runs = [kinds.get(kind, {"count": 0, "cost": 0.0}) for kinds in found]
+        if any(kind in kinds for kinds in found):
+            counts = [f"({one['count']})" for one in of_runs]
+            rows.append([kind, meaning, page.bars([one["cost"] for one in of_runs], most, counts)])
     text = (
         "Each wrong detection, of whatever score, is of one kind; so is each object that none of them is about. The"
         " cost is the AP50 that would be won if the errors of that kind alone were mended; costs do not add up. In"
@@ -211,7 +217,9 @@ def _matrix(confusion: dict) -> str:
 def _pictures(runs: dict[str, dict], thumbnails: dict[int, bytes], score_threshold: float) -> str:
     if not thumbnails:
         return ""
-    keys = " &ensp; ".join(page.key(colour, state) for state, colour in page.STATES.items())
+    states = {box["state"] for run in runs.values() for picture in run["pictures"] for box in picture["boxes"]}
+    shown = [state for state in page.STATES if state != errors.CUT_OFF or state in states]
+    keys = " &ensp; ".join(page.key(page.STATES[state], state) for state in shown)
     text = (
         f"Where errors cost most: detections that score at least {score_threshold:g}, and dashed the objects that none"
         " of them is on. The cost is the sum of the scores of wrong detections and the number of objects missed. A box"
@@ -232,5 +240,5 @@ def _pictures(runs: dict[str, dict], thumbnails: dict[int, bytes], score_thresho
 def _said(picture: dict) -> str:
     """The cost, and how many errors of which kind it is made of."""
     counts = collections.Counter(box.get("kind") or box["state"] for box in picture["boxes"])
-    kinds = ", ".join(f"{counts[kind]} {kind}" for kind in errors.KINDS if counts[kind])
+    kinds = ", ".join(f"{counts[kind]} {kind}" for kind in MEANINGS if counts[kind])
     return f"cost {picture['cost']:.1f}: {kinds or 'no errors'}"

@@ -7,7 +7,7 @@ from fsaf_tf.analysis import inputs, measures, page, report
 from fsaf_tf.analysis.evaluations import Evaluation
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
-from fsaf_tf.evaluate import average_precision, coco_results
+from fsaf_tf.evaluate import average_precision, coco_results, metrics_table
 from fsaf_tf.terminal.progress import Progress
 
 
@@ -43,6 +43,7 @@ def make(
     asked = _detections_in([evaluation.asked for evaluation in evaluated])
     names = list(labels) or coco_results.names_of([*asked, *files])
     _check(names, folders, data.annotations)
+    most = data.max_detections or max_detections(folders)
     for path in (output, _json(output)):
         storage.try_writing(path)
     progress = Progress()
@@ -62,6 +63,7 @@ def make(
             ground_truth,
             inputs.read_results(path, ground_truth),
             score_threshold=score_threshold,
+            max_detections=most,
             tell=lambda text, name=name: progress.update(f"{name}: {text}"),
         )
     for name, evaluation in zip(names, evaluated):
@@ -78,6 +80,8 @@ def make(
     _write(output, found, _thumbnails(source, shown))
     for name, analysis in found["runs"].items():
         progress.say(f"{name}: {_said(analysis)}")
+    for line in metrics_table.ceiling_lines(found["runs"][names[0]]["metrics"]):
+        progress.say(line)
     progress.say(f"The report is in {output}, its figures in {_json(output)}")
     return found
 
@@ -110,6 +114,18 @@ def _check(names: Sequence[str], folders: Sequence[str], annotations: str | None
         raise UserError(f"{len(names)} detectors are too many for one page; give at most {len(page.COLOURS)}")
     if not annotations:
         inputs.check_same_data(folders)
+
+
+def max_detections(folders: Sequence[str]) -> int:
+    """What some evaluations were taken with."""
+    recorded = [(storage.read_json(f"{folder}/metrics.json") or {}).get("max_detections") for folder in folders]
+    numbers = [number or average_precision.MOST for number in recorded] or [average_precision.MOST]
+    if len(set(numbers)) > 1:
+        differing = ", ".join(f"{folder} at {number}" for folder, number in zip(folders, numbers))
+        raise UserError(
+            f"the detectors were evaluated at different numbers of detections: {differing}; give --max_detections"
+        )
+    return numbers[0]
 
 
 def _facts(name: str, ground_truth: dict) -> dict:

@@ -54,6 +54,13 @@ _SCORE_THRESHOLD = flags.DEFINE_float(
     upper_bound=1.0,
     flag_values=_FLAGS,
 )
+_MAX_DETECTIONS = flags.DEFINE_integer(
+    "max_detections",
+    None,
+    "Count so many detections of a class in an image. If not given, as many as --model_dir was evaluated at, or 100.",
+    lower_bound=1,
+    flag_values=_FLAGS,
+)
 _PICTURES = flags.DEFINE_integer("pictures", 6, "Show so many pictures.", lower_bound=0, flag_values=_FLAGS)
 _DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS download data that is not there.", flag_values=_FLAGS)
 
@@ -84,7 +91,7 @@ def _analyze() -> None:
         [evaluations.find(*each) for each in zip(model_dirs, checkpoints)],
         files,
         _OUTPUT.value,
-        data=inputs.Data(_ANNOTATIONS.value, _IMAGES.value, _DOWNLOAD.value),
+        data=inputs.Data(_ANNOTATIONS.value, _IMAGES.value, _DOWNLOAD.value, _MAX_DETECTIONS.value),
         labels=_LABELS.value or (),
         score_threshold=_SCORE_THRESHOLD.value,
         pictures=_PICTURES.value,

@@ -117,6 +117,8 @@ def _check_words(own_flags: flags.FlagValues, words: Sequence[str]) -> None:
         name = word.lstrip("-")
         if word.startswith("-") and name in own_flags and after.startswith("--") and not own_flags[name].boolean:
             raise UserError(f"{word} has no value; write {word}=VALUE ({after} comes after it)")
+        if word.endswith("=") and name[:-1] in own_flags and isinstance(own_flags[name[:-1]], flags.MultiFlag):
+            raise UserError(f"{word} has no value; leave it out, or write {word}VALUE")
     for before, word in zip(["", *words], words):
         of_pictures = before == "--images" or word.startswith("--images=")
         if _utf8(word) != word and not of_pictures:
@@ -132,16 +134,17 @@ def _unknown(name: str, own_flags: flags.FlagValues, arguments: Sequence[str]) -
     """A flag that there is not."""
     word = name.lower().replace("-", "_")
     start = f"there is no flag --{name}"
-    value = next((each.partition("=")[2] for each in arguments if each.lstrip("-").startswith(f"{name}=")), "")
+    value = next((word.partition("=")[2] for word in arguments if word.lstrip("-").startswith(f"{name}=")), "")
     meant = [flag for flag, words in _FLAGS.items() if word in words.split() and flag in own_flags]
     if word in own_flags:
         return f"{start}, did you mean --{word}? {LIST}"
     if word in other_names.KEYS and OVERRIDE in own_flags:
         setting = other_names.KEYS[word].replace("{}", value or "VALUE")
-        return f"{start}; it is a key: --{OVERRIDE}={setting} (--print_config shows all of them)"
+        more = "(--print_config shows all of them)" if "print_config" in own_flags else LIST
+        return f"{start}; it is a key: --{OVERRIDE}={setting} {more}"
     if word in _NOTES:
         return f"{start}; {_NOTES[word]} {LIST}"
-    near = meant or difflib.get_close_matches(word, [each for each in own_flags if each not in _SPECIAL], n=1)
+    near = meant or difflib.get_close_matches(word, [flag for flag in own_flags if flag not in _SPECIAL], n=1)
     return f"{start}{f', did you mean --{near[0]}?' if near else ''} {LIST}"
 
 
@@ -152,7 +155,7 @@ def _wrong_value(text: str, own_flags: flags.FlagValues) -> str:
         return f"{missing[1]} has no value; write {missing[1]}=VALUE {LIST}"
     parts = re.match(r"flag --(\w+)=(.*?): (.*)", text, re.DOTALL)
     if not parts or parts[1] not in own_flags:
-        return f"{' '.join(text.split())} {LIST}"
+        return f"{' '.join(text.removeprefix('ERROR:: ').split())} {LIST}"
     name, value, reason = parts.groups()
     twice = re.fullmatch("already defined as (.*)", reason, re.DOTALL)
     parser = own_flags[name].parser
@@ -173,8 +176,8 @@ def _no_flag(rest: Sequence[str], own_flags: flags.FlagValues) -> str:
     start = f"{word!r} is no flag; flags are written --name=value"
     if re.fullmatch(r"[a-z_]\w*(\.\w+)+=.*", word, re.DOTALL) and OVERRIDE in own_flags:
         return f"{word!r} is no flag; keys go into one, with commas between them: --{OVERRIDE}={','.join(rest)}"
-    if "=" in word and word.partition("=")[0] in own_flags:
-        return f"{start}: did you mean --{word}?"
+    if "=" in word and word.lstrip("-").partition("=")[0] in own_flags:
+        return f"{start}: did you mean --{word.lstrip('-')}?"
     if "images" in own_flags and os.path.exists(word):
         return f'{start}; several pictures are a folder or a glob in quotes: "--images=photos/*.jpg"'
     if "experiment" in own_flags and (word in catalog.names() or word.endswith((".yaml", ".yml"))):

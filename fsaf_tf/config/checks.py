@@ -58,6 +58,7 @@ def check(params: config_definitions.ExperimentConfig, data: Sequence[str] = ())
     _check_trainer(params.trainer)
     _check_sizes(params.task)
     check_test_augmentation(params.task.test_augmentation)
+    _check_evaluation(params.task)
     for section in ("train_data", "validation_data"):
         _check_data(getattr(params.task, section), f"task.{section}", wanted=section in data)
 
@@ -157,6 +158,15 @@ def check_test_augmentation(augmentation: schema.TestAugmentation) -> None:
         problem = "are both set; leave one, or empty the other with []" if given else "are both empty; set one"
         raise UserError(f"{prefix}: {' and '.join(SIZES)} {problem}")
     check_fields(augmentation, f"{prefix}.")
+
+
+def _check_evaluation(task: schema.Task) -> None:
+    wanted, kept = task.evaluation.max_detections, task.model.postprocess.max_detections
+    if wanted > max(kept, schema.Evaluation().max_detections):
+        raise UserError(
+            f"task.evaluation.max_detections is {wanted}, but a detector keeps {kept} detections of an image; set"
+            f" task.model.postprocess.max_detections={wanted} too"
+        )
 
 
 def _check_trainer(trainer: config_definitions.TrainerConfig) -> None:

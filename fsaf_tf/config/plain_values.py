@@ -60,7 +60,11 @@ def dump(values: dict) -> str:
 
 def shown(value) -> str:
     """A value on one line, as YAML writes it, shortened."""
-    text = " ".join(yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**6).replace("\n...", "").split())
+    text = " ".join(
+        yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**6, allow_unicode=True)
+        .replace("\n...", "")
+        .split()
+    )
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -208,6 +208,18 @@ class TestAugmentation(hyperparams.Config):
 
 
 @dataclasses.dataclass
+class Evaluation(hyperparams.Config):
+    """How COCO's figures are taken.
+
+    Attributes:
+        max_detections: of each class in each image the best so many are counted. COCO's is 100; above it
+            `task.model.postprocess.max_detections`, what is kept of an image, all classes together, must be as large.
+    """
+
+    max_detections: int = limited(100, 1)
+
+
+@dataclasses.dataclass
 class Task(config_definitions.TaskConfig):
     """What `fsaf_tf.run.task.FSAFTask` is built from.
 
@@ -229,6 +241,7 @@ class Task(config_definitions.TaskConfig):
     losses: Losses = dataclasses.field(default_factory=Losses)
     input_size: InputSize = dataclasses.field(default_factory=InputSize)
     test_augmentation: TestAugmentation = dataclasses.field(default_factory=TestAugmentation)
+    evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     train_data: TrainData = dataclasses.field(default_factory=TrainData)
     validation_data: Data = dataclasses.field(default_factory=Data)
 

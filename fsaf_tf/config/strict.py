@@ -42,7 +42,10 @@ def _merge(config: hyperparams.Config, values: dict, origin: str, prefix: str, w
             setattr(config, name, _typed(value, kind, key, origin))
         elif not isinstance(value, dict):
             shown = plain_values.shown(value)
-            raise UserError(f"{origin}: {key} wants keys of its own, not {shown}{_choices('', section)}")
+            known = type(section)._get_annotations()
+            is_type = isinstance(section, hyperparams.OneOfConfig) and value in known
+            instead = f"; write {key}.type={value}" if is_type else _choices("", known)
+            raise UserError(f"{origin}: {key} wants keys of its own, not {shown}{instead}")
         else:
             _merge(section, value, origin, f"{key}.", whole)
             if section is not current:
@@ -64,7 +67,6 @@ def _check_choice(config: hyperparams.OneOfConfig, values: dict, origin: str, pr
 
 
 def _choices(word, known) -> str:
-    known = known.as_dict() if isinstance(known, hyperparams.Config) else known
     return f"{plain_values.hint(str(word), known)}; there are: {', '.join(sorted(known))}"
 
 

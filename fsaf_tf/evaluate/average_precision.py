@@ -1,5 +1,6 @@
 """COCO average precision by pycocotools (section 4), for every kind of data set in COCO form."""
 
+import collections
 import contextlib
 import io
 import math
@@ -11,6 +12,7 @@ from pycocotools import coco, cocoeval
 
 NOTHING, LEFT_OUT = -1, -2  # of `match`
 _AT_HALF = {"iouThrs": np.array([0.5]), "areaRng": [[0, 1e10]], "areaRngLbl": ["all"]}  # IoU 0.5, boxes of every area
+MOST = 100  # detections of a class in an image that COCO's figures count
 THIN = 8  # a thin box is more than so many times as long as wide
 
 
@@ -44,25 +46,28 @@ def detections_to_coco(
     return results
 
 
-def coco_metrics(ground_truth: dict, results: Sequence[dict]) -> dict:
+def coco_metrics(ground_truth: dict, results: Sequence[dict], max_detections: int = MOST) -> dict:
     """All `FIGURES`, and AP by class.
 
     Args:
         ground_truth: COCO annotations: `images`, `annotations` (`image_id`, `category_id`, `bbox`, and where they are
             known `area` and `iscrowd`) and `categories` (`id`, `name`). It is not changed.
         results: COCO results, of these images and categories.
+        max_detections: of each class in each image the best so many are counted. Of other classes' detections none is
+            taken away by it: it is no limit of an image.
 
     Returns:
         `FIGURES` by their names, floats in 0 to 1, and `AP_by_class`, `{name: AP}`. A figure without any ground truth,
         which pycocotools gives as -1, is NaN: no value to average or to compare. In JSON it is null.
+        `max_detections`, where it is not COCO's 100; `ceiling`, of `beyond_ceiling`, where objects are beyond it.
 
     Raises:
         ValueError: a result of an unknown image or category.
     """
-    return coco_curves(ground_truth, results)[0]
+    return coco_curves(ground_truth, results, max_detections)[0]
 
 
-def coco_curves(ground_truth: dict, results: Sequence[dict]) -> tuple[dict, np.ndarray]:
+def coco_curves(ground_truth: dict, results: Sequence[dict], max_detections: int = MOST) -> tuple[dict, np.ndarray]:
     """`coco_metrics`, and the precision that its AP is the mean of.
 
     Args:
@@ -74,20 +79,51 @@ def coco_curves(ground_truth: dict, results: Sequence[dict]) -> tuple[dict, np.n
         class in the order of the category ids; -1 for a class without ground truth.
     """
     _check(ground_truth, results)
-    evaluation = _evaluate(ground_truth, results)
+    evaluation = _evaluate(ground_truth, results, max_detections=max_detections)
+    evaluation.params.maxDets = [1, 10, MOST]  # what `summarize` looks them up by
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.summarize()
-    outcome = Outcome(ground_truth, results, evaluation.stats)
+    outcome = Outcome(ground_truth, results, evaluation.stats, max_detections)
     metrics = {figure.name: figure.of(outcome) for figure in FIGURES}
     names = {category["id"]: category["name"] for category in ground_truth["categories"]}
-    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # [IoU, recall, K], every area, 100 an image
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # [IoU, recall, K], every area, all that are counted
     metrics["AP_by_class"] = {
         names[category_id]: _mean(precision[..., index]) for index, category_id in enumerate(evaluation.params.catIds)
     }
-    return metrics, precision
+    if max_detections != MOST:
+        metrics["max_detections"] = max_detections
+    beyond = beyond_ceiling(ground_truth, max_detections)
+    return metrics | ({"ceiling": beyond} if beyond else {}), precision
 
 
-def binned_ap(ground_truth: dict, results: Sequence[dict], bin_of: Callable[[list], int], bins: Sequence[int]) -> list:
+def beyond_ceiling(ground_truth: dict, max_detections: int) -> dict[str, int]:
+    """What no detector can find, since an image has more objects of a class than detections of it are counted.
+
+    Returns:
+        `images` of `all_images` that have more; `most`, the most of a class in one; `objects` of `all_objects` that are
+        beyond the ceiling. Empty where there are none.
+    """
+    objects = [row for row in ground_truth["annotations"] if not row.get("iscrowd")]
+    counts = collections.Counter((row["image_id"], row["category_id"]) for row in objects)
+    over = {key: count for key, count in counts.items() if count > max_detections}
+    if not over:
+        return {}
+    return {
+        "images": len({image_id for image_id, _ in over}),
+        "all_images": len(ground_truth["images"]),
+        "most": max(over.values()),
+        "objects": sum(over.values()) - max_detections * len(over),
+        "all_objects": len(objects),
+    }
+
+
+def binned_ap(
+    ground_truth: dict,
+    results: Sequence[dict],
+    bin_of: Callable[[list], int],
+    bins: Sequence[int],
+    max_detections: int = MOST,
+) -> list:
     """AP of boxes of one kind at a time, by COCO's own rule for areas out of range, as `AP_thin` of `coco_metrics`.
 
     Args:
@@ -95,39 +131,46 @@ def binned_ap(ground_truth: dict, results: Sequence[dict], bin_of: Callable[[lis
         results: see `coco_metrics`.
         bin_of: the bin of a box `[x, y, width, height]`.
         bins: those wanted.
+        max_detections: see `coco_metrics`.
 
     Returns:
         The AP of each; NaN for one without ground truth.
     """
     ranges = {"areaRng": [[each, each] for each in bins], "areaRngLbl": list(bins)}
-    evaluation = _evaluate(ground_truth, results, bin_of, **ranges)
+    evaluation = _evaluate(ground_truth, results, bin_of, max_detections, **ranges)
     return [_mean(evaluation.eval["precision"][:, :, :, index, -1]) for index in range(len(bins))]
 
 
-def ap50(ground_truth: dict, results: Sequence[dict]) -> float:
+def ap50(ground_truth: dict, results: Sequence[dict], max_detections: int = MOST) -> float:
     """The AP50 of `coco_metrics` alone, which takes much less time; NaN without ground truth.
 
     Args:
         ground_truth: see `coco_metrics`.
         results: see `coco_metrics`.
+        max_detections: see `coco_metrics`.
     """
-    return _mean(_evaluate(ground_truth, results, **_AT_HALF).eval["precision"][:, :, :, 0, -1])
+    evaluation = _evaluate(ground_truth, results, max_detections=max_detections, **_AT_HALF)
+    return _mean(evaluation.eval["precision"][:, :, :, 0, -1])
 
 
-def match(ground_truth: dict, results: Sequence[dict], *, by_class: bool = True) -> np.ndarray:
+def match(
+    ground_truth: dict, results: Sequence[dict], *, by_class: bool = True, max_detections: int = MOST
+) -> np.ndarray:
     """Which object each result is on: COCO's matching at IoU 0.5, the highest score first.
 
     Args:
         ground_truth: see `coco_metrics`.
         results: see `coco_metrics`.
         by_class: match objects of the result's class only; else of any.
+        max_detections: by class, see `coco_metrics`; else all are matched.
 
     Returns:
         `[n]`: the place of an annotation in `ground_truth["annotations"]`; `NOTHING`, or `LEFT_OUT` of what is not
-        judged: on a crowd, or by class not among the 100 best of its image and class.
+        judged: on a crowd, or by class not
+        among the best of its image and class that are counted.
     """
-    most = {} if by_class else {"maxDets": [max(len(results), 1)]}  # COCO's 100 are those of one class
-    evaluation = _evaluate(ground_truth, results, useCats=int(by_class), **most, **_AT_HALF)
+    most = max_detections if by_class else max(len(results), 1)
+    evaluation = _evaluate(ground_truth, results, max_detections=most, useCats=int(by_class), **_AT_HALF)
     matches = np.full(len(results), LEFT_OUT)
     for image in evaluation.evalImgs:
         if image is not None:
@@ -145,7 +188,9 @@ def _check(ground_truth: dict, results: Sequence[dict]) -> None:
             raise ValueError(f"The results have {key} {min(unknown)}, which is not in the {table} of the ground truth.")
 
 
-def _evaluate(ground_truth: dict, results: Sequence[dict], bin_of=None, **params) -> cocoeval.COCOeval:
+def _evaluate(
+    ground_truth: dict, results: Sequence[dict], bin_of=None, max_detections: int = MOST, **params
+) -> cocoeval.COCOeval:
     """Runs pycocotools silently with these `params`. `bin_of` a box `[x, y, w, h]` takes the place of its area.
 
     Annotations are numbered anew: pycocotools takes one of id 0 for "no match".
@@ -162,6 +207,7 @@ def _evaluate(ground_truth: dict, results: Sequence[dict], bin_of=None, **params
         truth, found = ([{**row, "area": bin_of(row["bbox"])} for row in rows] for rows in (truth, found))
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = cocoeval.COCOeval(_index(ground_truth, truth), _index(ground_truth, found), "bbox")
+        evaluation.params.maxDets = [min(most, max_detections) for most in (1, 10, max_detections)]
         for key, value in params.items():
             setattr(evaluation.params, key, value)
         evaluation.evaluate()
@@ -187,11 +233,12 @@ def _mean(precision: np.ndarray) -> float:
 
 
 class Outcome(NamedTuple):
-    """What figures are made from: ground truth and results as `coco_metrics` takes them, pycocotools' 12 figures."""
+    """What figures are made from: what `coco_metrics` takes, and pycocotools' 12 figures."""
 
     ground_truth: dict
     results: Sequence[dict]
     summary: np.ndarray
+    max_detections: int
 
 
 class Figure(NamedTuple):
@@ -230,7 +277,7 @@ def _ap_thin(outcome: Outcome) -> float:
     def is_thin(box):
         return float(max(box[2:]) > THIN * min(box[2:]))
 
-    return binned_ap(outcome.ground_truth, outcome.results, is_thin, [True])[0]
+    return binned_ap(outcome.ground_truth, outcome.results, is_thin, [True], outcome.max_detections)[0]
 
 
 FIGURES = (

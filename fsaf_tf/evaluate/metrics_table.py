@@ -18,7 +18,22 @@ def format_table(metrics: dict) -> str:
     if metrics.get("levels"):
         rows += ["", "  objects by level   " + level_shares(metrics["levels"])]
         rows += ["  by size (Eq. 3)    " + level_shares(metrics["levels_by_size"])]
+    rows += [f"  {line}" for line in ceiling_lines(metrics)]
     return "\n".join(rows)
+
+
+def ceiling_lines(metrics: dict) -> list[str]:
+    """How many detections the figures count, where it is not COCO's number, and the objects that are beyond it."""
+    most, beyond = metrics.get("max_detections"), metrics.get("ceiling")
+    lines = [f"evaluated at {most} detections of a class in an image (COCO: {average_precision.MOST})"] if most else []
+    if beyond:
+        lines.append(
+            f"{beyond['images']} of {beyond['all_images']} images have more than {most or average_precision.MOST}"
+            f" objects of a class (up to {beyond['most']}), and no more detections of it are counted in an image:"
+            f" {beyond['objects']} of {beyond['all_objects']} objects cannot be found; task.evaluation.max_detections"
+            " and task.model.postprocess.max_detections raise that"
+        )
+    return lines
 
 
 def format_rows(figures: dict[str, dict], images: int) -> str:
@@ -48,7 +63,9 @@ def level_share(level: int | str, share: float) -> str:
 
 def _figure_rows(row: str, metrics: dict) -> list[str]:
     figures = average_precision.of_row(row)
-    headings, values = [figure.column for figure in figures], [_cell(metrics.get(figure.name)) for figure in figures]
+    columns = {str(average_precision.MOST): str(metrics.get("max_detections") or average_precision.MOST)}
+    headings = [columns.get(figure.column, figure.column) for figure in figures]
+    values = [_cell(metrics.get(figure.name)) for figure in figures]
     return [_row("", headings), _row(row, values), ""]
 
 

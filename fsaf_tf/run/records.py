@@ -15,6 +15,7 @@ from fsaf_tf import storage
 from fsaf_tf.classes import LABELS, Classes, recorded_classes
 from fsaf_tf.config import data_sources, plain_values
 from fsaf_tf.errors import UserError
+from fsaf_tf.evaluate import average_precision
 from fsaf_tf.terminal import commands
 
 PACKAGES = ("fsaf_tf", "tensorflow", "tf_keras", "tf-models-official", "tensorflow-datasets", "numpy", "pycocotools")
@@ -32,9 +33,12 @@ def data_keys(params: config_definitions.ExperimentConfig) -> dict[str, str]:
 
 
 def evaluation_keys(params: config_definitions.ExperimentConfig) -> dict[str, Any]:
-    """What `metrics.json` records of how figures came about: data, and test-time augmentation if there is any."""
-    augmentation = params.task.test_augmentation.as_dict()
-    keys = {"data": data_keys(params)}
+    """What `metrics.json` records of how figures came about.
+
+    Data, test-time augmentation if there is any, the detections that are counted if these are not COCO's number.
+    """
+    augmentation, most = params.task.test_augmentation.as_dict(), params.task.evaluation.max_detections
+    keys = {"data": data_keys(params)} | ({"max_detections": most} if most != average_precision.MOST else {})
     return keys | {"test_augmentation": augmentation} if augmentation.pop("enabled") else keys
 
 
@@ -52,8 +56,8 @@ def is_of(record: Mapping[str, Any], data_digest: Mapping[str, str]) -> bool:
 def is_evaluated_as(metrics: dict[str, Any], params: config_definitions.ExperimentConfig) -> bool:
     """Whether figures came about as an experiment says: on its data, with its test-time augmentation or without."""
     here = evaluation_keys(params)
-    recorded = {"data": here["data"], "test_augmentation": None} | metrics
-    return all(recorded[key] == here.get(key) for key in ("data", "test_augmentation"))
+    recorded = {"data": here["data"], "test_augmentation": None, "max_detections": None} | metrics
+    return all(recorded[key] == here.get(key) for key in ("data", "test_augmentation", "max_detections"))
 
 
 def write_evaluation(folder: str, metrics: dict[str, Any], detections: Iterable[dict]) -> None:

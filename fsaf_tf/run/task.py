@@ -261,7 +261,8 @@ class FSAFTask(base_task.Task):
 
     def reduce_aggregated_logs(self, aggregated_logs, global_step=None) -> dict:
         """The COCO figures of all results; see `average_precision.coco_metrics`."""
-        return average_precision.coco_metrics(self._ground_truth(), aggregated_logs)
+        most = self.task_config.evaluation.max_detections
+        return average_precision.coco_metrics(self._ground_truth(), aggregated_logs, most)
 
     def data_digest(self) -> dict[str, str]:
         """The content of the validation data; see `digest.of`."""

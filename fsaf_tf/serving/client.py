@@ -15,6 +15,7 @@ import re
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 
@@ -94,6 +95,12 @@ class Rest:
 
     def __init__(self, server: str, model: str, version: int | None = None):
         """Takes `http://host:port`, or with a path before TensorFlow Serving's own."""
+        try:
+            has_host = bool(urllib.parse.urlsplit(server).hostname)
+        except ValueError:  # brackets of IPv6
+            has_host = False
+        if not has_host:
+            raise UserError(f"--server={server} has no host; write http://HOST:8501")
         of_version = "" if version is None else f"/versions/{version}"
         self._url = f"{server.rstrip('/')}/v1/models/{model}{of_version}:predict"
 

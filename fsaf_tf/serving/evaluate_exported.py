@@ -54,8 +54,8 @@ def evaluate(
     progress.say("\n  ".join([counts, *(finding.line for finding in source.findings)]))
     start = time.monotonic()
     results = _detect({path: detector}, source, detector.classes, progress)[path]
-    ground_truth = source.ground_truth()
-    metrics = storage.plain(average_precision.coco_metrics(ground_truth, results))
+    ground_truth, most = source.ground_truth(), params.task.evaluation.max_detections
+    metrics = storage.plain(average_precision.coco_metrics(ground_truth, results, most))
     facts = {"images": source.num_images, "model": path, "data": records.data_keys(params)}
     facts |= {records.DIGEST: digest.of(ground_truth)}
     metrics |= {**facts, "seconds": round(time.monotonic() - start, 1)}
@@ -96,18 +96,25 @@ def compare(detector: trained.Detector, paths: Sequence[str], source: Source) ->
     rows = {CHECKPOINT: detector.at_one_size(), name: _by_orientation(files)}
     if files[0].canvas.keep_aspect:
         rows[STRETCHED] = _by_orientation([file.stretching() for file in files])
-    metrics = figures(rows, source, detector.classes, progress)
-    progress.say(metrics_table.format_rows(metrics, source.num_images))
+    metrics = figures(rows, source, detector.classes, progress, detector.config.evaluation.max_detections)
+    rows_and_notes = [metrics_table.format_rows(metrics, source.num_images)]
+    progress.say("\n  ".join(rows_and_notes + metrics_table.ceiling_lines(metrics[CHECKPOINT])))
     loss = metrics[CHECKPOINT]["AP"] - metrics[name]["AP"]
     if loss > LOSS:
         progress.say(f"THE FILE LOSES {loss:.3f} AP: {_advice(files)}")
     return metrics
 
 
-def figures(rows: dict[str, Callable], source: Source, classes: Classes, progress: Progress) -> dict[str, dict]:
+def figures(
+    rows: dict[str, Callable],
+    source: Source,
+    classes: Classes,
+    progress: Progress,
+    max_detections: int = average_precision.MOST,
+) -> dict[str, dict]:
     """What `average_precision.coco_metrics` gives for each of several detectors of the same classes, by their names."""
     results, ground_truth = _detect(rows, source, classes, progress), source.ground_truth()
-    return {name: average_precision.coco_metrics(ground_truth, results[name]) for name in rows}
+    return {name: average_precision.coco_metrics(ground_truth, results[name], max_detections) for name in rows}
 
 
 def _detect(rows: dict[str, Callable], source: Source, classes: Classes, progress: Progress) -> dict[str, list[dict]]:

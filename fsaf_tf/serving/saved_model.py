@@ -133,7 +133,7 @@ def _detect(detector: trained.Detector) -> Callable:
 
 def id_type(category_ids: Sequence[int]) -> tf.DType:
     """The type of `detection_classes`: int32, as clients know it, or int64 where an id does not fit."""
-    return tf.int32 if all(tf.int32.min <= each <= tf.int32.max for each in category_ids) else tf.int64
+    return tf.int32 if all(tf.int32.min <= one <= tf.int32.max for one in category_ids) else tf.int64
 
 
 def by_group(of_group: Callable, portrait: tf.Tensor, max_detections: int, ids: tf.DType) -> dict[str, tf.Tensor]:

@@ -87,8 +87,8 @@ def _package(letter: str) -> str:
 def _paths() -> list[str]:
     """The fonts of this machine: DejaVu Sans, then regular ones before bold and slanted ones."""
     first = font_manager.findfont(font_manager.FontProperties(FALLBACK))
-    entries = sorted(font_manager.fontManager.ttflist, key=lambda each: (each.style != "normal", each.weight != 400))
-    others = (each.fname for each in entries if "Last Resort" not in each.name and os.path.exists(each.fname))
+    entries = sorted(font_manager.fontManager.ttflist, key=lambda entry: (entry.style != "normal", entry.weight != 400))
+    others = (entry.fname for entry in entries if "Last Resort" not in entry.name and os.path.exists(entry.fname))
     return list(dict.fromkeys([first, *others]))
 
 

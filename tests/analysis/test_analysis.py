@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from fsaf_tf.analysis import errors, inputs, measures, page
+from fsaf_tf.analysis import errors, inputs, measures, page, write_report
 from fsaf_tf.cli import analyze
 from fsaf_tf.data import digest
 from fsaf_tf.errors import UserError
@@ -84,6 +84,35 @@ def test_a_class_that_is_missed_altogether_has_its_cost():
     ground_truth, results = truth((OBJECT, BAR), (AWAY, OTHER)), found((OBJECT, BAR, 0.9))
     measured = errors.costs(ground_truth, results, errors.find(ground_truth, results))
     assert measured["AP50"] == pytest.approx(0.5) and measured["kinds"]["missed"]["cost"] == pytest.approx(0.5)
+
+
+def shelf(count: int):
+    """So many objects in an image, and each of them found exactly."""
+    boxes = [[9 * place, 0, 8, 8] for place in range(count)]
+    return truth(*((box, BAR) for box in boxes)), found(*((box, BAR, 1 - 0.001 * n) for n, box in enumerate(boxes)))
+
+
+def test_what_the_ceiling_cuts_off_is_not_missed():
+    ground_truth, results = shelf(12)
+    errors_found = errors.find(ground_truth, results, 10)
+    assert errors_found.cut_off == [10, 11] and errors_found.missed == []
+    measured = errors.costs(ground_truth, results, errors_found)
+    kinds = {kind: each["count"] for kind, each in measured["kinds"].items() if each["count"]}
+    assert kinds == {"cut off": 2}
+    assert measured["AP50"] + measured["kinds"]["cut off"]["cost"] == pytest.approx(1)
+    (picture,) = errors.by_picture(ground_truth, results, errors_found, 0.3)
+    assert [box["state"] for box in picture["boxes"]] == ["correct"] * 10 + ["cut off"] * 2 and picture["cost"] == 0
+    assert errors.find(ground_truth, results, 12).cut_off == []
+
+
+def test_what_a_detector_leaves_unfound_below_the_ceiling_is_missed():
+    """Of 12 objects 10 may be found; 8 are, and two of its ten detections are on nothing: 2 are missed, 2 cut off."""
+    ground_truth, results = shelf(12)
+    results = results[:8] + found(([0, 50, 8, 8], BAR, 0.5), ([50, 50, 8, 8], BAR, 0.5))
+    errors_found = errors.find(ground_truth, results, 10)
+    assert errors_found.cut_off == [8, 9] and errors_found.missed == [10, 11]
+    fewer = errors.find(ground_truth, results[:9], 10)  # it had room for another one
+    assert fewer.cut_off == [] and len(fewer.missed) == 4
 
 
 def test_a_crowd_is_neither_missed_nor_is_a_detection_on_it_wrong():
@@ -479,3 +508,30 @@ def test_short_names():
 def test_figures_without_objects():
     assert page.figure_of(None) == page.figure_of(float("nan")) == "-"
     assert "no objects" in page.bars([None]) and "no objects" not in page.bars([0.0])
+
+
+def test_a_report_at_another_ceiling(tmp_path, monkeypatch, capsys):
+    ground_truth, results = shelf(12)
+    (tmp_path / "truth.json").write_text(json.dumps(ground_truth))
+    (tmp_path / "found.json").write_text(json.dumps(results))
+    monkeypatch.chdir(tmp_path)
+    files = ("--detections=found.json", "--annotations=truth.json", "--output=report.html")
+    assert in_process.call(analyze, monkeypatch, *files, "--max_detections=10") == 0
+    said = capsys.readouterr().out
+    assert "evaluated at 10 detections of a class in an image (COCO: 100)" in said
+    assert "2 of 12 objects cannot be found" in said
+    page_text = (tmp_path / "report.html").read_text()
+    assert "cut off" in page_text and "evaluated at 10 detections" in page_text
+    assert json.loads((tmp_path / "report.json").read_text())["runs"]["found"]["metrics"]["max_detections"] == 10
+    assert in_process.call(analyze, monkeypatch, *files) == 0
+    assert "cut off" not in (tmp_path / "report.html").read_text()
+
+
+def test_evaluations_at_different_ceilings_are_not_put_side_by_side(tmp_path):
+    for name, metrics in (("a", {}), ("b", {"max_detections": 300}), ("c", {"max_detections": 300})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text(json.dumps(metrics))
+    a, b, c = (str(tmp_path / name) for name in "abc")
+    assert (write_report.max_detections([a]), write_report.max_detections([b, c])) == (100, 300)
+    with pytest.raises(UserError, match="/a at 100, .*/b at 300; give --max_detections"):
+        write_report.max_detections([a, b])

@@ -75,6 +75,13 @@ MISTAKES = {
     f"{KEYS}=trainer.epochs:10": ("--params_override wants a.b=1,c.d=[1,2]", "not trainer.epochs:10"),
     f"{KEYS}=trainer.epochs": ("--params_override wants a.b=1,c.d=[1,2]", "not trainer.epochs"),
     f"{KEYS}=task=1": ("task wants keys of its own, not 1; there are: ",),
+    f"{KEYS}=task.model.backbone=resnet": ("wants keys of its own, not resnet; write task.model.backbone.type=resnet",),
+    f"{KEYS}=trainer.optimizer_config.learning_rate=0.1": ("wants keys of its own, not 0.1; there are: constant, cos",),
+    f"{KEYS}=trainer.epochs=zehn_Ärger": ("trainer.epochs wants a number, not zehn_Ärger",),
+    f"{KEYS}=task.evaluation.max_detections=300": ("set task.model.postprocess.max_detections=300 too",),
+    f"{DEMO} --config_file=": ("--config_file= has no value; leave it out, or write --config_file=VALUE",),
+    "train -- --experiment=fsaf_demo": ("is no flag", "did you mean --experiment=fsaf_demo?"),
+    "train --flagfile=none": ("Unable to open flagfile", "No such file"),
     f"{KEYS}=task.freeze=backbone": ("task.freeze wants a list, each text, not backbone",),
     f"{KEYS}=runtime.mixed_precision_dtype=fp16": (
         "runtime.mixed_precision_dtype cannot be 'fp16'; there are: float32, float16, bfloat16",
@@ -133,6 +140,7 @@ MISTAKES = {
     "visualize --figure=targets --model=folder --output=file.txt": ("--output=file.txt is a file; give a folder",),
     "serve_client": ("--model is missing",),
     "serve_client --model=m --port=8501": ("no flag --port, did you mean --server?",),
+    f"serve_client --model=m --server=http://[ {PICTURE}": ("--server=http://[ has no host; write http://HOST:8501",),
     f"serve_client --model=m --labels=folder {PICTURE}": ("--labels=folder is a folder; give a file",),
     f"serve_client --model=m --concurrency=0 {PICTURE}": ("--concurrency wants a positive integer, not '0'",),
 }
@@ -155,6 +163,15 @@ def test_a_mistake_is_told_with_its_remedy(line, tmp_path, monkeypatch, capsys):
         assert part in said[place:], said
         place = said.index(part, place)
     assert not pathlib.Path("out").exists()
+
+
+def test_only_pictures_may_have_names_that_are_no_text(monkeypatch):
+    """TensorFlow writes and reads files by names in UTF-8."""
+    said = call(predict, monkeypatch, "--images=gr\udcfcn.jpg", "--output=gr\udcfcn")
+    assert said == "error: --output=gr\\udcfcn is not UTF-8, which only the names of pictures may be; rename it"
+    assert "--images=gr\udcfcn.jpg: there is no such" in call(
+        predict, monkeypatch, "--images", "gr\udcfcn.jpg", "--output=out", "--model=none"
+    )
 
 
 @pytest.mark.parametrize("key", ["task.init_checkpoint", "task.train_data.tfds_name"])

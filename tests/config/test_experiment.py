@@ -157,6 +157,12 @@ def test_wrong_key_or_type(read, tmp_path, key, value, message):
         ("task.input_size.shorter_side", "2000", "shorter_side must not be above task.input_size.longer_side"),
         ("task.train_data.shorter_sides", "[640,801]", "from 1 to task.input_size.shorter_side (800)"),
         ("task.train_data.shorter_sides", "[0]", "from 1 to task.input_size.shorter_side (800)"),
+        (
+            "task.evaluation.max_detections",
+            "300",
+            "task.evaluation.max_detections is 300, but a detector keeps 100 detections of an image; set"
+            " task.model.postprocess.max_detections=300 too",
+        ),
         ("task.test_augmentation", "{shorter_sides: [400], ratios: [0.5]}", "shorter_sides and ratios are both set"),
         ("task.test_augmentation.shorter_sides", "[]", "shorter_sides and ratios are both empty"),
         ("task.test_augmentation.ratios", "[1, 0]", "test_augmentation.ratios must be numbers above 0, not [1.0, 0.0]"),

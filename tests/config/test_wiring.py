@@ -110,6 +110,7 @@ ROWS = [
     Row("task.model.postprocess.nms_iou", 0.2, ("detections/*",)),
     Row("task.model.postprocess.max_detections", 7, ("detections/*",)),
     Row("task.model.postprocess.multi_label", True, ("detections/*",)),
+    Row("task.evaluation.max_detections", 1, ("figures/AP",), {"task.validation_data.annotation_file": "a.json"}),
     Row(
         "task.test_augmentation.enabled",
         True,
@@ -228,7 +229,12 @@ ROWS = [
         of("task.validation_data", RECORDS),
     ),
     Row("task.validation_data.tfds_name", "none", ("validation_data/*", "figures/*"), of("task.validation_data", TFDS)),
-    Row("task.validation_data.tfds_split", "some", ("validation_data/*",), of("task.validation_data", TFDS)),
+    Row(
+        "task.validation_data.tfds_split",
+        "some",
+        ("validation_data/*", "figures/AP"),
+        of("task.validation_data", TFDS),
+    ),
     Row(
         "task.validation_data.tfds_data_dir",
         "elsewhere",

@@ -136,6 +136,49 @@ def test_table():
     ]
 
 
+def shelf(count: int, categories=(3,)):
+    """Ground truth of so many objects of each class in an image, and results that are just these."""
+    boxes = [([20 * place, 0, 9, 9], category) for category in categories for place in range(count)]
+    return truth(*boxes), [
+        {"image_id": 1, "bbox": box, "category_id": category, "score": 1 - 0.001 * rank}
+        for rank, (box, category) in enumerate(boxes)
+    ]
+
+
+def test_the_ceiling_is_of_a_class_in_an_image_and_is_told():
+    """COCO counts 100 detections of each class: 90 of two classes are all counted, of 150 of one 100 are."""
+    assert average_precision.coco_metrics(*shelf(90, (3, 7)))["AP"] == pytest.approx(1)
+    assert average_precision.beyond_ceiling(shelf(100)[0], 100) == {}
+    metrics = average_precision.coco_metrics(*shelf(150))
+    assert metrics["AP"] == pytest.approx(67 / 101) and metrics["AR100"] == pytest.approx(100 / 150)
+    assert metrics["ceiling"] == {"images": 1, "all_images": 1, "most": 150, "objects": 50, "all_objects": 150}
+    assert "max_detections" not in metrics
+    (line,) = metrics_table.ceiling_lines(metrics)
+    assert line.startswith("1 of 1 images have more than 100 objects of a class (up to 150)")
+    assert "50 of 150 objects cannot be found; task.evaluation.max_detections and" in line
+    assert line in metrics_table.format_table(metrics)
+
+
+@pytest.mark.parametrize("most", [1, 5, 60, 150, 300])
+def test_another_ceiling(most):
+    """All figures are at it, those by size and of thin boxes too; fewer than COCO's 10 and 1 are no matter."""
+    ground_truth, results = shelf(150)
+    metrics = average_precision.coco_metrics(ground_truth, results, most)
+    counted = min(most, 150)
+    for name in ("AP", "AP50", "APs"):
+        assert metrics[name] == pytest.approx((100 * counted // 150 + 1) / 101)
+    assert metrics["AR100"] == pytest.approx(counted / 150) and metrics["AR10"] == pytest.approx(min(most, 10) / 150)
+    assert average_precision.ap50(ground_truth, results, most) == pytest.approx(metrics["AP50"])
+    (small,) = average_precision.binned_ap(ground_truth, results, lambda box: 0, [0], most)
+    assert small == pytest.approx(metrics["AP"])
+    matches = average_precision.match(ground_truth, results, max_detections=most)
+    assert np.sum(matches >= 0) == counted and np.sum(matches == average_precision.LEFT_OUT) == 150 - counted
+    assert metrics["max_detections"] == most and ("ceiling" in metrics) == (most < 150)
+    table = metrics_table.format_table(metrics)
+    assert f"evaluated at {most} detections of a class in an image (COCO: 100)" in table
+    assert table.splitlines()[3].split()[4] == str(most)
+
+
 def test_a_further_figure_is_a_row(monkeypatch):
     share = average_precision.Figure(
         "found", lambda outcome: len(outcome.results) / len(outcome.ground_truth["annotations"]), "AR", "of all"
