@@ -73,7 +73,7 @@ def _check() -> None:
     sections = [name for name in ("train_data", "validation_data") if getattr(params.task, name).source_keys()]
     checks.check(params, sections or ["train_data"])
     report = data_report.check(params.task, download=_DOWNLOAD.value)
-    print(*report.lines(), sep="\n", flush=True)
+    print("".join(f"{line}\n" for line in report.lines()), end="", flush=True)
     if _JSON.value:
         storage.make_folder(str(pathlib.Path(_JSON.value).parent))
         storage.write_json(_JSON.value, report.values())

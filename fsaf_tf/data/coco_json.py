@@ -195,10 +195,10 @@ def _rows(file: str, items: list[dict], reader: coco_boxes.Reader, tally: Tally)
             rows += [row] if row else []
     mistakes.raise_any()
     if not rows:
-        said = "; ".join(
+        left_out = "; ".join(
             finding.line for finding in tally.findings({}, len(items)) if finding.kind in coco_boxes.LEFT_OUT
         )
-        raise UserError(f"{file}: no box is left: {said}")
+        raise UserError(f"{file}: no box is left: {left_out}")
     return rows
 
 

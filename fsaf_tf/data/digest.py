@@ -20,7 +20,8 @@ def of(ground_truth: Mapping) -> dict[str, str]:
     names = {row["id"]: row["name"] for row in ground_truth["categories"]}
     pictures = [[row["id"], row["file_name"], row["height"], row["width"]] for row in ground_truth["images"]]
     boxes = [
-        [row["image_id"], row["category_id"], names[row["category_id"]], row["bbox"], row["area"], row["iscrowd"]]
+        [row["image_id"], row["category_id"], names[row["category_id"]], *map(float, (*row["bbox"], row["area"]))]
+        + [int(row["iscrowd"])]
         for row in ground_truth["annotations"]
     ]
     return {PICTURES: _digest(pictures), BOXES: _digest([*pictures, *boxes])}

@@ -57,13 +57,19 @@ class Inspection:
 
 
 def inspect(
-    source: Source, sizing: Sizing, branch: anchors.Anchors | None = None, levels: Sequence[int] = ()
+    source: Source,
+    sizing: Sizing,
+    *,
+    max_detections: int,
+    branch: anchors.Anchors | None = None,
+    levels: Sequence[int] = (),
 ) -> Inspection:
     """Counts and judges the boxes of a source; no picture is decoded.
 
     Args:
         source: the opened data.
         sizing: the size of the input.
+        max_detections: of a class and picture, that the figures look at.
         branch: the anchor-based branch, where there is one.
         levels: of the pyramid.
 
@@ -80,7 +86,7 @@ def inspect(
         judgements.corners(table, where),
         judgements.lost_boxes(table, sizing, where),
         judgements.classes(table, is_trained, source.classes.names, where),
-        judgements.ceiling(table, source.classes.names, where),
+        judgements.ceiling(table, source.classes.names, max_detections, where),
         judgements.fitting_anchors(table, sizing, branch, levels, where) if branch and is_trained.any() else (),
         same_pictures.repeated(_pictures(source, table), where) if source.image_dir else (),
     )

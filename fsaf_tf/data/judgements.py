@@ -19,7 +19,6 @@ CORNERS_PAST, CORNERS_FIT = 0.1, 0.99  # shares of the boxes past the border, an
 SHARES = 0.01  # of the boxes whose numbers are all up to 1
 LEAST_PICTURE = 16  # px of the shorter side of a picture whose boxes can look like shares
 LOST = 0.05  # share of the boxes
-CEILING = 100  # detections of a class and picture that COCO's figures look at
 FIT = 0.5  # share of the boxes with an anchor
 
 
@@ -103,15 +102,15 @@ def advice(table: BoxTable, sizing: Sizing) -> str:
     return f"{keys}{jitter} keeps {share} of them, or cut the pictures into tiles"
 
 
-def ceiling(table: BoxTable, names: Sequence[str], where: str) -> list[Finding]:
+def ceiling(table: BoxTable, names: Sequence[str], most: int, where: str) -> list[Finding]:
     """Pictures with more boxes of a class than COCO's figures look at."""
     of_class = table.image_index[~table.crowd] * len(names) + table.class_indices[~table.crowd]
     groups, counts = np.unique(of_class, return_counts=True)
-    over = counts > CEILING
+    over = counts > most
     pictures = np.unique(groups[over] // len(names))
     words = (
-        f"pictures have more than {CEILING} boxes of a class, {counts.max(initial=0):,} at most: COCO's figures look at"
-        f" {CEILING} detections of each, so that {np.sum(counts[over] - CEILING):,} of {counts.sum():,} cannot be found"
+        f"pictures have more than {most} boxes of a class, {counts.max(initial=0):,} at most: COCO's figures look at"
+        f" {most} detections of each, so that {np.sum(counts[over] - most):,} of {counts.sum():,} cannot be found"
     )
     examples = (
         f"{table.file_names[g // len(names)]}, {n} {names[g % len(names)]}" for g, n in zip(groups[over], counts[over])

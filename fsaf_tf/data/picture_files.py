@@ -24,7 +24,7 @@ MOST_DECODED = 50  # of those with more than 8 bits, to see how many bits they u
 DIM = 64  # of 255: pictures none of which is brighter have fewer bits than they declare
 _TAIL = 65_536  # bytes at the end of a file, where its format's last mark is looked for
 _LAST_MARKS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # decoded by TensorFlow
+_USUAL = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF")
 
 
 class Files(NamedTuple):
@@ -110,7 +110,7 @@ def _findings(
         "orientation": [name for name, orientation in zip(headers, orientations) if orientation > 1],
         "bit_depth": [name for name, header in headers.items() if header.bits > 8],
         "pages": [name for name, header in headers.items() if header.pages > 1],
-        "format": [name for name, header in headers.items() if header.format not in _FORMATS],
+        "format": [name for name, header in headers.items() if header.format not in _USUAL],
     }
     turned, upright = len(kinds["orientation"]), np.count_nonzero(turns > 1)
     words = {
@@ -118,7 +118,7 @@ def _findings(
         f" of the stored one in {turned - upright}",
         "bit_depth": f"pictures have more than 8 bits a channel; {_upper_bits(image_dir, kinds['bit_depth'])}",
         "pages": "pictures have several pages or frames; the first is taken",
-        "format": "pictures are no JPEG, PNG or WebP; Pillow decodes them, which is slower",
+        "format": "pictures are no JPEG, PNG, WebP, BMP or GIF; they are read, but not by an exported model",
     }
     rows = [found(kind, len(names), len(headers), words[kind], names, file) for kind, names in kinds.items()]
     return tuple(itertools.chain(*rows))

@@ -46,10 +46,10 @@ class DataReport:
                 counts += [first, *(f"  {line}" for line in rest)]
         shown = self.findings[:most]
         many = len({finding.where for finding in shown}) > 1
-        said = [f"  {finding.where}: {finding.line}" if many else f"  {finding.line}" for finding in shown]
+        judged = [f"  {finding.where}: {finding.line}" if many else f"  {finding.line}" for finding in shown]
         left = len(self.findings) - len(shown)
         more = [f"  and {left} more findings: {commands.of_tool('data', 'check')} lists all"] if left else []
-        return [*counts, *said, *more]
+        return [*counts, *judged, *more]
 
     def values(self) -> dict[str, Any]:
         """The report for programs; see docs/data.md."""
@@ -118,13 +118,13 @@ def inspect(task: schema.Task, sources: Sources) -> DataReport:
     """
     model, size = task.model, task.input_size.as_dict()
     branch = task.anchor_based().anchors if model.anchor_based.enabled else None
-    levels = model.geometry().levels
+    values = {"max_detections": task.evaluation.max_detections, "branch": branch, "levels": model.geometry().levels}
     train = validation = None
     if sources.train is not None:
         jitter = Sizing(**size, drawn_sides=tuple(task.train_data.shorter_sides))
-        train = inspection.inspect(sources.train, jitter, branch, levels)
+        train = inspection.inspect(sources.train, jitter, **values)
     if sources.validation is not None:
-        validation = inspection.inspect(sources.validation, Sizing(**size), branch, levels)
+        validation = inspection.inspect(sources.validation, Sizing(**size), **values)
     both = ()
     if train and validation and train.source.classes == validation.source.classes:
         both = inspection.compare(train, validation)

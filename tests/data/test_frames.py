@@ -148,7 +148,7 @@ def test_what_the_headers_tell_is_counted(tmp_path):
     assert "pictures" not in told(tmp_path, plain)
     lines = told(tmp_path, plain | {"3.png": photo(3), "6.png": photo(6)})
     assert "2 of 4 pictures have an EXIF orientation; boxes are taken to be of the upright picture in 2" in lines
-    assert "1 of 3 pictures are no JPEG, PNG or WebP" in told(tmp_path, plain | {"c.tif": photo(1, "TIFF")})
+    assert "1 of 3 pictures are no JPEG, PNG, WebP, BMP or GIF" in told(tmp_path, plain | {"c.tif": photo(1, "TIFF")})
     pages = encode(Image.fromarray(upright()), "TIFF", save_all=True, append_images=[Image.fromarray(upright())])
     assert "1 of 3 pictures have several pages or frames" in told(tmp_path, plain | {"c.tif": pages})
 

@@ -24,7 +24,7 @@ def test_a_clean_set_has_none():
         judgements.repeats(CLEAN, "x"),
         judgements.classes(CLEAN, np.ones(4, bool), ["cat"], "x"),
         judgements.lost_boxes(CLEAN, Sizing(64, 96), "x"),
-        judgements.ceiling(CLEAN, ["cat"], "x"),
+        judgements.ceiling(CLEAN, ["cat"], 100, "x"),
     )
     assert judged == ([],) * len(judged) and not judgements.are_all_shares(CLEAN)
 
@@ -92,7 +92,7 @@ def test_lost_boxes_and_the_size_that_keeps_them():
 def test_more_boxes_than_the_figures_look_at(count):
     boxes = [SIDES[0]] * (count + 150)
     table = box_tables.of_boxes(boxes, classes=[1] * count + [0] * 150, crowd=[0] * count + [1] * 150)
-    found = judgements.ceiling(table, ["cat", "dog"], "x")
+    found = judgements.ceiling(table, ["cat", "dog"], 100, "x")
     assert len(found) == (count > 100)
     for finding in found:
         assert (finding.kind, finding.count, finding.of) == ("ceiling", 1, 1)

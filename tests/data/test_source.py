@@ -94,7 +94,7 @@ def test_each_kind_of_data_is_the_same_data(kind, folder, monkeypatch):
         for key in ("category_id", "iscrowd", "area"):
             assert [item[key] for item in found] == [item[key] for item in wanted]
         np.testing.assert_allclose([item["bbox"] for item in found], [item["bbox"] for item in wanted], atol=1e-3)
-    inspected = inspection.inspect(opened, Sizing(64, 96))
+    inspected = inspection.inspect(opened, Sizing(64, 96), max_detections=100)
     assert inspected.is_whole and {name: count for name, (count, _) in inspected.of_classes().items()} == {
         name: sum(item["category_id"] == number for item in truth["annotations"])
         for name, number in CATEGORY_IDS.items()

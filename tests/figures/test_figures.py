@@ -304,7 +304,7 @@ def test_pictures_with_and_without_annotations(place, tmp_path):
     first, _ = pictures.read(pictures.of_files(image_files.find(f"{tmp_path}/deep"), CLASSES))
     assert first["image"].shape == (*SIZE[::-1], 3) and first["boxes"].shape == (0, 4)
     pixels.resize((20, 20)).save(tmp_path / "deep" / "1.png")
-    with pytest.raises(UserError, match="1.png has height, width 20, 20 as it is stored, not as declared"):
+    with pytest.raises(UserError, match="1.png has height, width 20, 20 and not as declared"):
         list(pictures.read(source))
     with pytest.raises(UserError, match="boxes.json names none of the 1 files in --images, such as .*other.png"):
         pictures.of_annotated_files(image_files.find(f"{tmp_path}/deep/other.png"), str(place / "boxes.json"))
