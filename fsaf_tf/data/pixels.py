@@ -112,11 +112,12 @@ def _opened(file: str | BinaryIO) -> Iterator[Image.Image]:
         raise UserError(_no_image(file)) from None
     except Image.DecompressionBombError:
         raise UserError(f"more than the {MAX_PIXELS} pixels that are read") from None
+    except OSError as error:  # of the file system, or of Pillow, about what is in the file
+        raise UserError(error.strerror or f"damaged: {error}") from error
     except MemoryError:
         raise UserError("too large for the memory") from None
     except Exception as error:  # a damaged file makes Pillow's decoders raise almost anything
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise UserError(f"damaged: {reason}") from error
+        raise UserError(f"damaged: {str(error) or type(error).__name__}") from error
 
 
 def _no_image(file: str | BinaryIO) -> str:

@@ -126,9 +126,9 @@ def test_data_of_an_experiment(folder, monkeypatch, capsys):
         (["check", "--experiment=no_such"], "no experiment 'no_such'; give the path of a YAML file or one of: "),
         (["check", "--experiment=custom", "--images=."], "--experiment names its data; leave --images out"),
         (["check", "--output=page"], "--output does not end in .html"),
-        (["check", "--shorter_side=0"], "flag --shorter_side=0: 0 is not a positive integer"),
+        (["check", "--shorter_side=0"], "--shorter_side wants a positive integer, not '0'"),
         (["check", "t.json"], "'t.json' is no flag; flags are written --name=value"),
-        (["check", "--json=a", "--jsn=b"], "Unknown command line flag 'jsn'"),
+        (["check", "--json=a", "--jsn=b"], "there is no flag --jsn, did you mean --json?"),
     ],
 )
 def test_a_mistake_is_one_line_without_tensorflow(arguments, message):

@@ -189,7 +189,7 @@ def test_signal_stops_with_a_checkpoint_and_the_same_call_ends_as_if_there_had_b
     assert any("momentum" in name for name in straight)
     # One run is a graph, the other not: sums differ in their order. Other images make differences of 1.
     for name in straight.keys() - {"save_counter/.ATTRIBUTES/VARIABLE_VALUE"}:
-        np.testing.assert_allclose(resumed[name], straight[name], rtol=1e-3, atol=3e-5, err_msg=name)
+        np.testing.assert_allclose(resumed[name], straight[name], rtol=1e-3, atol=3e-4, err_msg=name)
 
 
 # Four steps cost less than to trace one.

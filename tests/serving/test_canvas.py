@@ -110,7 +110,8 @@ def test_int8_is_calibrated_with_what_the_file_will_see(square, tmp_path):
     pictures = [make_picture(size) for size in ((180, 120), (120, 180))]
     for number, picture in enumerate(pictures):
         Image.fromarray(picture).save(tmp_path / f"{number}.png")
-    _, (second,) = tflite._calibration(str(tmp_path), square, lambda line: None)()
+    files = [str(tmp_path / f"{number}.png") for number in range(2)]
+    _, (second,) = tflite._calibration(files, square, lambda line: None)()
     np.testing.assert_array_equal(second, square.fit(pictures[1]))
 
 
