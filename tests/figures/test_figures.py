@@ -385,7 +385,8 @@ def test_a_level_is_that_of_one_view(place, tmp_path):
         write_figures._of_a_run(write_figures.Model(str(run), "run"))(image) for run in (augmented, place / "run")
     )
     np.testing.assert_array_equal(once["levels"], plain["levels"])
-    np.testing.assert_array_equal(once["boxes"], plain["boxes"])
+    # Two networks round otherwise on a loaded machine; another view moves boxes by whole pixels.
+    np.testing.assert_allclose(once["boxes"], plain["boxes"], atol=0.01)
 
 
 def test_what_does_not_belong_together_is_one_line(place, tmp_path, monkeypatch, capsys):
