@@ -35,12 +35,12 @@ def open_coco(annotation_file: str, image_dir: str, *, max_instances: int, frame
     table = coco_json.read(annotation_file)
     distinct = table.distinct()
     _check_counts(distinct, max_instances)
-    files = picture_files.check(annotation_file, image_dir, table.file_names, table.sizes, frame)
+    of_files = picture_files.check(annotation_file, image_dir, table.file_names, table.sizes, frame)
     boxes = clipped_yxyx(distinct)
 
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        loaded = _read(distinct, boxes, image_dir, files.orientations, order)
-        return images.add_sizes(loaded).map(lambda example: frames.check_declared(example, frame))
+        with_headers = images.add_headers(_read(distinct, boxes, image_dir, order))
+        return with_headers.map(lambda example: frames.check_declared(example, frame))
 
     return Source(
         name=annotation_file,
@@ -48,7 +48,7 @@ def open_coco(annotation_file: str, image_dir: str, *, max_instances: int, frame
         num_images=len(table.image_ids),
         examples=examples,
         ground_truth=lambda: ground_truth(table),
-        findings=(*table.findings, *box_findings(box_table(table), annotation_file), *files.findings),
+        findings=(*table.findings, *box_findings(box_table(table), annotation_file), *of_files),
         boxes=lambda: box_table(table),
         image_dir=image_dir if os.path.isdir(image_dir) else "",
     )
@@ -87,12 +87,10 @@ def box_table(table: coco_json.Annotations) -> BoxTable:
     )
 
 
-def _read(
-    table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, orientations: np.ndarray, order: Order
-) -> tf.data.Dataset:
+def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order) -> tf.data.Dataset:
     names, image_ids = tf.constant(table.file_names), tf.constant(table.image_ids)
     paths = tf.constant([os.path.join(image_dir, name) for name in table.file_names])
-    sizes, splits, known = tf.constant(table.sizes), tf.constant(table.splits), tf.constant(orientations)
+    sizes, splits = tf.constant(table.sizes), tf.constant(table.splits)
     columns = {
         "boxes": tf.constant(boxes, tf.float32),
         "classes": tf.constant(table.class_indices),
@@ -106,7 +104,6 @@ def _read(
             "file_name": names[i],
             "image_id": image_ids[i],
             "declared": sizes[i],
-            "orientation": known[i],
             **{key: column[splits[i] : splits[i + 1]] for key, column in columns.items()},
         }
 

@@ -44,9 +44,9 @@ def _part(head: tf.Tensor, is_png: tf.Tensor, is_webp: tf.Tensor) -> tuple[tf.Te
 
     `head` is its first 8 bytes. A next one before this, a negative number, ends the search.
     """
-    jpeg_end = tf.where((head[0] == 0xFF) & (head[1] != 0xDA), 2 + _number(head[2:4], True), -(2**30))  # DA: the scan
+    jpeg_end = tf.where((head[0] == 0xFF) & (head[1] != 0xDA), 2 + number(head[2:4], True), -(2**30))  # DA: the scan
     jpeg_end = tf.where((head[0] == 0xFF) & (head[1] == 0xFF), 1, jpeg_end)  # a marker may be filled up in front
-    png_length, webp_length = _number(head[:4], True), _number(head[4:], False)
+    png_length, webp_length = number(head[:4], True), number(head[4:], False)
     png_end = tf.where(png_length < 0, -(2**30), 12 + png_length)
     webp_end = tf.where(webp_length < 0, -(2**30), 8 + webp_length + webp_length % 2)
     is_exif = _choose(is_png, is_webp, _equal(head[4:], b"eXIf"), _equal(head[:4], b"EXIF"), head[1] == 0xE1)
@@ -61,10 +61,10 @@ def _tiff_orientation(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     """The orientation in the first directory of the TIFF header at `start`, 1 if there is none."""
     head = bytes_at(data, start, 8)
     big = _equal(head[:2], b"MM")
-    directory = start + _number(head[4:], big)
-    count = _number(bytes_at(data, directory, 2), big)
+    directory = start + number(head[4:], big)
+    count = number(bytes_at(data, directory, 2), big)
     entries = tf.reshape(bytes_at(data, directory + 2, 12 * count), [-1, 12])
-    tags, types, values = (_number(entries[:, i : i + 2], big) for i in (0, 2, 8))
+    tags, types, values = (number(entries[:, i : i + 2], big) for i in (0, 2, 8))
     found = tf.boolean_mask(values, (tags == _ORIENTATION) & (types == _SHORT) & (values >= 1) & (values <= 8))
     return tf.concat([found, [1]], axis=0)[0]
 
@@ -83,7 +83,7 @@ def bytes_at(data: tf.Tensor, position, count) -> tf.Tensor:
     return tf.reshape(padded, [count])
 
 
-def _number(values: tf.Tensor, big_endian) -> tf.Tensor:
+def number(values: tf.Tensor, big_endian) -> tf.Tensor:
     """Bytes `[..., n]` as whole numbers; one past 2^31 becomes negative."""
     values = tf.where(big_endian, tf.reverse(values, [-1]), values)
     return tf.reduce_sum(values * [256**i for i in range(values.shape[-1])], axis=-1)

@@ -41,13 +41,12 @@ def seen_size(stored: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def check_declared(example: dict, rule: str) -> dict:
-    """Puts `turn` in the place of `declared` and `orientation` (0: not known yet), and the turned size into `size`.
+    """Puts `turn` in the place of `declared` and `orientation`, and the turned size into `size`.
 
     Raises (when the data set runs): a picture whose size is not the declared one.
     """
-    declared, stored, known = example.pop("declared"), example["size"], example.pop("orientation")
-    orientation = tf.cond(known > 0, lambda: known, lambda: images.orientation(example["image_bytes"]))
-    turned = turn(orientation, stored, declared, rule)
+    declared, stored = example.pop("declared"), example["size"]
+    turned = turn(example.pop("orientation"), stored, declared, rule)
     size = seen_size(stored, turned)
     check = images.require(
         tf.reduce_all(size == declared),
@@ -59,7 +58,10 @@ def check_declared(example: dict, rule: str) -> dict:
         return {**example, "size": tf.identity(size), "turn": turned}
 
 
-def take_upright(example: dict) -> dict:
-    """Adds `turn`, the EXIF orientation, and has the turned size in `size`."""
-    orientation = images.orientation(example["image_bytes"])
-    return {**example, "size": seen_size(example["size"], orientation), "turn": orientation}
+def take(example: dict, *, upright: bool) -> dict:
+    """Puts `turn`, the EXIF orientation, in the place of `orientation`, and the turned size into `size`.
+
+    As it is stored, an example has no `turn`.
+    """
+    orientation = example.pop("orientation")
+    return {**example, "size": seen_size(example["size"], orientation), "turn": orientation} if upright else example

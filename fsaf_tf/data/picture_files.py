@@ -8,7 +8,6 @@ bits a channel, several pages.
 import itertools
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,19 +26,7 @@ _LAST_MARKS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 _USUAL = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF")
 
 
-class Files(NamedTuple):
-    """What is known of the files.
-
-    Attributes:
-        orientations: `[I]` int32, the EXIF orientations; 0 where no header was read.
-        findings: what they are.
-    """
-
-    orientations: np.ndarray
-    findings: tuple[Finding, ...]
-
-
-def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, rule: str) -> Files:
+def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, rule: str) -> tuple[Finding, ...]:
     """Checks the files of an annotation file.
 
     Args:
@@ -48,6 +35,9 @@ def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, ru
         names: I of them.
         sizes: `[I, 2]` int32, declared height and width.
         rule: `frames.turn`'s.
+
+    Returns:
+        What is to be known of them.
 
     Raises:
         UserError: see the top of this file.
@@ -59,7 +49,7 @@ def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, ru
         mistakes.add(f"image missing in {image_dir}", name)
     mistakes.raise_any()
     if len(names) > MAX_HEADERS or not os.path.isdir(image_dir):
-        return Files(np.zeros(len(names), np.int32), ())
+        return ()
     headers = {}
     for name in names:
         try:
@@ -75,7 +65,7 @@ def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, ru
             case = f"{name}, {seen[1]} x {seen[0]} and not {declared[1]} x {declared[0]}"
             mistakes.add("image of another size than declared", case)
     mistakes.raise_any()
-    return Files(orientations, _findings(file, image_dir, headers, orientations, turns))
+    return _findings(file, image_dir, headers, orientations, turns)
 
 
 def _missing(image_dir: str, names: Sequence[str]) -> list[str]:
@@ -85,6 +75,8 @@ def _missing(image_dir: str, names: Sequence[str]) -> list[str]:
 
 
 def _listing(folder: str) -> set[str]:
+    if os.path.isdir(folder):
+        return set(os.listdir(folder))  # TensorFlow stops at a name that is not UTF-8
     try:
         return set(tf.io.gfile.listdir(folder))
     except tf.errors.NotFoundError:

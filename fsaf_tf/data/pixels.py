@@ -31,6 +31,10 @@ _WHITES = (1, 255, 65_535)
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _DEEP = ("I", "F")
 
+# Our own limit holds, and odd metadata are no fault. For good, since `catch_warnings` is not for several threads.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
 
 class Header(NamedTuple):
     """What is known of a picture without decoding it.
@@ -57,8 +61,7 @@ def read_header(file: str | BinaryIO) -> Header:
     Raises:
         UserError: it is none that can be read, or has too many pixels; the message says why, and not which file.
     """
-    with warnings.catch_warnings(), _opened(file) as image:
-        warnings.simplefilter("ignore")  # of odd metadata
+    with _opened(file) as image:
         height, width = image.height, image.width
         orientation = _orientation(image)
         if image.format == "TIFF" and orientation > 4:  # Pillow tells the sides of a TIFF as it is seen

@@ -7,6 +7,7 @@ The label map is JSON, `{"1": "person", "3": "car"}`: the category ids in the sh
 classes are in the order of the ids. An id outside of it is an error that names file and record.
 """
 
+import functools
 import json
 import os
 
@@ -50,8 +51,8 @@ def open_records(input_path: str, label_map: str, *, upright: bool) -> Source:
         raise UserError(f"input_path {input_path}: the files hold no records")
 
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        sized = images.add_sizes(_read(files, classes.ids, order))
-        return (sized.map(frames.take_upright) if upright else sized).map(_in_pixels).map(clip_boxes)
+        with_headers = images.add_headers(_read(files, classes.ids, order))
+        return with_headers.map(functools.partial(frames.take, upright=upright)).map(_in_pixels).map(clip_boxes)
 
     return Source(
         name=input_path,

@@ -4,6 +4,8 @@ Wanted are `image`, and `objects` with `bbox` and a `label` that has names. Obje
 `is_difficult`, are not trained on and ignored in evaluation; for the latter that is VOC's own rule.
 """
 
+import functools
+
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
@@ -36,9 +38,8 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool, upright: 
         raise UserError(f"TFDS {name} has no split {split!r}; it has {known}, and parts such as train[:10%]") from None
 
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        sized = images.add_sizes(_read(builder, split, order))
-        turned = sized.map(frames.take_upright) if upright else sized
-        return turned.map(lambda example: _with_boxes(example, builder.name)).map(clip_boxes)
+        taken = images.add_headers(_read(builder, split, order)).map(functools.partial(frames.take, upright=upright))
+        return taken.map(lambda example: _with_boxes(example, builder.name)).map(clip_boxes)
 
     names = tuple(labels.names)
     # TFDS keeps the index of COCO's categories alone.

@@ -27,7 +27,6 @@ _SIGNATURE = {
     "file_name": tf.TensorSpec([], tf.string),
     "image_id": tf.TensorSpec([], tf.int64),
     "declared": tf.TensorSpec([2], tf.int32),
-    "orientation": tf.TensorSpec([], tf.int32),
     "boxes": tf.TensorSpec([None, 4], tf.float32),
     "classes": tf.TensorSpec([None], tf.int32),
     "crowd": tf.TensorSpec([None], tf.bool),
@@ -99,7 +98,7 @@ def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
 
 
 def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:
-    picture = {"image_bytes": data, "file_name": name, "image_id": image_id, "declared": size, "orientation": 0}
+    picture = {"image_bytes": data, "file_name": name, "image_id": image_id, "declared": size}
     row = {**picture, **columns}
     return {key: np.asarray(value, _SIGNATURE[key].dtype.as_numpy_dtype) for key, value in row.items()}
 
@@ -107,8 +106,8 @@ def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:
 def _source(name: str, classes: Classes, count: int, rows, findings: Sequence[Finding] = ()) -> Source:
     def read(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         del order  # figures take pictures as they come
-        found = images.add_sizes(tf.data.Dataset.from_generator(rows, output_signature=_SIGNATURE))
-        return found.map(lambda example: frames.check_declared(example, frames.AUTO))
+        with_headers = images.add_headers(tf.data.Dataset.from_generator(rows, output_signature=_SIGNATURE))
+        return with_headers.map(lambda example: frames.check_declared(example, frames.AUTO))
 
     return Source(
         name=name,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from fsaf_tf.data import exif, images
+from fsaf_tf.serving import headers
 
 # 8160 x 6120, the largest that telephones take in practice. Decoding takes 3 bytes a pixel, 6 when the picture is
 # turned, and 6 more in a JPEG of many scans.
@@ -29,12 +30,12 @@ def read_headers(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         Height and width of the stored pictures, `[B, 2]` int32, and their EXIF orientations, `[B]` int32, 1 to 8.
     """
     signature = tf.TensorSpec([3], tf.int32)
-    headers = tf.map_fn(_header, data, fn_output_signature=signature)
-    problems = tf.map_fn(_problem, (data, headers), fn_output_signature=tf.TensorSpec([], tf.string))
+    numbers = tf.map_fn(_header, data, fn_output_signature=signature)
+    problems = tf.map_fn(_problem, (data, numbers), fn_output_signature=tf.TensorSpec([], tf.string))
     bad = tf.where(problems != "")[:_LISTED, 0]
     lines = tf.strings.join(["inputs[", tf.strings.as_string(bad), "] ", tf.gather(problems, bad)])
     with tf.control_dependencies([images.require(tf.size(bad) == 0, tf.strings.reduce_join(lines, separator="; "))]):
-        return tf.identity(headers[:, :2]), tf.identity(headers[:, 2])
+        return tf.identity(numbers[:, :2]), tf.identity(numbers[:, 2])
 
 
 def decode(data: tf.Tensor, size: tf.Tensor, orientation: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
@@ -78,7 +79,7 @@ def _header(data: tf.Tensor) -> tf.Tensor:
     """Height, width and orientation `[3]`; zeros if they cannot be read."""
 
     def read(data):
-        return tf.concat([images.header_size(data), [exif.orientation(data)]], axis=0)
+        return tf.concat([headers.size(data), [exif.orientation(data)]], axis=0)
 
     return attempt(data, read, tf.zeros(3, tf.int32))
 
@@ -93,7 +94,7 @@ def _problem(data_and_header: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         (tf.strings.length(data) == 0, "is empty"),
         (exif.starts(data, 0, b"GIF8"), f"is a GIF; send {FORMATS}"),
         (exif.starts(data, 0, b"BM"), f"is a BMP; send {FORMATS}"),
-        (~_is_known(data), f"is no {FORMATS}"),
+        (~headers.is_known(data), f"is no {FORMATS}"),
         (images.is_animated(data), "is an animated WebP; send a still picture"),
         ((height < 1) | (width < 1), "is damaged: its header cannot be read"),
         (pixels > MAX_PIXELS, tf.strings.join(["has ", size, f" pixels; at most {MAX_PIXELS} in all are decoded"])),
@@ -102,17 +103,3 @@ def _problem(data_and_header: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
     for condition, words in cases[::-1]:
         problem = tf.where(condition, words, problem)
     return problem
-
-
-def _is_known(data: tf.Tensor) -> tf.Tensor:
-    """Whether the header is where `images.header_size` looks for it, and the decoder too.
-
-    libpng takes its size from the first IHDR wherever that is, libwebp from a frame that follows "WEBP" directly.
-    """
-    png = exif.starts(data, 0, exif.PNG) & exif.starts(data, 12, b"IHDR")
-    frame = tf.reduce_any([exif.starts(data, 12, kind) for kind in (b"VP8 ", b"VP8L", b"VP8X")])
-    return (
-        exif.starts(data, 0, exif.JPEG)
-        | png
-        | (exif.starts(data, 0, b"RIFF") & exif.starts(data, 8, exif.WEBP) & frame)
-    )

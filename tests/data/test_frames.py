@@ -1,6 +1,8 @@
 """Which way up a picture is taken, and what the files of a data set are told to be before a run."""
 
 import json
+import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -70,14 +72,7 @@ def assert_boxes_are_red(source) -> list[list[int]]:
     return sizes
 
 
-@pytest.fixture(params=["headers read", "too many to read"])
-def headers(request, monkeypatch):
-    """Orientations are known from the check, or found when a picture's turn comes."""
-    if request.param == "too many to read":
-        monkeypatch.setattr(picture_files, "MAX_HEADERS", 0)
-
-
-def test_boxes_of_upright_pictures(headers, tmp_path):
+def test_boxes_of_upright_pictures(tmp_path):
     """Of any orientation."""
     file = write(tmp_path, {f"{number}.png": photo(number) for number in range(1, 9)} | {"t.tif": photo(6, "TIFF")})
     assert assert_boxes_are_red(open_photos(tmp_path, file)) == 9 * [[HEIGHT, WIDTH]]
@@ -171,3 +166,10 @@ def test_a_file_that_is_cut_off_is_found_before_a_run(tmp_path, kind):
     with pytest.raises(UserError, match=r"image that cannot be read \(1 of 2 images, first: b, damaged"):
         told(tmp_path, {"a": data, "b": data[: len(data) * 2 // 3]})
     assert "cannot" not in told(tmp_path, {"a": data, "b": data + b"what some cameras add" * 9})
+
+
+def test_a_picture_beside_those_that_are_named_may_have_any_name(tmp_path):
+    """An archive of Windows that was unpacked on Linux has names in Latin-1."""
+    file = write(tmp_path, {"a.png": photo(1)})
+    pathlib.Path(os.fsdecode(os.fsencode(tmp_path) + b"/gr\xfcn.png")).write_bytes(photo(1))
+    assert open_photos(tmp_path, file).num_images == 1

@@ -1,5 +1,6 @@
 """One rule of what a file's pixels are: a grid of formats and of all who read pictures, equal in every bit."""
 
+import functools
 import io
 import struct
 import zlib
@@ -162,8 +163,8 @@ served = tf.function(
 def in_pipelines():
     """Each picture as training and evaluation, analysis and figures have it: as it is stored, and upright."""
     data = tf.data.Dataset.from_tensor_slices({"image_bytes": list(GRID.values()), "file_name": list(GRID)})
-    sized = images.add_sizes(data)
-    both = (images.decode_examples(sized), images.decode_examples(sized.map(frames.take_upright)))
+    takes = (functools.partial(frames.take, upright=upright) for upright in (False, True))
+    both = (images.decode_examples(images.add_headers(data).map(take)) for take in takes)
     return dict(zip(GRID, zip(*(list(examples) for examples in both))))
 
 

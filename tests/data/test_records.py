@@ -118,7 +118,7 @@ WRONG = {
     ),
     "upside down": (record([[0.5, 0.1, 0.2, 0.3]] * 2), "the box .*10.0, 4.0, 4.0, 12.0 px is no box inside"),
     "not finite": (record([[0.5, float("nan"), 0.6, 0.3]] * 2), "the box .*nan.* px is no box inside"),
-    "no image": (record(image__encoded=b""), "is not an image"),
+    "no image": (record(image__encoded=b""), "cannot be read: an empty file"),
 }
 
 
