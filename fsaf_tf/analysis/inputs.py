@@ -2,6 +2,7 @@
 
 import collections
 import io
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ from PIL import Image
 from fsaf_tf import storage
 from fsaf_tf.classes import recorded_classes
 from fsaf_tf.config import data_sources, experiment, schema
-from fsaf_tf.data import coco, coco_json, digest, examples, frames, images
+from fsaf_tf.data import box_table, coco, coco_json, digest, examples, frames, images
+from fsaf_tf.data.findings import Finding
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
@@ -95,9 +97,18 @@ def check_unchanged(folder: str, ground_truth: dict) -> str | None:
     if recorded[digest.PICTURES] != now[digest.PICTURES]:
         raise UserError(
             f"{folder}/{coco_results.DETECTIONS} is of data with other pictures or other ids than these; evaluate"
-            f" again: {commands.of_tool('train', '--mode=eval', f'--model_dir={folder}')}"
+            f" again{_command_of(folder)}"
         )
     return f"The boxes of the data have changed since {folder} was evaluated; figures are of the boxes as they are now."
+
+
+def _command_of(folder: str) -> str:
+    """How an evaluation of a run's checkpoint is made, behind a colon; nothing of an exported model's."""
+    run = experiment.folder_of(folder)
+    if not run:
+        return ""
+    newest = ["--checkpoint=newest"] if os.path.samefile(run, folder) else []
+    return f": {commands.of_tool('train', '--mode=eval', f'--model_dir={run}', *newest)}"
 
 
 def _recorded_digest(folder: str) -> dict[str, str] | None:
@@ -115,17 +126,36 @@ def open_run_data(folder: str, *, download: bool = False) -> examples.Source:
     return source
 
 
-def open_annotations(file: str, image_dir: str | None) -> tuple[dict, examples.Source | None]:
-    """Ground truth of COCO JSON, and with a folder of its images the source of pictures.
+class GroundTruth(NamedTuple):
+    """What detections are held against.
+
+    Attributes:
+        dict: COCO's.
+        source: of the pictures; None if there are none.
+        findings: what was taken, joined or left out in it.
+    """
+
+    dict: dict
+    source: examples.Source | None
+    findings: Sequence[Finding]
+
+
+def open_ground_truth(data: Data, folders: Sequence[str]) -> GroundTruth:
+    """The annotations given, with their pictures where there is a folder of them; else what the first run validates on.
 
     Raises:
         UserError: see `data.coco`.
     """
-    table = coco_json.read(file)
-    if not image_dir:
-        return coco.ground_truth(table), None
-    source = coco.open_coco(file, image_dir, max_instances=MOST_BOXES, frame=frames.AUTO)
-    return source.ground_truth(), source
+    file, image_dir = data.annotations, data.image_dir
+    if file and not image_dir:
+        table = coco_json.read(file)
+        findings = (*table.findings, *box_table.findings(coco.box_table(table), file))
+        return GroundTruth(coco.ground_truth(table), None, findings)
+    if file:
+        source = coco.open_coco(file, image_dir, max_instances=MOST_BOXES, frame=frames.AUTO)
+    else:
+        source = open_run_data(folders[0], download=data.download)
+    return GroundTruth(source.ground_truth(), source, source.findings)
 
 
 def read_results(file: str, ground_truth: dict) -> list[dict]:
@@ -172,7 +202,7 @@ def _with_image_ids(file: str, results: list[dict], images: list[dict]) -> list[
 
 
 def thumbnails(source: examples.Source, image_ids: Sequence[int]) -> dict[int, bytes]:
-    """The wanted pictures as small JPEG files, as they are stored: no EXIF orientation is applied, as in evaluation."""
+    """The wanted pictures as small JPEG files, the way up that evaluation takes them."""
     if not image_ids:
         return {}
     wanted = tf.constant(list(image_ids), tf.int64)

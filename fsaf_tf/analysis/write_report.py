@@ -50,7 +50,9 @@ def make(
     for evaluation in evaluated:
         if evaluation.line:
             progress.say(evaluation.line)
-    ground_truth, source = _open(data, folders)
+    ground_truth, source, findings = inputs.open_ground_truth(data, folders)
+    for finding in findings:
+        progress.say(f"{finding.where}: {finding.line}")
     for line in filter(None, (inputs.check_unchanged(folder, ground_truth) for folder in folders)):
         progress.say(line)
     runs = {}
@@ -80,14 +82,6 @@ def make(
         progress.say(line)
     progress.say(f"The report is in {output}, its figures in {_json(output)}")
     return found
-
-
-def _open(data: inputs.Data, folders: Sequence[str]) -> tuple[dict, Source | None]:
-    """The ground truth, and where there are any the pictures: those given, else those of the first evaluation."""
-    if data.annotations:
-        return inputs.open_annotations(data.annotations, data.image_dir)
-    source = inputs.open_run_data(folders[0], download=data.download)
-    return source.ground_truth(), source
 
 
 def _detections_in(folders: Sequence[str]) -> list[str]:

@@ -400,7 +400,20 @@ def test_data_that_changed_since_the_evaluation(data, monkeypatch, capsys):
     (data / "val.json").write_text(json.dumps({**renumbered, "annotations": moved["annotations"]}))
     for more in ([], [f"--annotations={data}/val.json"]):
         status = in_process.call(analyze, monkeypatch, *flags, *more)
-        assert "is of data with other pictures or other ids than these; evaluate again: " in status
+        assert "is of data with other pictures or other ids than these; evaluate again" in status
+
+
+@pytest.mark.parametrize(
+    "folder, flags", [("run/best", "--model_dir={}/run"), ("run", "--model_dir={}/run --checkpoint=newest")]
+)
+def test_the_command_of_a_new_evaluation_is_one_that_runs(tmp_path, folder, flags):
+    (tmp_path / "run" / "best").mkdir(parents=True)
+    (tmp_path / "run" / "params.yaml").write_text("")
+    recorded = {"data_digest": {"pictures": "of others", "boxes": "of others"}}
+    (tmp_path / folder / "metrics.json").write_text(json.dumps(recorded))
+    with pytest.raises(UserError) as error:
+        inputs.check_unchanged(f"{tmp_path}/{folder}", {"images": [], "annotations": [], "categories": []})
+    assert str(error.value).endswith(f"evaluate again: python tools/train.py --mode=eval {flags.format(tmp_path)}")
 
 
 def test_two_detectors_of_the_same_data_under_two_paths(data, monkeypatch):
