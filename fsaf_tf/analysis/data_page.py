@@ -4,16 +4,16 @@ import base64
 import io
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf import storage
 from fsaf_tf.analysis import data_template, page
 from fsaf_tf.data import images, inspection, kept_boxes
-from fsaf_tf.data.examples import named_errors
+from fsaf_tf.data.examples import Order, named_errors
+from fsaf_tf.data.findings import counted
 from fsaf_tf.data.inspection import Inspection
 from fsaf_tf.errors import UserError
 from fsaf_tf.run.data_report import DataReport
@@ -86,65 +86,91 @@ def _bars(part: Inspection) -> list[dict[str, Any]]:
     ]
 
 
+class Shown(NamedTuple):
+    """A picture of a gallery.
+
+    Attributes:
+        place: of the picture.
+        rows: of the boxes that it is shown for, in the table of boxes; none if it is for all of them.
+    """
+
+    place: int
+    rows: np.ndarray
+
+
 def _galleries(part: Inspection) -> list[dict[str, Any]]:
-    wanted = {title: places for title, places in _places(part).items() if len(places)}
-    shown = sorted({int(place) for places in wanted.values() for place in places})
-    pictures = {place: _picture(part, place, image) for place, image in _images(part, shown)}
+    wanted = {title: gallery for title, gallery in _wanted(part).items() if gallery}
+    places = sorted({shown.place for gallery in wanted.values() for shown in gallery})
+    encoded = {place: _encoded(image) for place, image in _images(part, places)}
     return [
-        {"title": title, "pictures": [pictures[int(place)] for place in places]} for title, places in wanted.items()
+        {"title": title, "pictures": [_picture(part, shown, encoded[shown.place]) for shown in gallery]}
+        for title, gallery in wanted.items()
     ]
 
 
-def _places(part: Inspection) -> dict[str, Sequence[int]]:
+def _wanted(part: Inspection) -> dict[str, list[Shown]]:
     """Which pictures are shown, by the title of their gallery."""
     table, names = part.table, part.source.classes.names
+    by_size = np.argsort(np.prod(kept_boxes.resized_sides(table, part.sizing), axis=1), kind="stable")
     counts = np.bincount(table.image_index, minlength=len(table.sizes))
-    areas = np.prod(kept_boxes.resized_sides(table, part.sizing), axis=1)
-    smallest, largest = np.full(len(table.sizes), np.inf), np.zeros(len(table.sizes))
-    np.minimum.at(smallest, table.image_index, areas)
-    np.maximum.at(largest, table.image_index, areas)
-    has_boxes = np.flatnonzero(counts)
+    most = np.argsort(-counts, kind="stable")[: min(OF_A_KIND, np.count_nonzero(counts))]
     galleries = {
-        "The smallest boxes": has_boxes[np.argsort(smallest[has_boxes], kind="stable")][:OF_A_KIND],
-        "The largest boxes": has_boxes[np.argsort(-largest[has_boxes], kind="stable")][:OF_A_KIND],
-        "The most boxes": has_boxes[np.argsort(-counts[has_boxes], kind="stable")][:OF_A_KIND],
+        "The smallest boxes": _with_first_rows(table.image_index, by_size),
+        "The largest boxes": _with_first_rows(table.image_index, by_size[::-1]),
+        "The most boxes": [Shown(int(place), np.zeros(0, np.int64)) for place in most],
     }
     of_class = np.bincount(table.class_indices, minlength=len(names))
     for index in np.argsort(-of_class, kind="stable")[:CLASSES_SHOWN]:
-        places = np.unique(table.image_index[table.class_indices == index])
+        rows = np.flatnonzero(table.class_indices == index)
+        places = np.unique(table.image_index[rows])
         spread = np.unique(np.linspace(0, len(places) - 1, min(OF_A_CLASS, len(places))).astype(int))
-        galleries[f"{names[index]}, {of_class[index]:,} boxes"] = places[spread]
+        galleries[f"{names[index]}, {counted(of_class[index], 'box', 'boxes')}"] = [
+            Shown(int(place), rows[table.image_index[rows] == place]) for place in places[spread]
+        ]
     return galleries
 
 
+def _with_first_rows(image_index: np.ndarray, rows: np.ndarray) -> list[Shown]:
+    """The pictures in which some rows `[n]` come first, each for the first of its own."""
+    _, firsts = np.unique(image_index[rows], return_index=True)
+    return [Shown(int(image_index[rows[first]]), rows[first : first + 1]) for first in np.sort(firsts)[:OF_A_KIND]]
+
+
 def _images(part: Inspection, places: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Place and pixels `[h, w, 3]` uint8 of some of the pictures."""
-    source, wanted = part.source, tf.constant(places, tf.int64)
-    if source.image_dir:
-        names = [part.table.file_names[place] for place in places]
-        paths = [os.path.join(source.image_dir, name) for name in names]
-        rows = tf.data.Dataset.from_tensor_slices({"place": wanted, "file_name": names, "path": paths})
-        chosen = rows.map(lambda row: {**row, "image_bytes": tf.io.read_file(row["path"])})
-    else:
-        numbered = source.examples().take(len(part.table.sizes)).enumerate()
-        chosen = numbered.filter(lambda place, _: tf.reduce_any(place == wanted)).map(
-            lambda place, row: {"place": place, "file_name": row["file_name"], "image_bytes": row["image_bytes"]}
-        )
-    for row in named_errors(images.decode_examples(chosen)):
-        yield int(row["place"]), row["image"]
+    """Place and pixels `[h, w, 3]` uint8 of some of the pictures, as boxes have them."""
+    chosen = part.source.examples(Order(places=places))
+    return zip(places, (row["image"] for row in named_errors(images.decode_examples(chosen))))
 
 
-def _picture(part: Inspection, place: int, image: np.ndarray) -> dict[str, Any]:
-    """What the template shows of a picture; its boxes are clipped to it."""
-    small, encoded = Image.fromarray(image), io.BytesIO()
+def _encoded(image: np.ndarray) -> str:
+    """A small JPEG in base64."""
+    small, stream = Image.fromarray(image), io.BytesIO()
     small.thumbnail((SIDE, SIDE))
-    small.save(encoded, "JPEG", quality=80)
+    small.save(stream, "JPEG", quality=80)
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def _picture(part: Inspection, shown: Shown, jpeg: str) -> dict[str, Any]:
+    """What the template shows of a picture; its boxes are clipped to it."""
     table, boxes = part.table, []
-    for row in np.flatnonzero(table.image_index == place):
+    for row in np.flatnonzero(table.image_index == shown.place):
         y1, x1, y2, x2 = table.boxes_yxyx[row].tolist()
         name = part.source.classes.names[table.class_indices[row]]
         size = {"x": round(x1, 1), "y": round(y1, 1), "width": round(x2 - x1, 1), "height": round(y2 - y1, 1)}
-        boxes.append({**size, "name": name, "is_trained": bool(part.trained[row])})
-    height, width = table.sizes[place].tolist()
-    jpeg = base64.b64encode(encoded.getvalue()).decode()
-    return {"name": table.file_names[place], "width": width, "height": height, "boxes": boxes, "jpeg": jpeg}
+        is_meant = not len(shown.rows) or row in shown.rows
+        boxes.append({**size, "name": name, "is_trained": bool(part.trained[row]), "is_meant": is_meant})
+    height, width = table.sizes[shown.place].tolist()
+    meant = [box for box in boxes if box["is_meant"]]
+    words = f"{width} x {height}, {counted(len(boxes), 'box', 'boxes')}"
+    if len(meant) == 1:
+        words += f", this one {meant[0]['width']:g} x {meant[0]['height']:g}"
+    elif len(meant) < len(boxes):
+        words += f", {len(meant)} of them these"
+    return {
+        "name": table.file_names[shown.place],
+        "width": width,
+        "height": height,
+        "words": words,
+        "boxes": sorted(boxes, key=lambda box: box["is_meant"]),  # those are drawn last, over the others
+        "jpeg": jpeg,
+    }

@@ -4,10 +4,17 @@ TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{{ title }}</title><style>{{ style }}
 .gallery { display: grid; gap: 0.8em; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); }
-.refused { color: #a11; font-weight: 600; } text { font: 11px system-ui, sans-serif; }
+.refused { color: #a11; font-weight: 600; } h1, h2 { overflow-wrap: anywhere; }
+text { font: 11px system-ui, sans-serif; }
 </style></head><body>
 <h1>{{ title }}</h1>
 {% if error %}<p class="refused">A run would be refused: {{ error }}</p>{% endif %}
+<h2>Findings</h2>
+{% if not findings %}<p>None.</p>{% endif %}
+{% for finding in findings %}
+<p><b>{{ finding.kind }}</b> {{ finding.message }} <span class="note">{{ finding.where }}</span></p>
+{% if finding.examples %}<p class="note">{{ finding.examples|join("; ") }}</p>{% endif %}
+{% endfor %}
 {% for part in parts %}
 <h2>{{ part.name }}</h2>
 <p>{{ part.words }}</p>
@@ -25,12 +32,6 @@ TEMPLATE = """<!doctype html>
 {% endfor %}</svg>
 <figcaption>Boxes by the root of their area in pixels at {{ part.sizing }}</figcaption></figure>
 {% endfor %}
-<h2>Findings</h2>
-{% if not findings %}<p>None.</p>{% endif %}
-{% for finding in findings %}
-<p><b>{{ finding.kind }}</b> {{ finding.message }} <span class="note">{{ finding.where }}</span></p>
-{% if finding.examples %}<p class="note">{{ finding.examples|join("; ") }}</p>{% endif %}
-{% endfor %}
 {% for gallery in galleries %}
 <h2>{{ gallery.title }}</h2>
 <div class="gallery">
@@ -40,11 +41,11 @@ TEMPLATE = """<!doctype html>
  preserveAspectRatio="none"/>
 {% for box in picture.boxes %}
 <rect x="{{ box.x }}" y="{{ box.y }}" width="{{ box.width }}" height="{{ box.height }}" fill="none"
- stroke="{{ '#ffd21f' if box.is_trained else '#ff5a4d' }}" stroke-width="1.5" vector-effect="non-scaling-stroke"
+ stroke="{{ '#ffd21f' if box.is_trained else '#ff5a4d' }}" stroke-width="{{ 2.5 if box.is_meant else 1 }}"
+ {% if not box.is_meant %}opacity="0.45"{% endif %} vector-effect="non-scaling-stroke"
  {% if not box.is_trained %}stroke-dasharray="4 3"{% endif %}><title>{{ box.name }}</title></rect>
 {% endfor %}</svg>
-<figcaption>{{ picture.name }}, {{ picture.width }} x {{ picture.height }}, {{ picture.boxes|length }} boxes
-</figcaption></figure>
+<figcaption>{{ picture.name }}, {{ picture.words }}</figcaption></figure>
 {% endfor %}</div>
 {% endfor %}
 <p class="note">Boxes that are not trained on are dashed and red.</p>

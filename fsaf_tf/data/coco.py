@@ -107,7 +107,8 @@ def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order
             **{key: column[splits[i] : splits[i + 1]] for key, column in columns.items()},
         }
 
-    indices = tf.data.Dataset.range(len(image_ids))
+    chosen = range(len(image_ids)) if order.places is None else order.places
+    indices = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.int64))
     if order.seed is not None:
         indices = indices.shuffle(len(image_ids), seed=order.seed, reshuffle_each_iteration=True)
     indices = indices.shard(order.num_shards, order.shard)

@@ -1,7 +1,7 @@
 """What every kind of data set is turned into: examples that are not decoded yet, and ground truth in COCO form."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +9,7 @@ import tensorflow as tf
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
 from fsaf_tf.data.box_table import BoxTable
-from fsaf_tf.data.findings import SHOWN, Finding
+from fsaf_tf.data.findings import Finding, found
 from fsaf_tf.errors import UserError
 
 
@@ -22,11 +22,13 @@ class Order:
             None for the fixed order.
         num_shards: of how many parts each example is in exactly one.
         shard: the part wanted.
+        places: ascending, of those wanted in the fixed order; all if not given.
     """
 
     seed: int | None = None
     num_shards: int = 1
     shard: int = 0
+    places: Sequence[int] | None = None
 
 
 FIXED_ORDER = Order()
@@ -80,8 +82,8 @@ def with_classes(source: Source, classes: Classes, whose: str) -> Source:
         )
     places = tf.constant([classes.index_of(number) for number in source.classes.ids], tf.int32)
     missing = tuple(name for name in classes.names if name not in source.classes.names)
-    message = f"{len(source.classes):,} of {len(classes):,} classes are listed; the others have no box here"
-    listed = Finding("fewer_classes", len(source.classes), len(classes), message, missing[:SHOWN], source.name)
+    words = "classes are listed; the others have no box here"
+    fewer = found("fewer_classes", len(source.classes), len(classes), words, missing, source.name) if missing else []
 
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         return source.examples(order).map(lambda row: {**row, "classes": tf.gather(places, row["classes"])})
@@ -96,8 +98,16 @@ def with_classes(source: Source, classes: Classes, whose: str) -> Source:
         examples=examples,
         boxes=source.boxes and boxes,
         ground_truth=lambda: {**source.ground_truth(), "categories": classes.categories()},
-        findings=(*source.findings, *([listed] if missing else [])),
+        findings=(*source.findings, *fewer),
     )
+
+
+def at_places(examples: tf.data.Dataset, order: Order) -> tf.data.Dataset:
+    """Those of an order's places, of data that can only be gone through."""
+    if order.places is None:
+        return examples
+    wanted = tf.constant(order.places, tf.int64)
+    return examples.enumerate().filter(lambda place, _: tf.reduce_any(place == wanted)).map(lambda _, example: example)
 
 
 def clip_boxes(example: dict) -> dict:
@@ -130,20 +140,20 @@ def collect_ground_truth(examples: tf.data.Dataset, classes: Classes) -> dict:
     Raises:
         UserError: a bad example, or an image id that stands twice.
     """
-    found, annotations = {}, []
+    pictures, annotations = {}, []
     for example in named_errors(without_images(examples)):
         image_id, (height, width) = int(example["image_id"]), example["size"].tolist()
         name = example["file_name"].decode()
-        if image_id in found:
-            raise UserError(f"image id {image_id} stands twice: {found[image_id]['file_name']} and {name}")
-        found[image_id] = {"id": image_id, "file_name": name, "height": height, "width": width}
+        if image_id in pictures:
+            raise UserError(f"image id {image_id} stands twice: {pictures[image_id]['file_name']} and {name}")
+        pictures[image_id] = {"id": image_id, "file_name": name, "height": height, "width": width}
         corners = example["boxes"].astype(np.float64)
         boxes = np.concatenate([corners[:, 1::-1], (corners[:, 2:] - corners[:, :2])[:, ::-1]], axis=1)  # xywh
         rows = zip(boxes.tolist(), example["classes"], example["area"].tolist(), example["crowd"].tolist())
         for box, label, area, crowd in rows:
             annotations.append(annotation(len(annotations) + 1, image_id, classes.ids[label], box, area, crowd))
     return {
-        "images": list(found.values()),
+        "images": list(pictures.values()),
         "annotations": annotations,
         "categories": classes.categories(),
     }

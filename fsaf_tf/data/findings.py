@@ -1,6 +1,7 @@
 """What is found in data, ends no run, and must not pass without a word: counted, with a total."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 
 SHOWN = 8  # of anything that a line lists
@@ -21,11 +22,14 @@ READ = {
     "rotated": "boxes are turned (attributes.rotation); the upright box around each is taken",
     "area": "areas cannot be those of their boxes; width times height is taken",
     "from_polygon": "annotations have no bbox; the box around their polygons is taken",
-    "crowd": "boxes are crowds; not trained on, ignored in evaluation",
+    "crowd": "boxes are marked as a crowd; not trained on, ignored in evaluation",
     "clipped": "boxes reach over the border by more than half a pixel; clipped for training",
     "no_area": "boxes are without area; not trained on",
-    "empty_pictures": "pictures are without boxes; trained on as background",
+    "empty_pictures": "pictures are without boxes; they are background",
 }
+_OF_ONE = {"are": "is", "have": "has", "reach": "reaches", "repeat": "repeats", "name": "names", "stand": "stands"}
+_OF_ONE |= {"get": "gets", "lose": "loses"}
+_VERB = re.compile(rf"\b({'|'.join(_OF_ONE)})\b")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +60,15 @@ class Finding:
 
 
 def found(kind: str, count: int, of: int, words: str, examples: Iterable[str], where: str) -> list[Finding]:
-    """The finding "3 of 40 <words>" as a list, which is empty where nothing was counted."""
+    """The finding "3 of 40 <words>" as a list, which is empty where nothing was counted.
+
+    The first verb of the words follows the count: "1 of 40 pictures has".
+    """
+    if not count:
+        return []
     shown = tuple(short(example) for example, _ in zip(examples, range(SHOWN)))
-    return [Finding(kind, int(count), int(of), f"{count:,} of {of:,} {words}", shown, where)] if count else []
+    words = _VERB.sub(lambda verb: _OF_ONE[verb[0]], words, count=1) if count == 1 else words
+    return [Finding(kind, int(count), int(of), f"{count:,} of {of:,} {words}", shown, where)]
 
 
 class Tally:
@@ -90,6 +100,11 @@ class Tally:
                 self._where,
             )
         )
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A number and its noun."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def short(text: object) -> str:

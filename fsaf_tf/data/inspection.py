@@ -10,7 +10,7 @@ from fsaf_tf import anchors
 from fsaf_tf.data import box_table, judgements, kept_boxes, same_pictures
 from fsaf_tf.data.box_table import BoxTable
 from fsaf_tf.data.examples import Source, named_errors, without_images
-from fsaf_tf.data.findings import SHOWN, Finding
+from fsaf_tf.data.findings import SHOWN, Finding, counted
 from fsaf_tf.data.kept_boxes import Sizing
 
 MOST_PICTURES = 10_000  # that are gone through, where boxes are among the pictures
@@ -86,6 +86,7 @@ def inspect(
         judgements.corners(table, where),
         judgements.lost_boxes(table, sizing, where),
         judgements.classes(table, is_trained, source.classes.names, where),
+        judgements.similar_classes(source.classes.names, where),
         judgements.ceiling(table, source.classes.names, max_detections, where),
         judgements.fitting_anchors(table, sizing, branch, levels, where) if branch and is_trained.any() else (),
         same_pictures.repeated(_pictures(source, table), where) if source.image_dir else (),
@@ -163,11 +164,14 @@ def lines(inspection: Inspection, *, to_train: bool) -> list[str]:
     source, boxes, kept = inspection.source, len(inspection.table), int(inspection.trained.sum())
     of_pictures = "" if inspection.is_whole else f", of the first {len(inspection.table.sizes):,} pictures"
     small, large = inspection.sizes()
-    verb = "are trained on" if to_train else "get 1 px or more"
-    parts = [f"{kept:,} of {boxes:,} boxes {verb} at {inspection.sizing}{of_pictures}: {_class_counts(inspection)}"]
+    is_one = kept == 1
+    verb = f"{'is' if is_one else 'are'} trained on" if to_train else f"{'gets' if is_one else 'get'} 1 px or more"
+    of_boxes = f"{kept:,} of {boxes:,} boxes {verb} at {inspection.sizing}{of_pictures}"
+    parts = [f"{of_boxes}: {_class_counts(inspection)}"]
     if kept:
         parts.append(f"of these {small:,} are under {SMALL_SIDE:g} px there, {large:,} over half of their picture")
-    return [f"{source.name}: {source.num_images:,} images, {len(source.classes):,} classes", *parts]
+    images, classes = source.num_images, len(source.classes)
+    return [f"{source.name}: {counted(images, 'image', 'images')}, {counted(classes, 'class', 'classes')}", *parts]
 
 
 def _class_counts(inspection: Inspection) -> str:

@@ -74,8 +74,19 @@ def classes(table: BoxTable, is_trained: np.ndarray, names: Sequence[str], where
     lost = [name for name, count, kept in zip(names, counts, left) if count and not kept]
     return [
         *found("empty_class", len(empty), len(names), f"classes have no box: {listed(empty)}", empty, where),
-        *found("lost_class", len(lost), len(names), f"classes lose all their boxes: {listed(lost)}", lost, where),
+        *found("lost_class", len(lost), len(names), f"classes lose every box: {listed(lost)}", lost, where),
     ]
+
+
+def similar_classes(names: Sequence[str], where: str) -> list[Finding]:
+    """Classes that differ from an earlier one in case and blanks alone."""
+    first_of: dict[str, str] = {}
+    pairs = []
+    for name in names:
+        first = first_of.setdefault(" ".join(name.split()).casefold(), name)
+        pairs += [f"{name!r} as {first!r}"] if first != name else []
+    words = f"classes have the name of another one but for case and blanks: {listed(pairs)}"
+    return found("similar_class", len(pairs), len(names), words, pairs, where)
 
 
 def lost_boxes(table: BoxTable, sizing: Sizing, where: str) -> list[Finding]:
@@ -110,7 +121,8 @@ def ceiling(table: BoxTable, names: Sequence[str], most: int, where: str) -> lis
     pictures = np.unique(groups[over] // len(names))
     words = (
         f"pictures have more than {most} boxes of a class, {counts.max(initial=0):,} at most: COCO's figures look at"
-        f" {most} detections of each, so that {np.sum(counts[over] - most):,} of {counts.sum():,} cannot be found"
+        f" {most} detections of each, so that {np.sum(counts[over] - most):,} of {counts.sum():,} cannot be found;"
+        " task.evaluation.max_detections and task.model.postprocess.max_detections raise that"
     )
     examples = (
         f"{table.file_names[g // len(names)]}, {n} {names[g % len(names)]}" for g, n in zip(groups[over], counts[over])

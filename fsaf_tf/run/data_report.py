@@ -16,6 +16,8 @@ from fsaf_tf.terminal import commands
 ANY_NUMBER = 10**6  # of the boxes of a picture: nothing here is padded to it
 MOST_FINDINGS = 18  # lines of them at the start of a run; with the counts of both sets these are under 25
 
+_OF_CLASSES = ("empty_class", "similar_class")  # told of the training data alone
+
 
 @dataclasses.dataclass(frozen=True)
 class DataReport:
@@ -116,7 +118,7 @@ def inspect(task: schema.Task, sources: Sources) -> DataReport:
     Raises:
         UserError: a bad example, of data that are read on the way.
     """
-    model, size = task.model, task.input_size.as_dict()
+    sources, model, size = _told_apart(sources), task.model, task.input_size.as_dict()
     branch = task.anchor_based().anchors if model.anchor_based.enabled else None
     values = {"max_detections": task.evaluation.max_detections, "branch": branch, "levels": model.geometry().levels}
     train = validation = None
@@ -129,7 +131,7 @@ def inspect(task: schema.Task, sources: Sources) -> DataReport:
     if train and validation and train.source.classes == validation.source.classes:
         both = inspection.compare(train, validation)
         # Their classes are compared with those of the training data already.
-        seen = tuple(finding for finding in validation.findings if finding.kind != "empty_class")
+        seen = tuple(finding for finding in validation.findings if finding.kind not in _OF_CLASSES)
         validation = dataclasses.replace(validation, findings=seen)
     errors = [
         train and inspection.refusal_of_training(train),
@@ -137,3 +139,17 @@ def inspect(task: schema.Task, sources: Sources) -> DataReport:
     ]
     findings = (*both, *(finding for part in (train, validation) if part for finding in part.findings))
     return DataReport(train, validation, findings, next(filter(None, errors), None), sources.train is not None)
+
+
+def _told_apart(sources: Sources) -> Sources:
+    """Both sets of one file, or of one split, under names that say which is which."""
+    train, validation = sources.train, sources.validation
+    if train is None or validation is None or train.name != validation.name:
+        return sources
+
+    def renamed(source: Source, part: str) -> Source:
+        name = f"{source.name} ({part})"
+        findings = tuple(dataclasses.replace(finding, where=name) for finding in source.findings)
+        return dataclasses.replace(source, name=name, findings=findings)
+
+    return Sources(renamed(train, "training"), renamed(validation, "validation"))

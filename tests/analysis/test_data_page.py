@@ -1,9 +1,14 @@
 """The page on data: it holds all that it shows, and text of the data stays text."""
 
+import base64
 import html.parser
+import io
 import json
+import re
 import sys
 
+import encoded
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -57,6 +62,40 @@ def test_a_page_needs_nothing_beside_itself(tmp_path):
     assert ODD not in text and "&lt;b&gt;nut&lt;/b&gt; &amp; &#34;bolt&#34;" in text
     assert all(f"<b>{finding.kind}</b>" in text for finding in report.findings) and len(report.findings) > 1
     assert "A run would be refused" not in text
+
+
+def test_boxes_lie_on_pictures_that_are_seen_turned(tmp_path):
+    """A red square of a picture that is stored on its side."""
+    params = task(tmp_path, [(0, 1, 40, 4, 16, 16)])
+    upright = np.zeros((48, 64, 3), np.uint8)
+    upright[4:20, 40:56, 0] = 255
+    data = encoded.turned(Image.fromarray(np.rot90(upright)), 6, "PNG")
+    (tmp_path / "0.png").write_bytes(data)
+    data_page.write(data_report.check(params), f"{tmp_path}/page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    jpeg = re.search(r'<image href="data:image/jpeg;base64,([^"]+)" width="64" height="48"', text)[1]
+    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(jpeg))))
+    np.testing.assert_array_equal(seen[..., 0] > 128, upright[..., 0] > 128)
+    assert '<rect x="40.0" y="4.0" width="16.0" height="16.0"' in text
+
+
+def test_a_gallery_is_of_some_boxes(tmp_path):
+    report = data_report.check(task(tmp_path, [(0, 1, 5, 5, 20, 30), (0, 2, 9, 9, 6, 9), (1, 1, 0, 0, 64, 48)]))
+    galleries = {gallery["title"]: gallery["pictures"] for gallery in data_page._galleries(report.train)}
+    assert list(galleries) == [
+        "The smallest boxes",
+        "The largest boxes",
+        "The most boxes",
+        f"{ODD}, 2 boxes",
+        "washer, 1 box",
+    ]
+    smallest, largest = (galleries[f"The {size} boxes"][0] for size in ("smallest", "largest"))
+    assert (smallest["name"], smallest["words"]) == ("0.png", "64 x 48, 2 boxes, this one 6 x 9")
+    assert [box["is_meant"] for box in smallest["boxes"]] == [False, True]
+    assert (largest["name"], largest["words"]) == ("1.png", "64 x 48, 1 box, this one 64 x 48")
+    assert galleries["The most boxes"][0]["words"] == "64 x 48, 2 boxes"
+    [washer] = galleries["washer, 1 box"]
+    assert [(box["name"], box["is_meant"]) for box in washer["boxes"]] == [(ODD, False), ("washer", True)]
 
 
 def test_a_page_of_what_would_be_refused(tmp_path):

@@ -53,8 +53,8 @@ def test_data_by_flags(folder, monkeypatch, capsys):
         "v.json: 2 images, 2 classes",
         "  4 of 4 boxes get 1 px or more at 96 x 160: nut 4",
         "  of these 0 are under 8 px there, 0 over half of their picture",
-        "  t.json and v.json: 1 of 2 classes have boxes in t.json alone: bolt",
-        "  v.json: 1 of 2 classes are listed; the others have no box here (first: bolt)",
+        "  t.json and v.json: 1 of 2 classes has boxes in t.json alone: bolt",
+        "  v.json: 1 of 2 classes is listed; the others have no box here (first: bolt)",
     ]
     report = json.loads((folder / "out" / "r.json").read_text())
     assert {key: value for key, value in report.items() if key != "findings"} == {
@@ -73,7 +73,7 @@ def test_data_by_flags(folder, monkeypatch, capsys):
         "kind": "fewer_classes",
         "count": 1,
         "of": 2,
-        "message": "1 of 2 classes are listed; the others have no box here",
+        "message": "1 of 2 classes is listed; the others have no box here",
         "examples": ["bolt"],
         "where": "v.json",
     }
@@ -102,7 +102,7 @@ def test_classes_that_disagree(folder, monkeypatch, capsys):
     write("v.json", [2, 3], [{"id": 1, "name": "washer"}])
     line = check(monkeypatch, *BOTH)
     assert "v.json has other classes than the training data t.json: 1 washer in place of 1 nut, 2 bolt; " in line
-    assert "v.json: 2 images, 1 classes" in capsys.readouterr().out
+    assert "v.json: 2 images, 1 class" in capsys.readouterr().out
 
 
 def test_data_of_an_experiment(folder, monkeypatch, capsys):

@@ -63,9 +63,9 @@ def test_what_is_read(folder):
     assert last["crowd"].tolist() == [True, False] and last["classes"].tolist() == [2, 0]
     assert first["image_bytes"] == (folder / "a.png").read_bytes()
     assert [finding.line for finding in source.findings] == [
-        "1 of 4 boxes are crowds; not trained on, ignored in evaluation "
+        "1 of 4 boxes is marked as a crowd; not trained on, ignored in evaluation "
         "(first: c.png: x, y, w, h [1.0, 2.0, 3.0, 4.0])",
-        "1 of 3 pictures are without boxes; trained on as background (first: sub/b.png)",
+        "1 of 3 pictures is without boxes; they are background (first: sub/b.png)",
     ]
 
 

@@ -143,9 +143,9 @@ def test_what_the_headers_tell_is_counted(tmp_path):
     assert "pictures" not in told(tmp_path, plain)
     lines = told(tmp_path, plain | {"3.png": photo(3), "6.png": photo(6)})
     assert "2 of 4 pictures have an EXIF orientation; boxes are taken to be of the upright picture in 2" in lines
-    assert "1 of 3 pictures are no JPEG, PNG, WebP, BMP or GIF" in told(tmp_path, plain | {"c.tif": photo(1, "TIFF")})
+    assert "1 of 3 pictures is no JPEG, PNG, WebP, BMP or GIF" in told(tmp_path, plain | {"c.tif": photo(1, "TIFF")})
     pages = encode(Image.fromarray(upright()), "TIFF", save_all=True, append_images=[Image.fromarray(upright())])
-    assert "1 of 3 pictures have several pages or frames" in told(tmp_path, plain | {"c.tif": pages})
+    assert "1 of 3 pictures has several pages or frames" in told(tmp_path, plain | {"c.tif": pages})
 
 
 def test_deep_pictures_that_use_few_of_their_bits(tmp_path):
@@ -153,7 +153,7 @@ def test_deep_pictures_that_use_few_of_their_bits(tmp_path):
         return encode(Image.fromarray(np.full([HEIGHT, WIDTH], most, np.uint16)), "PNG")
 
     assert told(tmp_path, {"a.png": deep(60_000)}).endswith(
-        "1 of 1 pictures have more than 8 bits a channel; the upper 8 are taken"
+        "1 of 1 pictures has more than 8 bits a channel; the upper 8 are taken"
     )
     line = told(tmp_path, {"a.png": deep(4095), "b.png": deep(100)})
     assert "2 of 2 pictures have more than 8 bits" in line and "have at most 15 of 255: save them with 8 bits" in line

@@ -144,7 +144,7 @@ def test_two_sets_of_pictures(folder):
     validation = inspection.inspect(opened(folder, BOXES[::2], "v.json", pictures=[1, 2]), SIZING, max_detections=100)
     shared, alone = inspection.compare(train, validation)
     assert (shared.kind, shared.count, shared.of, shared.examples) == ("shared_pictures", 1, 2, ("1.bmp",))
-    assert alone.line == f"1 of 2 classes have boxes in {folder}/t.json alone: dog"
+    assert alone.line == f"1 of 2 classes has boxes in {folder}/t.json alone: dog"
     assert (
         inspection.compare(
             train, inspection.inspect(opened(folder, BOXES[:2], pictures=[2]), SIZING, max_detections=100)

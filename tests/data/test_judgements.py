@@ -59,8 +59,8 @@ def test_repeats():
 def test_classes_without_boxes():
     table = box_tables.of_boxes(SIDES, classes=[0, 0, 2, 3])
     empty, lost = judgements.classes(table, np.array([True, False, False, True]), ["a", "b", "c", "d"], "x")
-    assert (empty.kind, empty.line) == ("empty_class", "1 of 4 classes have no box: b")
-    assert (lost.kind, lost.line) == ("lost_class", "1 of 4 classes lose all their boxes: c")
+    assert (empty.kind, empty.line) == ("empty_class", "1 of 4 classes has no box: b")
+    assert (lost.kind, lost.line) == ("lost_class", "1 of 4 classes loses every box: c")
     [many] = judgements.classes(box_tables.of_boxes(SIDES), np.ones(4, bool), [f"c{n}" for n in range(1203)], "x")
     assert many.examples == tuple(f"c{n}" for n in range(1, 9))
     assert many.line.endswith("c7, c8 and 1,194 more")
@@ -114,8 +114,8 @@ def test_boxes_that_no_anchor_fits():
 def test_classes_of_one_set_alone():
     train, validation = (box_tables.of_boxes(SIDES[:2], classes=each) for each in ([0, 1], [1, 2]))
     here, there = judgements.one_set_classes(train, validation, ["a", "b", "c"], ("t.json", "v.json"))
-    assert here.line == "1 of 3 classes have boxes in t.json alone: a" and here.where == "t.json and v.json"
-    assert there.line == "1 of 3 classes have boxes in v.json alone: c" and there.kind == "one_set_class"
+    assert here.line == "1 of 3 classes has boxes in t.json alone: a" and here.where == "t.json and v.json"
+    assert there.line == "1 of 3 classes has boxes in v.json alone: c" and there.kind == "one_set_class"
     assert judgements.one_set_classes(train, train, ["a", "b"], ("t.json", "v.json")) == []
 
 

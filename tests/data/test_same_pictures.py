@@ -16,7 +16,7 @@ def folder(tmp_path):
 
 def test_the_same_content_twice(folder):
     [finding] = same_pictures.repeated(Pictures(str(folder), ["a", "b", "c", "d"]), "x")
-    assert finding.line == "1 of 4 pictures have the content of another one (first: c as a)"
+    assert finding.line == "1 of 4 pictures has the content of another one (first: c as a)"
     assert finding.kind == "duplicate_pictures"
     assert same_pictures.repeated(Pictures(str(folder), ["a", "b", "d"]), "x") == []
 

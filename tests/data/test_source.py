@@ -10,6 +10,7 @@ from PIL import Image
 from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
 from fsaf_tf.data import drawing, inspection, shapes, source
+from fsaf_tf.data.examples import Order
 from fsaf_tf.data.kept_boxes import Sizing
 from fsaf_tf.errors import UserError
 
@@ -94,6 +95,8 @@ def test_each_kind_of_data_is_the_same_data(kind, folder, monkeypatch):
         for key in ("category_id", "iscrowd", "area"):
             assert [item[key] for item in found] == [item[key] for item in wanted]
         np.testing.assert_allclose([item["bbox"] for item in found], [item["bbox"] for item in wanted], atol=1e-3)
+    chosen = [example["file_name"] for example in opened.examples(Order(places=[0, 2])).as_numpy_iterator()]
+    assert chosen == [examples[place]["file_name"] for place in (0, 2)]
     inspected = inspection.inspect(opened, Sizing(64, 96), max_detections=100)
     assert inspected.is_whole and {name: count for name, (count, _) in inspected.of_classes().items()} == {
         name: sum(item["category_id"] == number for item in truth["annotations"])

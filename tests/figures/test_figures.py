@@ -298,7 +298,7 @@ def test_pictures_with_and_without_annotations(place, tmp_path):
     source = pictures.of_annotated_files(image_files.find(f"{tmp_path}/deep"), str(place / "boxes.json"))
     [stored] = pictures.read(source)  # the annotations refer to stored pixels, and do not know the other
     assert [finding.line for finding in source.findings] == [
-        f"1 of 2 files are left out: {place}/boxes.json does not name them (first: {tmp_path}/deep/other.png)"
+        f"1 of 2 files is left out: {place}/boxes.json does not name them (first: {tmp_path}/deep/other.png)"
     ]
     assert stored["image"].shape == (*SIZE, 3) and stored["boxes"].shape == (2, 4) and stored["image_id"] == 1
     first, _ = pictures.read(pictures.of_files(image_files.find(f"{tmp_path}/deep"), CLASSES))

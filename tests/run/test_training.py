@@ -327,7 +327,7 @@ def test_eval_takes_the_recorded_experiment_and_other_data_and_views(copy, data,
     assert call(train, monkeypatch, "--mode=eval", f"--model_dir={copy}", override) == 0
     line = f"Checkpoint: {copy}/best/best_ckpt-3, step 3, AP 0.000 (the best; --checkpoint=newest takes ckpt-4)"
     said = capsys.readouterr().out
-    assert "  1 of 2 classes are listed; the others have no box here (first: odd)" in said.splitlines()
+    assert "  1 of 2 classes is listed; the others have no box here (first: odd)" in said.splitlines()
     assert line in said.splitlines() and f"The figures are in {copy}/best/metrics.json" in said
     metrics = storage.read_json(f"{copy}/best/metrics.json")
     assert (metrics["images"], metrics["step"], metrics["checkpoint"]) == (2, 3, "best/best_ckpt-3")
