@@ -40,7 +40,7 @@ class Controller(orbit.Controller):
         selection = run.params.task.anchor_free().selection
         self._levels = LevelWatch(selection.warmup_steps(run.trainer.train_steps), run.progress.say)
         self._logs = []
-        self._evaluation_seconds = 0.0
+        self._evaluation_seconds: float | None = None  # of the last one
         self._has_said_nothing_found = False
         metrics = records.read_metrics(run.model_dir, run.params)
         is_current = bool(metrics) and run.mode.evaluates and records.is_of(metrics, task.data_digest())
@@ -122,15 +122,23 @@ class Controller(orbit.Controller):
 
     def _show(self, step: int, loss: float) -> None:
         trainer = self._run.trainer
-        evaluations = math.ceil(trainer.train_steps / trainer.validation_interval) - step // trainer.validation_interval
-        images_left = (trainer.train_steps - step) * self._params.task.train_data.global_batch_size
         levels, ap, rate = self._levels.short, self.metrics.get("AP"), self._rate.per_second
-        seconds_left = (images_left / rate if rate else 0.0) + evaluations * self._evaluation_seconds
+        seconds_left = self._seconds_left(step, rate) if rate else 0.0
         if self._rate.count == TIMED_LOOPS and seconds_left > 60:
             steps, time_left = trainer.train_steps - step, progress_lines.duration(seconds_left)
             self._progress.say(f"By its first steps this machine takes {time_left} for the {steps} that are left.")
         line = progress_lines.training_line(step, trainer.train_steps, loss, levels, ap, rate, seconds_left)
         self._progress.update(line)
+
+    def _seconds_left(self, step: int, images_per_second: float) -> float:
+        """Of training and evaluations; the first of these is taken to cost half of what its images do in training."""
+        trainer = self._run.trainer
+        seconds = (trainer.train_steps - step) * self._params.task.train_data.global_batch_size / images_per_second
+        if not self._run.mode.evaluates:
+            return seconds
+        evaluations = math.ceil(trainer.train_steps / trainer.validation_interval) - step // trainer.validation_interval
+        expected = self._task.source.num_images / images_per_second / 2
+        return seconds + evaluations * (expected if self._evaluation_seconds is None else self._evaluation_seconds)
 
     # Checkpoints.
 
