@@ -56,21 +56,38 @@ class BoxTable:
 
 
 def of_rows(rows: list[dict]) -> BoxTable:
-    """The table of examples that were gone through as NumPy; see `examples.Source`."""
+    """The table of examples that were gone through as NumPy, their boxes as they were given; see `examples.Source`."""
     boxes = np.concatenate([np.zeros([0, 4], np.float32), *(row["boxes"] for row in rows)])
     corners, sides = boxes[:, 1::-1], (boxes[:, 2:] - boxes[:, :2])[:, ::-1]
     crowd = np.concatenate([np.zeros(0, bool), *(row["crowd"] for row in rows)])
+    sizes = np.reshape(np.array([row["size"] for row in rows], np.int32), [-1, 2])
+    image_index = np.repeat(np.arange(len(rows)), [len(row["boxes"]) for row in rows])
     return BoxTable(
         file_names=[row["file_name"].decode("utf-8", "replace") for row in rows],
-        sizes=np.reshape(np.array([row["size"] for row in rows], np.int32), [-1, 2]),
-        image_index=np.repeat(np.arange(len(rows)), [len(row["boxes"]) for row in rows]),
-        boxes_yxyx=boxes,
+        sizes=sizes,
+        image_index=image_index,
+        boxes_yxyx=np.clip(boxes, 0, np.tile(sizes, 2)[image_index]).astype(np.float32),
         given_xywh=np.concatenate([corners, sides], axis=1).astype(np.float64),
         class_indices=np.concatenate([np.zeros(0, np.int32), *(row["classes"] for row in rows)]),
         crowd=crowd,
         ignored=np.zeros_like(crowd),
         duplicate=np.zeros_like(crowd),
     )
+
+
+def without_bad(table: BoxTable, where: str) -> tuple[BoxTable, list[Finding]]:
+    """The table without the boxes that `examples.clip_boxes` leaves out, and how many these are."""
+    sides = table.given_xywh[:, 2:]
+    is_negative = np.any(sides < 0, axis=1)
+    masks = {
+        "outside": ~is_negative & np.all(sides > 0, axis=1) & ~table.has_area,
+        "negative_side": is_negative,
+    }
+    bad = [found(kind, mask.sum(), len(table), READ[kind], table.named(mask), where) for kind, mask in masks.items()]
+    kept = ~np.logical_or.reduce(list(masks.values()))
+    columns = ("image_index", "boxes_yxyx", "given_xywh", "class_indices", "crowd", "ignored", "duplicate")
+    left = dataclasses.replace(table, **{name: getattr(table, name)[kept] for name in columns})
+    return left, list(itertools.chain(*bad))
 
 
 def findings(table: BoxTable, where: str) -> tuple[Finding, ...]:

@@ -50,6 +50,8 @@ class Source:
         findings: what was taken, joined, clipped or left out when it was opened.
         boxes: gives all boxes without going through the pictures; None where only the examples have them.
         image_dir: the local folder that `file_name`s start from; empty where there is none.
+        given: gives the examples with their boxes as they are in the files, not clipped and none left out; None where
+            `boxes` has them.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Source:
     findings: tuple[Finding, ...] = ()
     boxes: Callable[[], BoxTable] | None = None
     image_dir: str = ""
+    given: Callable[[], tf.data.Dataset] | None = None
 
 
 def with_classes(source: Source, classes: Classes, whose: str) -> Source:
@@ -85,8 +88,8 @@ def with_classes(source: Source, classes: Classes, whose: str) -> Source:
     words = "classes are listed; the others have no box here"
     fewer = found("fewer_classes", len(source.classes), len(classes), words, missing, source.name) if missing else []
 
-    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        return source.examples(order).map(lambda row: {**row, "classes": tf.gather(places, row["classes"])})
+    def renumbered(examples: tf.data.Dataset) -> tf.data.Dataset:
+        return examples.map(lambda row: {**row, "classes": tf.gather(places, row["classes"])})
 
     def boxes() -> BoxTable:
         table = source.boxes()
@@ -95,7 +98,8 @@ def with_classes(source: Source, classes: Classes, whose: str) -> Source:
     return dataclasses.replace(
         source,
         classes=classes,
-        examples=examples,
+        examples=lambda order=FIXED_ORDER: renumbered(source.examples(order)),
+        given=source.given and (lambda: renumbered(source.given())),
         boxes=source.boxes and boxes,
         ground_truth=lambda: {**source.ground_truth(), "categories": classes.categories()},
         findings=(*source.findings, *fewer),
@@ -110,28 +114,30 @@ def at_places(examples: tf.data.Dataset, order: Order) -> tf.data.Dataset:
     return examples.enumerate().filter(lambda place, _: tf.reduce_any(place == wanted)).map(lambda _, example: example)
 
 
-def clip_boxes(example: dict) -> dict:
-    """Checks the boxes of an example against its `size` and clips them to it.
+def check_finite(example: dict) -> dict:
+    """Checks that the boxes of an example are numbers.
 
-    Raises (when the data set runs): a box that is not finite, ends before it starts, or lies outside its image.
+    Raises (when the data set runs): one is infinite or not a number.
     """
-    boxes, size = example["boxes"], tf.cast(tf.tile(example["size"], [2]), tf.float32)
-    clipped = tf.clip_by_value(boxes, 0.0, size)
-    sides, left = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
+    boxes = example["boxes"]
+    bad = tf.boolean_mask(boxes, ~tf.reduce_all(tf.math.is_finite(boxes), axis=1))
+    first = tf.strings.reduce_join(tf.strings.as_string(bad[:1], precision=1), separator=", ")
+    words = (example["file_name"], ": the box y1, x1, y2, x2 = ", first, " px is no box: its numbers are not finite")
+    with tf.control_dependencies([images.require(tf.size(bad) == 0, *words)]):
+        return {**example, "boxes": tf.identity(boxes)}
+
+
+def clip_boxes(example: dict) -> dict:
+    """Clips the boxes `[n, 4]` of an example to its `size`; those outside of it and those that end before they start
+    are left out, as of COCO JSON, and counted by `data.inspection`."""
+    boxes = example["boxes"]
+    clipped = tf.clip_by_value(boxes, 0.0, tf.cast(tf.tile(example["size"], [2]), tf.float32))
     # A box without area is left out of training later; one whose area is all outside is a mistake.
-    good = tf.reduce_all(tf.math.is_finite(boxes) & (tf.tile(sides, [1, 2]) >= 0), axis=1)
-    good &= tf.reduce_any(sides == 0, axis=1) | tf.reduce_all(left > 0, axis=1)  # [n]
-    first = tf.strings.reduce_join(tf.strings.as_string(tf.boolean_mask(boxes, ~good)[:1], precision=1), separator=", ")
-    check = images.require(
-        tf.reduce_all(good),
-        example["file_name"],
-        ": the box y1, x1, y2, x2 = ",
-        first,
-        " px is no box inside the image of height, width ",
-        tf.strings.reduce_join(tf.strings.as_string(example["size"]), separator=", "),
-    )
-    with tf.control_dependencies([check]):
-        return {**example, "boxes": tf.identity(clipped)}
+    sides, left = boxes[:, 2:] - boxes[:, :2], clipped[:, 2:] - clipped[:, :2]
+    kept = tf.reduce_all(sides >= 0, axis=1)
+    kept &= tf.reduce_any(sides == 0, axis=1) | tf.reduce_all(left > 0, axis=1)  # [n]
+    columns = {key: example[key] for key in ("classes", "crowd", "area")} | {"boxes": clipped}
+    return {**example, **{key: tf.boolean_mask(column, kept) for key, column in columns.items()}}
 
 
 def collect_ground_truth(examples: tf.data.Dataset, classes: Classes) -> dict:

@@ -76,11 +76,9 @@ def inspect(
     Raises:
         UserError: a bad example, of data that are read on the way.
     """
-    table, where = _table(source), source.name
+    where = source.name
+    table, findings = (source.boxes(), []) if source.boxes else _gone_through(source)
     is_trained = kept_boxes.trained(table, sizing)
-    findings = [*source.findings]
-    if source.boxes is None:
-        findings += [*box_table.findings(table, where), *judgements.repeats(table, where)]
     judged = (
         judgements.shares(table, where),
         judgements.corners(table, where),
@@ -91,13 +89,16 @@ def inspect(
         judgements.fitting_anchors(table, sizing, branch, levels, where) if branch and is_trained.any() else (),
         same_pictures.repeated(_pictures(source, table), where) if source.image_dir else (),
     )
-    return Inspection(source, sizing, table, is_trained, (*itertools.chain(*judged), *findings))
+    return Inspection(source, sizing, table, is_trained, (*itertools.chain(*judged), *source.findings, *findings))
 
 
-def _table(source: Source) -> BoxTable:
-    if source.boxes is not None:
-        return source.boxes()
-    return box_table.of_rows(list(named_errors(without_images(source.examples().take(MOST_PICTURES)))))
+def _gone_through(source: Source) -> tuple[BoxTable, list[Finding]]:
+    """The boxes of a source without a table, and what there is to say of them."""
+    rows = list(named_errors(without_images(source.given().take(MOST_PICTURES))))
+    given, where = box_table.of_rows(rows), source.name
+    table, left_out = box_table.without_bad(given, where)
+    others = (*box_table.findings(table, where), *judgements.repeats(table, where))
+    return table, [*judgements.pixels(given, where), *left_out, *others]
 
 
 def _pictures(source: Source, table: BoxTable) -> same_pictures.Pictures:
@@ -144,6 +145,8 @@ def refusal_of_training(inspection: Inspection) -> str | None:
     if not inspection.is_whole or kept_boxes.trained(table, largest).any():
         return None
     start = f"{name}: no box is left to train on: "
+    if not len(table):
+        return f"{start}there is none"
     if not is_wanted.any():
         return f"{start}all {len(table):,} are crowds or to be ignored"
     if not (is_wanted & table.has_area).any():

@@ -16,6 +16,7 @@ from fsaf_tf.data.kept_boxes import Sizing
 ROUNDING = 0.5  # px that a box may reach over the border
 LEAST_BOXES = 2  # that look like something else
 CORNERS_PAST, CORNERS_FIT = 0.1, 0.99  # shares of the boxes past the border, and that lie inside when read as corners
+PIXELS_PAST = 2  # times a side of the picture
 SHARES = 0.01  # of the boxes whose numbers are all up to 1
 LEAST_PICTURE = 16  # px of the shorter side of a picture whose boxes can look like shares
 LOST = 0.05  # share of the boxes
@@ -54,6 +55,16 @@ def shares(table: BoxTable, where: str) -> list[Finding]:
         return []
     words = "boxes have four numbers from 0 to 1: shares of the picture where bbox wants pixels?"
     return found("shares", mask.sum(), len(table), words, table.named(mask), where)
+
+
+def pixels(table: BoxTable, where: str) -> list[Finding]:
+    """Boxes in pixels of data that have them in shares of their picture."""
+    ends = (table.given_xywh[:, :2] + table.given_xywh[:, 2:])[:, ::-1]
+    mask = np.any(ends > PIXELS_PAST * table.sizes[table.image_index], axis=1)
+    if mask.sum() < max(LEAST_BOXES, SHARES * len(table)):
+        return []
+    words = f"boxes reach past {PIXELS_PAST} times their picture: pixels where shares of it are wanted?"
+    return found("pixels", mask.sum(), len(table), words, table.named(mask), where)
 
 
 def repeats(table: BoxTable, where: str) -> list[Finding]:

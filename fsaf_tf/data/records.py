@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import frames, images
-from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, clip_boxes, collect_ground_truth
+from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, check_finite, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 
 DEFAULT_LABEL_MAP = "label_map.json"
@@ -50,9 +50,12 @@ def open_records(input_path: str, label_map: str, *, upright: bool) -> Source:
     if not num_images:
         raise UserError(f"input_path {input_path}: the files hold no records")
 
-    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
+    def given(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         with_headers = images.add_headers(at_places(_read(files, classes.ids, order), order))
-        return with_headers.map(functools.partial(frames.take, upright=upright)).map(_in_pixels).map(clip_boxes)
+        return with_headers.map(functools.partial(frames.take, upright=upright)).map(_in_pixels).map(check_finite)
+
+    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
+        return given(order).map(clip_boxes)
 
     return Source(
         name=input_path,
@@ -60,6 +63,7 @@ def open_records(input_path: str, label_map: str, *, upright: bool) -> Source:
         num_images=num_images,
         examples=examples,
         ground_truth=lambda: collect_ground_truth(examples(), classes),
+        given=given,
     )
 
 

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import frames, images, shapes
 from fsaf_tf.data.coco_classes import COCO
-from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, clip_boxes, collect_ground_truth
+from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, check_finite, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 
 
@@ -37,10 +37,13 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool, upright: 
         known = ", ".join(sorted(builder.info.splits))
         raise UserError(f"TFDS {name} has no split {split!r}; it has {known}, and parts such as train[:10%]") from None
 
-    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
+    def given(order: Order = FIXED_ORDER) -> tf.data.Dataset:
         chosen = images.add_headers(at_places(_read(builder, split, order), order))
         taken = chosen.map(functools.partial(frames.take, upright=upright))
-        return taken.map(lambda example: _with_boxes(example, builder.name)).map(clip_boxes)
+        return taken.map(lambda example: _with_boxes(example, builder.name)).map(check_finite)
+
+    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
+        return given(order).map(clip_boxes)
 
     names = tuple(labels.names)
     # TFDS keeps the index of COCO's categories alone.
@@ -52,6 +55,7 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool, upright: 
         num_images=num_images,
         examples=examples,
         ground_truth=lambda: collect_ground_truth(examples(), classes),
+        given=given,
     )
 
 

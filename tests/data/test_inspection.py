@@ -120,7 +120,7 @@ def of_examples(rows: list[tuple[str, list, list]], num_images: int | None = Non
         signature = {key: tf.TensorSpec(*value) for key, value in spec.items()}
         return tf.data.Dataset.from_generator(each, output_signature=signature)
 
-    return Source("records", Classes(("cat",), (1,)), num_images or len(rows), examples, dict)
+    return Source("records", Classes(("cat",), (1,)), num_images or len(rows), examples, dict, given=examples)
 
 
 def test_data_without_a_table_are_gone_through(monkeypatch):
@@ -130,6 +130,20 @@ def test_data_without_a_table_are_gone_through(monkeypatch):
     assert found.of_classes() == {"cat": (3, 2)}
     counts = {finding.kind: (finding.count, finding.of) for finding in found.findings}
     assert counts == {"crowd": (1, 3), "empty_pictures": (1, 2), "duplicate_boxes": (1, 3)}
+    outside, negative, over = [0, 70, 9, 80], [9, 9, 5, 12], [60, 0, 70, 9]
+    odd = inspection.inspect(
+        of_examples([("a", [box, outside, negative, over], [False] * 4)]), SIZING, max_detections=9
+    )
+    assert {finding.kind: (finding.count, finding.of) for finding in odd.findings} == {
+        "outside": (1, 4),
+        "negative_side": (1, 4),
+        "clipped": (1, 2),
+    }
+    assert odd.of_classes() == {"cat": (2, 2)} and odd.table.boxes_yxyx.tolist() == [box, [60, 0, 64, 9]]
+    pixels = [[64 * side for side in (5, 5, 20, 30)]] * 2
+    lost = inspection.inspect(of_examples([("a", pixels, [False] * 2)]), SIZING, max_detections=9)
+    assert [finding.kind for finding in lost.findings] == ["empty_class", "pixels", "outside", "empty_pictures"]
+    assert inspection.refusal_of_training(lost) == "records: no box is left to train on: there is none"
     monkeypatch.setattr(inspection, "MOST_PICTURES", 1)
     crowds = inspection.inspect(of_examples([("a", [box], [True]), ("b", [box], [False])]), SIZING, max_detections=100)
     assert (
