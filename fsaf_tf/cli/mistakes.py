@@ -99,10 +99,13 @@ def want_folders(own_flags: flags.FlagValues, *names: str) -> None:
 
 
 def want_files(own_flags: flags.FlagValues, *names: str) -> None:
-    """Raises a UserError for the first of some flags for files that names a folder."""
+    """Raises a UserError for the first of some flags for files that names a folder, or several files."""
     for name, path in _paths(own_flags, names):
         if os.path.isdir(path):
             raise UserError(f"--{name}={path} is a folder; give a file")
+        several = path.split(",")
+        if len(several) > 1 and all(map(os.path.isfile, several)):
+            raise UserError(f"--{name}={path} are several files; give --{name} once for each")
 
 
 def _paths(own_flags: flags.FlagValues, names: Sequence[str]) -> Iterator[tuple[str, str]]:

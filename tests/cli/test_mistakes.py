@@ -61,6 +61,7 @@ MISTAKES = {
     "train --experiment=run": ("run is a folder, not an experiment", "give run/params.yaml"),
     "train --experiment=file.txt": ("file.txt, line 2: expected ',' or ']'",),
     f"{DEMO} --config_file=folder": ("--config_file=folder is a folder; give a file",),
+    f"{DEMO} --config_file=ok.yaml,ok.yaml": ("are several files; give --config_file once for each",),
     f"{DEMO} --config_file=none.yaml": ("none.yaml cannot be read: No such file",),
     f"{DEMO} --model_dir=file.txt": ("--model_dir=file.txt is a file; give a folder",),
     f"{KEYS}=epochs=10": ("there is no key epochs, did you mean trainer.epochs?",),
