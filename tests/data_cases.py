@@ -298,9 +298,9 @@ CASES = (
         {"lost_boxes": (2, 4), "lost_class": (1, 2)},
         (2, 4),
     ),
-    Case(SHELF, "a shelf", shelf(20, 15), {"ceiling": (2, 2)}, (600, 600), "max_instances, 100; set it to 300"),
-    Case(SHELF, "just over", shelf(20, 6), {"ceiling": (2, 2)}, (240, 240), "max_instances, 100; set it to 120"),
-    Case(SHELF, "of two classes", shelf(20, 8, CRC[:2]), {}, (320, 320), "max_instances, 100; set it to 160"),
+    Case(SHELF, "a shelf", shelf(20, 15), {"many_boxes": (2, 2), "ceiling": (2, 2)}, (600, 600)),
+    Case(SHELF, "just over", shelf(20, 6), {"many_boxes": (2, 2), "ceiling": (2, 2)}, (240, 240)),
+    Case(SHELF, "of two classes", shelf(20, 8, CRC[:2]), {"many_boxes": (2, 2)}, (320, 320)),
     Case(
         IGNORE,
         "`ignore: 1`",

@@ -20,7 +20,6 @@ from fsaf_tf.evaluate import coco_results
 from fsaf_tf.run import records
 from fsaf_tf.terminal import commands
 
-MOST_BOXES = 10**6  # of an image: nothing here is padded to them
 THUMBNAIL_SIDE = 420  # pixels; some 20 kB a picture
 
 
@@ -119,7 +118,7 @@ def open_run_data(folder: str, *, download: bool = False) -> examples.Source:
     """Opens what `run_data` names."""
     run = experiment.folder_of(folder)
     config = experiment.read_params(run).task.validation_data if run else schema.Data()
-    config.override({**dict.fromkeys(data_sources.SOURCES, ""), **run_data(folder), "max_instances": MOST_BOXES})
+    config.override({**dict.fromkeys(data_sources.SOURCES, ""), **run_data(folder)})
     source, recorded = open_source(config, download=download), run and recorded_classes(run)
     if recorded and source.classes.is_part_of(recorded):  # detections may be of a class that the data do not list
         return examples.with_classes(source, recorded, f"the run in {run}")
@@ -152,7 +151,7 @@ def open_ground_truth(data: Data, folders: Sequence[str]) -> GroundTruth:
         findings = (*table.findings, *box_table.findings(coco.box_table(table), file))
         return GroundTruth(coco.ground_truth(table), None, findings)
     if file:
-        source = coco.open_coco(file, image_dir, max_instances=MOST_BOXES, frame=frames.AUTO)
+        source = coco.open_coco(file, image_dir, frame=frames.AUTO)
     else:
         source = open_run_data(folders[0], download=data.download)
     return GroundTruth(source.ground_truth(), source, source.findings)

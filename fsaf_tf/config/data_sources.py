@@ -49,7 +49,8 @@ class Data(hyperparams.Config):
         exif_orientation: which way up boxes take a picture with an EXIF orientation: `upright`, `stored` or `auto`. The
             last is for COCO JSON what the declared size fits, upright if it fits both, and else stored.
         global_batch_size: images a step, over all replicas.
-        max_instances: N; an image with more is an error that names it.
+        max_instances: N, boxes that there is room for in an image of a batch; more where COCO JSON has an image with
+            more. Of other data such an image is an error that names it.
     """
 
     tfds_name: str = ""

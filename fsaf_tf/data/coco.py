@@ -2,7 +2,7 @@
 
 Errors, each one line with counts and the first case: an annotation file that is missing, empty or no COCO JSON; an
 image that is missing, cannot be read, or has another size than declared; an id of two things; an unknown image or
-category; a box that is not four finite numbers; no box that is left; an image with more boxes than `max_instances`.
+category; a box that is not four finite numbers; no box that is left.
 What a person would accept is taken and counted in the source's findings; docs/data.md lists both.
 
 The classes are the categories in the order of their ids. Boxes are of the pictures as they are stored or as they are
@@ -20,13 +20,12 @@ from fsaf_tf.data.box_table import findings as box_findings
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, annotation
 
 
-def open_coco(annotation_file: str, image_dir: str, *, max_instances: int, frame: str) -> Source:
+def open_coco(annotation_file: str, image_dir: str, *, frame: str) -> Source:
     """Opens COCO JSON with its images.
 
     Args:
         annotation_file: the JSON file.
         image_dir: the folder that its file names start from.
-        max_instances: boxes that an image may have, crowd boxes among them.
         frame: which way up boxes take the pictures, `exif_orientation` of the data.
 
     Raises:
@@ -34,7 +33,6 @@ def open_coco(annotation_file: str, image_dir: str, *, max_instances: int, frame
     """
     table = coco_json.read(annotation_file)
     distinct = table.distinct()
-    _check_counts(distinct, max_instances)
     of_files = picture_files.check(annotation_file, image_dir, table.file_names, table.sizes, frame)
     boxes = clipped_yxyx(distinct)
 
@@ -50,19 +48,9 @@ def open_coco(annotation_file: str, image_dir: str, *, max_instances: int, frame
         ground_truth=lambda: ground_truth(table),
         findings=(*table.findings, *box_findings(box_table(table), annotation_file), *of_files),
         boxes=lambda: box_table(table),
+        most_boxes=int(np.diff(distinct.splits).max(initial=0)),
         image_dir=image_dir if os.path.isdir(image_dir) else "",
     )
-
-
-def _check_counts(table: coco_json.Annotations, max_instances: int) -> None:
-    counts = np.diff(table.splits)
-    findings = coco_json.Findings(table.file, "images", len(counts))
-    for i in np.flatnonzero(counts > max_instances):
-        findings.add(
-            f"more boxes than max_instances, {max_instances}; set it to {counts.max()}",
-            f"image {table.image_ids[i]}, {table.file_names[i]}, {counts[i]} boxes",
-        )
-    findings.raise_any()
 
 
 def clipped_yxyx(table: coco_json.Annotations) -> np.ndarray:

@@ -50,6 +50,7 @@ class Source:
         findings: what was taken, joined, clipped or left out when it was opened.
         boxes: gives all boxes without going through the pictures; None where only the examples have them.
         image_dir: the local folder that `file_name`s start from; empty where there is none.
+        most_boxes: of a picture, 0 where that is not known before they are gone through.
         given: gives the examples with their boxes as they are in the files, not clipped and none left out; None where
             `boxes` has them.
     """
@@ -62,6 +63,7 @@ class Source:
     findings: tuple[Finding, ...] = ()
     boxes: Callable[[], BoxTable] | None = None
     image_dir: str = ""
+    most_boxes: int = 0
     given: Callable[[], tf.data.Dataset] | None = None
 
 

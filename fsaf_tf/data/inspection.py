@@ -61,6 +61,7 @@ def inspect(
     sizing: Sizing,
     *,
     max_detections: int,
+    max_instances: int,
     branch: anchors.Anchors | None = None,
     levels: Sequence[int] = (),
 ) -> Inspection:
@@ -70,6 +71,7 @@ def inspect(
         source: the opened data.
         sizing: the size of the input.
         max_detections: of a class and picture, that the figures look at.
+        max_instances: boxes of a picture that a batch has room for.
         branch: the anchor-based branch, where there is one.
         levels: of the pyramid.
 
@@ -85,6 +87,7 @@ def inspect(
         judgements.lost_boxes(table, sizing, where),
         judgements.classes(table, is_trained, source.classes.names, where),
         judgements.similar_classes(source.classes.names, where),
+        judgements.many_boxes(table, max_instances, source.most_boxes > 0, where),
         judgements.ceiling(table, source.classes.names, max_detections, where),
         judgements.fitting_anchors(table, sizing, branch, levels, where) if branch and is_trained.any() else (),
         same_pictures.repeated(_pictures(source, table), where) if source.image_dir else (),
@@ -140,6 +143,8 @@ def refusal_of_training(inspection: Inspection) -> str | None:
     table, sizing = inspection.table, inspection.sizing
     largest = sizing._replace(drawn_sides=(max(sizing.drawn_sides),)) if sizing.drawn_sides else sizing
     is_wanted, name = kept_boxes.wanted(table), inspection.source.name
+    if _lacks_room(inspection):
+        return _lacks_room(inspection)
     if judgements.are_all_shares(table):
         return f"{name}: {judgements.shares(table, name)[0].message} Multiply them by its width and height"
     if not inspection.is_whole or kept_boxes.trained(table, largest).any():
@@ -156,10 +161,16 @@ def refusal_of_training(inspection: Inspection) -> str | None:
 
 def refusal_of_evaluation(inspection: Inspection) -> str | None:
     """Why an evaluation would be senseless, on one line; None if it is not."""
-    if not inspection.is_whole or (~inspection.table.crowd).any():
-        return None
+    if _lacks_room(inspection) or not inspection.is_whole or (~inspection.table.crowd).any():
+        return _lacks_room(inspection)
     boxes = f"all {len(inspection.table):,} are crowds or to be ignored" if len(inspection.table) else "there is none"
     return f"{inspection.source.name}: no box to evaluate with: {boxes}"
+
+
+def _lacks_room(inspection: Inspection) -> str | None:
+    """The line on pictures with more boxes than a batch has room for, of data for which no room is made."""
+    many = [finding for finding in inspection.findings if finding.kind == judgements.MANY_BOXES]
+    return f"{inspection.source.name}: {many[0].line}" if many and not inspection.source.most_boxes else None
 
 
 def lines(inspection: Inspection, *, to_train: bool) -> list[str]:

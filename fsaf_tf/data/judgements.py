@@ -13,6 +13,7 @@ from fsaf_tf.data.box_table import BoxTable
 from fsaf_tf.data.findings import Finding, found, listed
 from fsaf_tf.data.kept_boxes import Sizing
 
+MANY_BOXES = "many_boxes"
 ROUNDING = 0.5  # px that a box may reach over the border
 LEAST_BOXES = 2  # that look like something else
 CORNERS_PAST, CORNERS_FIT = 0.1, 0.99  # shares of the boxes past the border, and that lie inside when read as corners
@@ -139,6 +140,17 @@ def ceiling(table: BoxTable, names: Sequence[str], most: int, where: str) -> lis
         f"{table.file_names[g // len(names)]}, {n} {names[g % len(names)]}" for g, n in zip(groups[over], counts[over])
     )
     return found("ceiling", len(pictures), len(table.sizes), words, examples, where)
+
+
+def many_boxes(table: BoxTable, room: int, is_made: bool, where: str) -> list[Finding]:
+    """Pictures with more boxes than a batch has room for, whether or not room is made for them."""
+    counts = np.bincount(table.image_index[~table.duplicate], minlength=len(table.sizes))
+    over = np.flatnonzero(counts > room)
+    remedy = f"room is made for {counts.max(initial=0):,}" if is_made else f"set it to {counts.max(initial=0)}"
+    words = f"pictures have more boxes than max_instances, {room}; {remedy}"
+    return found(
+        MANY_BOXES, len(over), len(counts), words, (f"{table.file_names[i]}, {counts[i]}" for i in over), where
+    )
 
 
 def fitting_anchors(

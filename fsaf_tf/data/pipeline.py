@@ -42,7 +42,8 @@ def build_dataset(
             image_size: `[B, 2]` int32, height and width of the resized image.
             original_size: `[B, 2]` int32, height and width of the stored image.
             image_id: `[B]` int64.
-            boxes: `[B, N, 4]` float32, yxyx in pixels of the resized image.
+            boxes: `[B, N, 4]` float32, yxyx in pixels of the resized image; N is `max_instances`, or the most boxes of
+                an image of the source where these are known and more.
             classes: `[B, N]` int32.
             valid: `[B, N]` bool, False for padding and for boxes that are not trained on.
             left_out: `[B]` int32, boxes that are not trained on: crowd, with a side under 1 px after resizing, or too
@@ -66,8 +67,9 @@ def build_dataset(
         decoded = decoded.enumerate().map(
             lambda number, example: draw.of_image(example, config, tf.stack([config.seed, number * shards + shard]))
         )
+    room = max(config.max_instances, source.most_boxes)
     canvases = decoded.map(
-        lambda example: _to_canvas(example, input_size, config.max_instances) | _views(example, input_size, view_sizes),
+        lambda example: _to_canvas(example, input_size, room) | _views(example, input_size, view_sizes),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
@@ -94,7 +96,7 @@ def _is_portrait(example: dict) -> tf.Tensor:
     return tf.cast(shape[0] > shape[1], tf.int64)
 
 
-def _to_canvas(example: dict, input_size: schema.InputSize, max_instances: int) -> dict:
+def _to_canvas(example: dict, input_size: schema.InputSize, room: int) -> dict:
     """One image of a host batch."""
     original_size = tf.shape(example["image"])[:2]  # of training, the part's that is seen
     image, image_size = augment.resize_and_pad(
@@ -109,19 +111,19 @@ def _to_canvas(example: dict, input_size: schema.InputSize, max_instances: int) 
     valid &= example.get("is_seen", True)
     count = tf.shape(boxes)[0]
     check = images.require(
-        count <= max_instances,
-        *(example["file_name"], " has ", count, f" boxes, more than max_instances, {max_instances}: raise it"),
+        count <= room,
+        *(example["file_name"], " has ", count, f" boxes, more than max_instances, {room}: raise it"),
     )
     with tf.control_dependencies([check]):
-        padding = tf.maximum(max_instances - count, 0)
+        padding = tf.maximum(room - count, 0)
     return {
         "image": image,
         "image_size": image_size,
         "original_size": original_size,
         "image_id": example["image_id"],
-        "boxes": tf.ensure_shape(tf.pad(boxes, [[0, padding], [0, 0]]), [max_instances, 4]),
-        "classes": tf.ensure_shape(tf.pad(example["classes"], [[0, padding]]), [max_instances]),
-        "valid": tf.ensure_shape(tf.pad(valid, [[0, padding]]), [max_instances]),
+        "boxes": tf.ensure_shape(tf.pad(boxes, [[0, padding], [0, 0]]), [room, 4]),
+        "classes": tf.ensure_shape(tf.pad(example["classes"], [[0, padding]]), [room]),
+        "valid": tf.ensure_shape(tf.pad(valid, [[0, padding]]), [room]),
         "left_out": tf.math.count_nonzero(~valid, dtype=tf.int32),
     }
 

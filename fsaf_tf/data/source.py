@@ -67,8 +67,7 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
         )
     frame = config.exif_orientation
     if config.annotation_file:
-        limit = config.max_instances
-        return coco.open_coco(config.annotation_file, config.image_dir, max_instances=limit, frame=frame)
+        return coco.open_coco(config.annotation_file, config.image_dir, frame=frame)
     upright = frame == frames.UPRIGHT
     if config.tfds_name:
         name, split, folder = config.tfds_name, config.tfds_split, config.tfds_data_dir

@@ -13,7 +13,6 @@ from fsaf_tf.data.source import Sources, matched, open_source
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import commands
 
-ANY_NUMBER = 10**6  # of the boxes of a picture: nothing here is padded to it
 MOST_FINDINGS = 18  # lines of them at the start of a run; with the counts of both sets these are under 25
 
 _OF_CLASSES = ("empty_class", "similar_class")  # told of the training data alone
@@ -90,9 +89,6 @@ def check(task: schema.Task, *, download: bool = False) -> DataReport:
             return open_source(config, download=download)
         except UserError as error:
             errors.append(str(error))
-        try:  # once more without its limit, to say what else there is
-            return open_source(config.replace(max_instances=ANY_NUMBER), download=download)
-        except UserError:
             return None
 
     sources = Sources(opened(task.train_data), opened(task.validation_data))
@@ -124,9 +120,10 @@ def inspect(task: schema.Task, sources: Sources) -> DataReport:
     train = validation = None
     if sources.train is not None:
         jitter = Sizing(**size, drawn_sides=tuple(task.train_data.shorter_sides))
-        train = inspection.inspect(sources.train, jitter, **values)
+        train = inspection.inspect(sources.train, jitter, max_instances=task.train_data.max_instances, **values)
     if sources.validation is not None:
-        validation = inspection.inspect(sources.validation, Sizing(**size), **values)
+        room = task.validation_data.max_instances
+        validation = inspection.inspect(sources.validation, Sizing(**size), max_instances=room, **values)
     both = ()
     if train and validation and train.source.classes == validation.source.classes:
         both = inspection.compare(train, validation)

@@ -79,14 +79,15 @@ def test_data_by_flags(folder, monkeypatch, capsys):
     }
 
 
-def test_more_boxes_than_a_run_takes(folder, monkeypatch, capsys):
+def test_more_boxes_than_there_was_room_for(folder, monkeypatch, capsys):
     write("t.json", [0, 1], boxes=[(place % 50, place // 50, 9, 9) for place in range(240)])
-    line = check(monkeypatch, *BOTH[:2], "--json=r.json")
-    assert line.startswith("error: t.json: more boxes than max_instances, 100; set it to 240 (2 of 2 images, first: ")
+    assert check(monkeypatch, *BOTH[:2], "--json=r.json") == 0
     report = json.loads((folder / "r.json").read_text())
-    assert line == f"error: {report['error']}" and report["boxes"] == 480 and "validation" not in report
-    assert [finding["kind"] for finding in report["findings"]] == ["ceiling"]
-    assert "2 of 2 pictures have more than 100 boxes of a class" in capsys.readouterr().out
+    assert report["boxes"] == 480 and "validation" not in report and "error" not in report
+    assert [finding["kind"] for finding in report["findings"]] == ["many_boxes", "ceiling"]
+    said = capsys.readouterr().out
+    assert "2 of 2 pictures have more boxes than max_instances, 100; room is made for 240 (first: 0.bmp, 240)" in said
+    assert "2 of 2 pictures have more than 100 boxes of a class" in said
 
 
 def test_what_cannot_be_read_has_a_report_all_the_same(folder, monkeypatch):

@@ -39,13 +39,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-def open_changed(folder, change=None, max_instances=100):
+def open_changed(folder, change=None):
     """Opens `GOOD` after a change of its content in place."""
     content = copy.deepcopy(GOOD)
     if change:
         change(content)
     (folder / "x.json").write_text(json.dumps(content))
-    return coco.open_coco(str(folder / "x.json"), str(folder), max_instances=max_instances, frame="auto")
+    return coco.open_coco(str(folder / "x.json"), str(folder), frame="auto")
 
 
 def test_what_is_read(folder):
@@ -151,17 +151,17 @@ def test_broken_content_is_one_line_that_names_it(folder, case):
 def test_files_that_are_no_coco_json(tmp_path, text, words):
     (tmp_path / "x.json").write_bytes(text)
     with pytest.raises(UserError, match=words):
-        coco.open_coco(str(tmp_path / "x.json"), str(tmp_path), max_instances=100, frame="auto")
+        coco.open_coco(str(tmp_path / "x.json"), str(tmp_path), frame="auto")
 
 
 def test_missing_file_and_folder(folder):
     with pytest.raises(UserError, match="y.json: there is no such annotation file"):
-        coco.open_coco(str(folder / "y.json"), str(folder), max_instances=100, frame="auto")
+        coco.open_coco(str(folder / "y.json"), str(folder), frame="auto")
     with pytest.raises(UserError, match="there is no such annotation file"):
-        coco.open_coco(str(folder), str(folder), max_instances=100, frame="auto")
+        coco.open_coco(str(folder), str(folder), frame="auto")
     open_changed(folder)
     with pytest.raises(UserError, match="none: there is no such image folder"):
-        coco.open_coco(str(folder / "x.json"), str(folder / "none"), max_instances=100, frame="auto")
+        coco.open_coco(str(folder / "x.json"), str(folder / "none"), frame="auto")
 
 
 def test_mistakes_are_counted_by_kind(folder):
@@ -172,14 +172,6 @@ def test_mistakes_are_counted_by_kind(folder):
 
     with pytest.raises(UserError, match=r"unknown category \(2 of 4 .*category_id 1\); unknown image \(1 of 4 .*77\)"):
         open_changed(folder, change)
-
-
-def test_more_boxes_than_max_instances(folder):
-    with pytest.raises(
-        UserError, match=r"max_instances, 1; set it to 2 \(2 of 3 images, first: image 5, a.png, 2 boxes"
-    ):
-        open_changed(folder, max_instances=1)
-    assert open_changed(folder, max_instances=2).num_images == 3
 
 
 def test_unreadable_image_is_found_before_the_run(folder):
@@ -235,7 +227,7 @@ def test_shuffled_order(folder):
 def test_real_coco(shared_data):
     root = shared_data / "coco_mini"
     file = root / "annotations/instances_train2017.json"
-    source = coco.open_coco(str(file), str(root / "train2017"), max_instances=100, frame="auto")
+    source = coco.open_coco(str(file), str(root / "train2017"), frame="auto")
     content = json.loads(file.read_text())
     assert source.num_images == 343 and len(source.classes) == 80
     assert source.classes.ids[:12] == (*range(1, 12), 13) and source.classes.ids[-1] == 90

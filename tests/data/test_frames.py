@@ -55,7 +55,7 @@ def write(folder, pictures: dict[str, bytes], size: tuple[int, int] = (HEIGHT, W
 
 
 def open_photos(folder, file: str, frame: str = "auto"):
-    return coco.open_coco(file, str(folder), max_instances=10, frame=frame)
+    return coco.open_coco(file, str(folder), frame=frame)
 
 
 @tf.autograph.experimental.do_not_convert

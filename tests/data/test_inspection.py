@@ -34,7 +34,7 @@ def opened(folder, boxes=BOXES, name="x.json", pictures=(0, 1, 2), **changes) ->
         {"id": place, "file_name": f"{number}.bmp", "width": 64, "height": 64} for place, number in enumerate(pictures)
     ]
     (folder / name).write_text(json.dumps({"images": images, "annotations": annotations, "categories": CATS}))
-    return coco.open_coco(str(folder / name), str(folder), max_instances=10, frame="auto")
+    return coco.open_coco(str(folder / name), str(folder), frame="auto")
 
 
 def kinds(found) -> list[str]:
@@ -42,7 +42,7 @@ def kinds(found) -> list[str]:
 
 
 def test_a_clean_set(folder):
-    found = inspection.inspect(opened(folder), SIZING, max_detections=100)
+    found = inspection.inspect(opened(folder), SIZING, max_detections=100, max_instances=100)
     assert found.findings == () and found.is_whole
     assert found.of_classes() == {"cat": (2, 2), "dog": (1, 1)} and found.sizes() == (0, 1)
     assert inspection.lines(found, to_train=True) == [
@@ -56,7 +56,7 @@ def test_a_clean_set(folder):
 def test_what_was_found_stands_in_one_list(folder):
     (folder / "2.bmp").write_bytes((folder / "1.bmp").read_bytes())
     boxes = [(1, [10, 10, 20, 20]), (1, [-4, 5, 30, 40]), (1, [5, 5, 5, 0.5]), (1, [10, 10, 20, 20])]
-    found = inspection.inspect(opened(folder, boxes), SIZING, max_detections=100)
+    found = inspection.inspect(opened(folder, boxes), SIZING, max_detections=100, max_instances=100)
     assert kinds(found.findings) == [
         *("lost_boxes", "empty_class", "duplicate_pictures", "duplicate_boxes", "clipped"),
     ]
@@ -79,7 +79,7 @@ def test_what_was_found_stands_in_one_list(folder):
     ],
 )
 def test_nothing_to_train_on_is_refused(folder, boxes, changes, words):
-    found = inspection.inspect(opened(folder, boxes, **changes), SIZING, max_detections=100)
+    found = inspection.inspect(opened(folder, boxes, **changes), SIZING, max_detections=100, max_instances=100)
     refusal = inspection.refusal_of_training(found)
     assert refusal.startswith(f"{folder}/x.json: ") and "\n" not in refusal
     with pytest.raises(AssertionError, match=words):
@@ -88,18 +88,24 @@ def test_nothing_to_train_on_is_refused(folder, boxes, changes, words):
 
 def test_scale_jitter_counts_the_smallest_side_and_refuses_by_the_largest(folder):
     found = inspection.inspect(
-        opened(folder, [(1, [10, 10, 1, 9])]), Sizing(64, 96, drawn_sides=(32, 64)), max_detections=100
+        opened(folder, [(1, [10, 10, 1, 9])]),
+        Sizing(64, 96, drawn_sides=(32, 64)),
+        max_detections=100,
+        max_instances=100,
     )
     assert not found.trained.any() and kinds(found.findings)[0] == "lost_boxes"
     assert inspection.refusal_of_training(found) is None
     found = inspection.inspect(
-        opened(folder, [(1, [10, 10, 1, 9])]), Sizing(64, 96, drawn_sides=(32, 48)), max_detections=100
+        opened(folder, [(1, [10, 10, 1, 9])]),
+        Sizing(64, 96, drawn_sides=(32, 48)),
+        max_detections=100,
+        max_instances=100,
     )
     assert "all 1 get under 1 px at 32 x 96" in inspection.refusal_of_training(found)
 
 
 def test_nothing_to_evaluate_with_is_refused(folder):
-    crowds = inspection.inspect(opened(folder, iscrowd=1), SIZING, max_detections=100)
+    crowds = inspection.inspect(opened(folder, iscrowd=1), SIZING, max_detections=100, max_instances=100)
     assert inspection.refusal_of_evaluation(crowds) == (
         f"{folder}/x.json: no box to evaluate with: all 3 are crowds or to be ignored"
     )
@@ -126,13 +132,13 @@ def of_examples(rows: list[tuple[str, list, list]], num_images: int | None = Non
 def test_data_without_a_table_are_gone_through(monkeypatch):
     box = [0, 0, 20, 30]
     source = of_examples([("a", [box, box, [5, 5, 9, 9]], [False, False, True]), ("b", [], [])])
-    found = inspection.inspect(source, SIZING, max_detections=100)
+    found = inspection.inspect(source, SIZING, max_detections=100, max_instances=100)
     assert found.of_classes() == {"cat": (3, 2)}
     counts = {finding.kind: (finding.count, finding.of) for finding in found.findings}
     assert counts == {"crowd": (1, 3), "empty_pictures": (1, 2), "duplicate_boxes": (1, 3)}
     outside, negative, over = [0, 70, 9, 80], [9, 9, 5, 12], [60, 0, 70, 9]
     odd = inspection.inspect(
-        of_examples([("a", [box, outside, negative, over], [False] * 4)]), SIZING, max_detections=9
+        of_examples([("a", [box, outside, negative, over], [False] * 4)]), SIZING, max_detections=9, max_instances=100
     )
     assert {finding.kind: (finding.count, finding.of) for finding in odd.findings} == {
         "outside": (1, 4),
@@ -141,11 +147,18 @@ def test_data_without_a_table_are_gone_through(monkeypatch):
     }
     assert odd.of_classes() == {"cat": (2, 2)} and odd.table.boxes_yxyx.tolist() == [box, [60, 0, 64, 9]]
     pixels = [[64 * side for side in (5, 5, 20, 30)]] * 2
-    lost = inspection.inspect(of_examples([("a", pixels, [False] * 2)]), SIZING, max_detections=9)
+    lost = inspection.inspect(of_examples([("a", pixels, [False] * 2)]), SIZING, max_detections=9, max_instances=100)
     assert [finding.kind for finding in lost.findings] == ["empty_class", "pixels", "outside", "empty_pictures"]
+    few = inspection.inspect(
+        of_examples([("a", [box, box, over], [False, True, False])]), SIZING, max_detections=9, max_instances=2
+    )
+    line = "records: 1 of 1 pictures has more boxes than max_instances, 2; set it to 3 (first: a, 3)"
+    assert inspection.refusal_of_training(few) == inspection.refusal_of_evaluation(few) == line
     assert inspection.refusal_of_training(lost) == "records: no box is left to train on: there is none"
     monkeypatch.setattr(inspection, "MOST_PICTURES", 1)
-    crowds = inspection.inspect(of_examples([("a", [box], [True]), ("b", [box], [False])]), SIZING, max_detections=100)
+    crowds = inspection.inspect(
+        of_examples([("a", [box], [True]), ("b", [box], [False])]), SIZING, max_detections=100, max_instances=100
+    )
     assert (
         "1 boxes are trained on at 64 x 96, of the first 1 pictures: cat 0 of 1"
         in inspection.lines(crowds, to_train=True)[1]
@@ -154,14 +167,19 @@ def test_data_without_a_table_are_gone_through(monkeypatch):
 
 
 def test_two_sets_of_pictures(folder):
-    train = inspection.inspect(opened(folder, BOXES[:2], "t.json", pictures=[0, 1]), SIZING, max_detections=100)
-    validation = inspection.inspect(opened(folder, BOXES[::2], "v.json", pictures=[1, 2]), SIZING, max_detections=100)
+    train = inspection.inspect(
+        opened(folder, BOXES[:2], "t.json", pictures=[0, 1]), SIZING, max_detections=100, max_instances=100
+    )
+    validation = inspection.inspect(
+        opened(folder, BOXES[::2], "v.json", pictures=[1, 2]), SIZING, max_detections=100, max_instances=100
+    )
     shared, alone = inspection.compare(train, validation)
     assert (shared.kind, shared.count, shared.of, shared.examples) == ("shared_pictures", 1, 2, ("1.bmp",))
     assert alone.line == f"1 of 2 classes has boxes in {folder}/t.json alone: dog"
     assert (
         inspection.compare(
-            train, inspection.inspect(opened(folder, BOXES[:2], pictures=[2]), SIZING, max_detections=100)
+            train,
+            inspection.inspect(opened(folder, BOXES[:2], pictures=[2]), SIZING, max_detections=100, max_instances=100),
         )
         == ()
     )
@@ -172,6 +190,9 @@ def test_two_sets_of_examples():
     first = [("1", [[0, 0, 20, 30]], [False]), ("2", [], []), ("3", [[9, 9, 20, 20]], [False])]
     second = [("1", [[0, 0, 20, 31]], [False]), ("2", [], []), ("3", [[9, 9, 20, 20]], [False])]
     [shared] = inspection.compare(
-        *(inspection.inspect(of_examples(rows), SIZING, max_detections=100) for rows in (first, second))
+        *(
+            inspection.inspect(of_examples(rows), SIZING, max_detections=100, max_instances=100)
+            for rows in (first, second)
+        )
     )
     assert (shared.kind, shared.count, shared.examples) == ("shared_pictures", 1, ("3",))

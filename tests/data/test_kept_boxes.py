@@ -32,7 +32,7 @@ def source(tmp_path_factory):
     annotations.append(annotations[1])  # stands there twice
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}
     (folder / "x.json").write_text(json.dumps(content))
-    return coco.open_coco(str(folder / "x.json"), str(folder), max_instances=BOXES, frame="auto")
+    return coco.open_coco(str(folder / "x.json"), str(folder), frame="auto")
 
 
 @pytest.mark.parametrize(

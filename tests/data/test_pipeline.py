@@ -1,5 +1,6 @@
 """From a source to batches, and the device stage."""
 
+import dataclasses
 import itertools
 import json
 
@@ -327,9 +328,13 @@ def test_input_pipelines_share_the_images(folder):
 
 
 def test_too_many_boxes_are_named_when_they_come(folder):
+    """Of data that are not known before they are gone through; for others there is room."""
     config = data(folder)
     opened = source.open_source(config)
     config.override({"max_instances": 2})
+    [batch, *_] = batches(pipeline.build_dataset(opened, config, INPUT_SIZE, batch_size=4))
+    assert batch["valid"].shape[1] == opened.most_boxes == 3
+    opened = dataclasses.replace(opened, most_boxes=0)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"3.png has 3 boxes, more than max_instances, 2"):
         batches(pipeline.build_dataset(opened, config, INPUT_SIZE, batch_size=4))
 

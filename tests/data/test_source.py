@@ -97,18 +97,11 @@ def test_each_kind_of_data_is_the_same_data(kind, folder, monkeypatch):
         np.testing.assert_allclose([item["bbox"] for item in found], [item["bbox"] for item in wanted], atol=1e-3)
     chosen = [example["file_name"] for example in opened.examples(Order(places=[0, 2])).as_numpy_iterator()]
     assert chosen == [examples[place]["file_name"] for place in (0, 2)]
-    inspected = inspection.inspect(opened, Sizing(64, 96), max_detections=100)
+    inspected = inspection.inspect(opened, Sizing(64, 96), max_detections=100, max_instances=100)
     assert inspected.is_whole and {name: count for name, (count, _) in inspected.of_classes().items()} == {
         name: sum(item["category_id"] == number for item in truth["annotations"])
         for name, number in CATEGORY_IDS.items()
     }
-
-
-def test_more_boxes_than_are_allowed_are_an_error(folder):
-    """The only key beside the kind's own that opening needs."""
-    values = {"annotation_file": f"{folder}/x.json", "image_dir": f"{folder}/images"}
-    with pytest.raises(UserError, match="more boxes than max_instances, 2"):
-        source.open_source(schema.Data(**values, max_instances=2))
 
 
 def test_validation_data_may_list_only_some_of_the_classes(folder, monkeypatch):

@@ -51,9 +51,7 @@ def test_coco_equals_the_same_coco_read_from_json(shared_data, tmp_path):
         panoptic_dir=None,
     )
     found = open_named(tmp_path, "coco/2017")
-    expected = coco.open_coco(
-        str(root / "annotations/instances_val2017.json"), str(root / "val2017"), max_instances=100, frame="auto"
-    )
+    expected = coco.open_coco(str(root / "annotations/instances_val2017.json"), str(root / "val2017"), frame="auto")
     assert found.num_images == expected.num_images
     assert found.classes == expected.classes
 
