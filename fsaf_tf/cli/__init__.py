@@ -79,7 +79,7 @@ def define_checkpoint(own_flags: flags.FlagValues, whose: str, define=flags.DEFI
         whose: the flag that names the run.
         define: `flags.DEFINE_multi_string` where there may be several runs.
     """
-    rule = f"Of {whose}: best, newest, or the path of a checkpoint. If not given, the best that can be read, else the"
+    rule = f"Of {whose}: best, newest, a checkpoint's name or path. If not given, the best that can be read, else the"
     several = define is flags.DEFINE_multi_string
     more = " Once for all of them, or as often and in the same order." if several else ""
     options = {} if several else {"allow_overwrite": False}

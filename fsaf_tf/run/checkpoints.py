@@ -85,8 +85,8 @@ def choose(path: str, wanted: str | None = None) -> Checkpoint:
 
     Args:
         path: the folder of a run or of imported weights, a folder of checkpoints, or the file prefix of one.
-        wanted: in place of the rule `best` or `newest`, which must be there; or a path as above, of a checkpoint that
-            is to be used as one of the run `path`.
+        wanted: in place of the rule `best` or `newest`, which must be there; or the name of a checkpoint in the run,
+            or a path as above, of one that is to be used as one of the run `path`.
 
     Raises:
         UserError: there is none, or none that can be read.
@@ -94,6 +94,11 @@ def choose(path: str, wanted: str | None = None) -> Checkpoint:
     path = path.rstrip("/") or path
     run = experiment.folder_of(path) or path
     if wanted not in (None, BEST, NEWEST):
+        if "/" not in wanted and not any(tf.io.gfile.exists(file) for file in (wanted, f"{wanted}.index")):
+            if not tf.io.gfile.exists(f"{run}/{wanted}.index"):
+                rule = f"--checkpoint is {BEST}, {NEWEST}, a name in {run} or a path, not {wanted!r}"
+                raise UserError(f"{rule}; {_what_there_is(run)}")
+            wanted = f"{run}/{wanted}"
         return _named(choose(wanted).prefix, run)
     if tf.io.gfile.isdir(path):
         chosen = _of_folder(path, wanted)

@@ -251,6 +251,12 @@ def test_figures_are_known_by_name_and_step(run):
 def test_what_is_no_checkpoint(run, tmp_path):
     with pytest.raises(UserError, match="ckpt-3 is neither a folder nor a checkpoint: there is no .*ckpt-3.index"):
         checkpoints.choose(run, f"{run}/ckpt-3")
+    rule = "--checkpoint is best, newest, a name in .* or a path, not 'latest'; there is ckpt-10, .*the newest first"
+    with pytest.raises(UserError, match=rule):
+        checkpoints.choose(run, "latest")
+    assert (
+        checkpoints.choose(run, "ckpt-1").prefix == checkpoints.choose(run, f"{run}/ckpt-1").prefix == f"{run}/ckpt-1"
+    )
     with pytest.raises(UserError, match="ckpt-1 is not the folder of a run, of which --checkpoint=best says one"):
         checkpoints.choose(f"{run}/ckpt-1", "best")
     with pytest.raises(UserError, match="empty holds no checkpoint; train first"):
