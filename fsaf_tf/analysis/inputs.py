@@ -121,9 +121,8 @@ def open_annotations(file: str, image_dir: str | None) -> tuple[dict, examples.S
     Raises:
         UserError: see `data.coco`.
     """
-    table = coco_json.read(file)
     if not image_dir:
-        return coco.ground_truth(table), None
+        return coco.ground_truth(coco_json.read(file)), None
     source = coco.open_coco(file, image_dir, max_instances=MOST_BOXES, frame=frames.AUTO)
     return source.ground_truth(), source
 
