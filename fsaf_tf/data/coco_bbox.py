@@ -79,7 +79,7 @@ def _around_polygons(segmentation: Any, label: str) -> tuple[float, float, float
     flat = [number(value) for polygon in polygons if isinstance(polygon, list) for value in polygon]
     is_even = all(len(polygon) % 2 == 0 for polygon in polygons if isinstance(polygon, list))
     if len(flat) < 6 or None in flat or not is_even:
-        raise Mistake(_NOT_FOUR, f"{label}: there is none, and no polygon")
+        raise Mistake("no bbox, and no polygon or mask", label)
     left, top = min(flat[::2]), min(flat[1::2])
     return left, top, max(flat[::2]) - left, max(flat[1::2]) - top
 

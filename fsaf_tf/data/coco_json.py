@@ -5,24 +5,18 @@ first case of its kind. docs/data.md lists both.
 """
 
 import dataclasses
-import gzip
-import json
-import zlib
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from fsaf_tf.classes import Classes
-from fsaf_tf.data import coco_boxes, coco_categories, coco_images, other_formats
+from fsaf_tf.data import coco_boxes, coco_categories, coco_file, coco_images
 from fsaf_tf.data.coco_values import identity, is_number
 from fsaf_tf.data.findings import Finding, Tally, short
 from fsaf_tf.data.mistakes import Findings, Mistake
 from fsaf_tf.errors import UserError
 
 __all__ = ("Annotations", "Findings", "categories", "is_number", "read", "sizes")
-LISTS = ("images", "annotations", "categories")
-_GZIP = b"\x1f\x8b"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +85,12 @@ def read(file: str, size_of: coco_images.SizeOf = _unknown_size) -> Annotations:
     Raises:
         UserError: it is missing, empty or no COCO JSON, or something in it is wrong.
     """
-    content, tally = _load(file), Tally(file)
+    content, tally = coco_file.read(file), Tally(file)
     images = coco_images.read(file, content["images"], size_of, tally)
     used = (item.get("category_id") for item in content["annotations"])
-    categories_read = coco_categories.read(file, content["categories"], used, tally)
-    classes = categories_read.classes
-    reader = coco_boxes.Reader(images, categories_read, tally)
+    read_categories = coco_categories.read(file, content["categories"], used, tally)
+    classes = read_categories.classes
+    reader = coco_boxes.Reader(images, read_categories, tally)
     rows = _rows(file, content["annotations"], reader, tally)
     pictures = images.distinct()
     place_of = {image["id"]: place for place, image in enumerate(pictures)}
@@ -139,7 +133,7 @@ def sizes(file: str) -> list[tuple[int, int]]:
     Raises:
         UserError: it is missing, empty or no COCO JSON.
     """
-    images = coco_images.read(file, _load(file)["images"], _unknown_size, Tally(file))
+    images = coco_images.read(file, coco_file.read(file)["images"], _unknown_size, Tally(file))
     return [(image["height"], image["width"]) for image in images.distinct()]
 
 
@@ -151,55 +145,12 @@ def categories(file: str, content: Any) -> Classes:
         content: what is in it; more than `categories` need not be there.
 
     Raises:
-        UserError: they are not there, or something in them is wrong.
+        UserError: they are not there, something in them is wrong, or their ids are no numbers.
     """
-    return coco_categories.read(file, _entries(file, content, "categories"), None, Tally(file)).classes
-
-
-def _load(file: str) -> dict[str, list[dict]]:
-    """The three lists of a file; what is large and not needed is dropped while reading."""
-    try:
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            text = stream.read()
-    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError):  # the latter is a folder
-        raise UserError(f"{file}: there is no such annotation file") from None
-    if not text.strip():
-        raise UserError(f"{file}: the annotation file is empty")
-    try:
-        text = gzip.decompress(text) if text.startswith(_GZIP) else text
-        content = json.loads(text, object_hook=_without_masks)
-    except (EOFError, OSError, zlib.error) as error:
-        raise UserError(f"{file}: its gzip compression is damaged: {short(error)}") from None
-    except (ValueError, RecursionError) as error:
-        looks = other_formats.of_text(text)
-        why = other_formats.refusal(looks) if looks else _not_json(error)
-        raise UserError(f"{file}: not JSON: {why}") from None
-    return {key: _entries(file, content, key) for key in LISTS}
-
-
-def _not_json(error: Exception) -> str:
-    """Why text is no JSON."""
-    is_encoding = isinstance(error, UnicodeDecodeError)
-    return f"byte {error.start} is not of {error.encoding}; save it as UTF-8" if is_encoding else short(error)
-
-
-def _entries(file: str, content: Any, key: str) -> list[dict]:
-    """One of the three lists of COCO JSON."""
-    items = content.get(key) if isinstance(content, dict) else None
-    looks = other_formats.of_content(content)
-    if looks and (key == "annotations" or not isinstance(items, list)):
-        raise UserError(f"{file}: not COCO JSON with boxes: {other_formats.refusal(looks)}")
-    if not isinstance(items, list) or not items:
-        raise UserError(f"{file}: not COCO JSON with boxes: it needs `{key}`, a list that is not empty")
-    if not all(isinstance(item, dict) for item in items):
-        raise UserError(f"{file}: not COCO JSON: an entry of `{key}` is no object")
-    return items
-
-
-def _without_masks(item: dict) -> dict:
-    if item.get("bbox"):
-        item.pop("segmentation", None)
-    return item
+    read_categories = coco_categories.read(file, coco_file.entries(file, content, "categories"), None, Tally(file))
+    if read_categories.ids.are_text:
+        raise UserError(f"{file}: the ids of its categories are text; number them: detections have these numbers")
+    return read_categories.classes
 
 
 def _rows(file: str, items: list[dict], reader: coco_boxes.Reader, tally: Tally) -> list[coco_boxes.Row]:

@@ -15,7 +15,7 @@ READ = {
     "number_names": "categories have a number as their name; read as text",
     "text_numbers": "entries have numbers as text, or ids as 7.0; read as numbers",
     "file_names": "file names are addresses or have backslashes; read as paths",
-    "no_size": "image entries have no height or width; those of their pictures are taken, as they are seen upright",
+    "no_size": "image entries have no height or width; those of their pictures are taken",
     "duplicate_pictures": "image entries name the file of an earlier one; joined, with the boxes of both",
     "repeated": "annotations repeat another one word for word; left out",
     "repeated_ids": "annotations have the id of another one; kept, nothing uses it",

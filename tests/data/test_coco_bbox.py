@@ -49,7 +49,7 @@ def test_forms(item, box, kinds):
         ({"bbox": [5, 8, 10, 3], "bbox_mode": 4}, "bbox_mode is neither"),
         ({"bbox": [5, 8, 10, 3], "bbox_mode": "XYXY_REL"}, "bbox_mode is neither"),
         ({"bbox": [5, 8, 10, 3], "bbox_mode": [1]}, "bbox_mode is neither"),
-        ({}, "bbox is not four"),
+        ({}, "no bbox, and no polygon"),
         ({"segmentation": {"size": SIZE, "counts": RUNS[1:]}}, "no bbox, and an RLE"),
         ({"segmentation": {"size": SIZE, "counts": [1200]}}, "no bbox, and an RLE"),
         ({"segmentation": {"size": SIZE, "counts": [-1, 1201]}}, "no bbox, and an RLE"),
