@@ -1,4 +1,4 @@
-"""The images of COCO JSON: entries with ids and sizes as whole numbers, those of one file joined."""
+"""The images of COCO JSON: entries with an id, a path and a size, those of one file joined."""
 
 import posixpath
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """The picture files that annotations name, looked at before a run: which are there, what their headers say.
 
 Errors, each one line with counts and the first case: a file that is missing, cannot be read, is cut off, or has another
-size than declared in whichever frame. Told, with counts: EXIF orientations and the frame that is taken, more than 8
-bits a channel, several pages.
+size than declared in whichever frame. Told, with counts: files that lie there under the end of their names, EXIF
+orientations and the frame that is taken, more than 8 bits a channel, several pages.
 """
 
 import itertools
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from fsaf_tf.data import frames, pixels
-from fsaf_tf.data.findings import Finding, found
+from fsaf_tf.data.findings import Finding, found, short
 from fsaf_tf.data.mistakes import Findings
 from fsaf_tf.errors import UserError
 
@@ -117,7 +117,7 @@ def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, ru
         raise UserError(f"{image_dir}: there is no such image folder")
     mistakes = Findings(file, "images", len(names))
     for name in _missing(image_dir, names):
-        mistakes.add(f"image missing in {image_dir}", name)
+        mistakes.add(f"image missing in {image_dir}", short(name))
     mistakes.raise_any()
     if len(names) > MAX_HEADERS or not os.path.isdir(image_dir):
         return Files(np.zeros(len(names), np.int32), ())

@@ -3,8 +3,8 @@
     python make.py                    # all
     python make.py datumaro globox    # of these tools alone
 
-What the tools here are is written down in docs/data.md with their versions. They do not all go into one environment:
-the files of a tool that is not installed stay as they are, and a line says so.
+docs/data.md has the tools with their versions. The files of a tool that is not installed, or not with all that it
+imports, stay as they are, and a line says so. Written again they differ in dates, and in colours that are drawn.
 """
 
 import pathlib
