@@ -9,6 +9,7 @@ The classes are the categories in the order of their ids. Boxes are of the pictu
 seen upright: see `data.frames`.
 """
 
+import dataclasses
 import os
 
 import numpy as np
@@ -31,7 +32,10 @@ def open_coco(annotation_file: str, image_dir: str, *, frame: str) -> Source:
     Raises:
         UserError: see the top of this file.
     """
-    table = coco_json.read(annotation_file)
+    folder = picture_files.Folder(image_dir, frame)
+    table = coco_json.read(annotation_file, folder.size_of)
+    names, moved = picture_files.find(annotation_file, folder, table.file_names)
+    table = dataclasses.replace(table, file_names=names)
     distinct = table.distinct()
     of_files = picture_files.check(annotation_file, image_dir, table.file_names, table.sizes, frame)
     boxes = clipped_yxyx(distinct)
@@ -46,7 +50,7 @@ def open_coco(annotation_file: str, image_dir: str, *, frame: str) -> Source:
         num_images=len(table.image_ids),
         examples=examples,
         ground_truth=lambda: ground_truth(table),
-        findings=(*table.findings, *box_findings(box_table(table), annotation_file), *of_files),
+        findings=(*table.findings, *moved, *box_findings(box_table(table), annotation_file), *of_files),
         boxes=lambda: box_table(table),
         most_boxes=int(np.diff(distinct.splits).max(initial=0)),
         image_dir=image_dir if os.path.isdir(image_dir) else "",

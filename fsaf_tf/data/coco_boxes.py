@@ -1,11 +1,14 @@
 """The annotations of COCO JSON: one box, its class, and whether it is trained on, out of what exporters write."""
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
-from fsaf_tf.data.coco_values import identity, number, truth
+from fsaf_tf.data import coco_bbox
+from fsaf_tf.data.coco_categories import Categories
+from fsaf_tf.data.coco_images import Images
+from fsaf_tf.data.coco_values import number, truth
 from fsaf_tf.data.findings import Tally, short
+from fsaf_tf.data.mistakes import Mistake
 
 LEFT_OUT = ("outside", "negative_side")  # kinds of findings that are of annotations without a row
 
@@ -28,25 +31,17 @@ class Row(NamedTuple):
     ignored: bool
 
 
-class Mistake(Exception):
-    """An annotation that ends the reading: `kind` of mistake, and the `case` that shows it."""
-
-    def __init__(self, kind: str, case: str):
-        super().__init__(kind, case)
-        self.kind, self.case = kind, case
-
-
 class Reader:
     """Reads annotations one by one.
 
     Args:
-        images: by each id that stands in the file, the entry of its image: `id`, `width`, `height`.
-        category_of: for each id in the file the id of its class.
+        images: those of the file.
+        categories: likewise.
         tally: gets what is changed, counted once for each annotation and kind.
     """
 
-    def __init__(self, images: Mapping[int, dict], category_of: Mapping[int, int], tally: Tally):
-        self._images, self._category_of, self._tally = images, category_of, tally
+    def __init__(self, images: Images, categories: Categories, tally: Tally):
+        self._images, self._categories, self._tally = images, categories, tally
 
     def read(self, item: dict, label: str) -> Row | None:
         """The row of an annotation, None where it is left out.
@@ -54,16 +49,14 @@ class Reader:
         Raises:
             Mistake: nobody can know what it means.
         """
-        image = self._images.get(identity(item.get("image_id")))
+        image = self._images.find(item.get("image_id"))
         if image is None:
             raise Mistake("unknown image", f"{label}, image_id {short(repr(item.get('image_id')))}")
-        label = f"{label}, image {image['id']}"
-        category_id = self._category_of.get(identity(item.get("category_id")))
+        label = f"{label}, image {short(item['image_id'])}"
+        category_id = self._categories.find(item.get("category_id"))
         if category_id is None:
             raise Mistake("unknown category", f"{label}: category_id {short(repr(item.get('category_id')))}")
-        box, is_rewritten = self._box(item, label)
-        if is_rewritten or type(item["image_id"]) is not int or type(item["category_id"]) is not int:
-            self._tally.add("text_numbers", label)
+        box = self._box(item, label)
         crowd = truth(item.get("iscrowd", 0))
         if crowd is None:
             raise Mistake("iscrowd is not 0 or 1", f"{label}: {short(repr(item['iscrowd']))}")
@@ -77,16 +70,15 @@ class Reader:
             self._tally.add("ignored", label)
         return Row(image["id"], category_id, upright, self._area(item, box, label), crowd or ignored, ignored)
 
-    def _box(self, item: dict, label: str) -> tuple[tuple, bool]:
-        """The four numbers, and whether one of them was text."""
-        values = item.get("bbox")
-        if values is None or values == []:
-            self._tally.add("from_polygon", label)
-            return _around_polygons(item.get("segmentation"), label), False
-        numbers = tuple(map(number, values)) if isinstance(values, list) and len(values) == 4 else (None,)
-        if None in numbers:
-            raise Mistake("bbox is not four finite numbers", f"{label}: {short(values)}")
-        return numbers, numbers != tuple(values)  # text equals no number
+    def _box(self, item: dict, label: str) -> tuple[float, float, float, float]:
+        """The four numbers; counts in what other form they or the ids stand there."""
+        box, kinds = coco_bbox.read(item, label)
+        known = ((self._images, "image_id"), (self._categories, "category_id"))
+        if any(things.ids.is_rewritten(item[key]) for things, key in known):
+            kinds = {*kinds, "text_numbers"}
+        for kind in kinds:
+            self._tally.add(kind, label)
+        return box
 
     def _area(self, item: dict, box: tuple, label: str) -> float:
         """The area that stands there, or that of the box where it stands not or cannot be."""
@@ -94,7 +86,9 @@ class Reader:
         if value is None:
             return of_box
         given = number(value)
-        possible = given is not None and given <= max(1.01 * of_box, of_box + 1) and (given > 0 or of_box == 0)
+        # A mask's area counts each pixel that it touches: on either side up to half a pixel more than the box.
+        greatest = max(1.01 * of_box, (box[2] + 1) * (box[3] + 1))
+        possible = given is not None and given <= greatest and (given > 0 or of_box == 0)
         if possible and given >= 0:
             return given
         self._tally.add("area", f"{label}: area {short(value)}, w x h {of_box:g}")
@@ -137,21 +131,6 @@ def _is_ignored(item: dict, label: str) -> bool:
             return True
     attributes = item.get("attributes")
     return isinstance(attributes, dict) and any(truth(attributes.get(key, 0)) for key in ("ignore", "difficult"))
-
-
-def _around_polygons(segmentation, label: str) -> tuple[float, float, float, float]:
-    """The box around polygons `[[x1, y1, x2, y2, ...], ...]`."""
-    if isinstance(segmentation, dict):
-        raise Mistake("RLE mask without a bbox, which is not read; write the box of each mask into bbox", label)
-    polygons = segmentation if isinstance(segmentation, list) else []
-    if polygons and not isinstance(polygons[0], list):
-        polygons = [polygons]
-    flat = [number(value) for polygon in polygons if isinstance(polygon, list) for value in polygon]
-    is_even = all(len(polygon) % 2 == 0 for polygon in polygons if isinstance(polygon, list))
-    if len(flat) < 6 or None in flat or not is_even:
-        raise Mistake("bbox is not four finite numbers", f"{label}: there is none, and no polygon")
-    left, top = min(flat[::2]), min(flat[1::2])
-    return left, top, max(flat[::2]) - left, max(flat[1::2]) - top
 
 
 def _shown(box: tuple) -> list[float]:

@@ -4,10 +4,11 @@ Exporters write a category again for each region (VIA), a root that no box has (
 ids.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from fsaf_tf.classes import Classes
-from fsaf_tf.data.coco_values import identity, is_too_large
+from fsaf_tf.data.coco_values import Ids
 from fsaf_tf.data.findings import Tally, listed, short
 from fsaf_tf.data.mistakes import ID_TOO_LARGE, Findings
 
@@ -18,69 +19,83 @@ class Categories(NamedTuple):
     """Attributes:
     classes: in the order of their ids.
     id_of: for each id in the file that of its class; ids of what was dropped are not there.
+    ids: how those of the file are compared.
     """
 
     classes: Classes
-    id_of: dict[int, int]
+    id_of: dict[int | str, int]
+    ids: Ids
+
+    def find(self, value: Any) -> int | None:
+        """The id of the class of an id as it stands in the file, None if there is none."""
+        return self.id_of.get(self.ids.key(value))
 
 
-def read(file: str, items: list[dict], used: set[int] | None, tally: Tally) -> Categories:
+def read(file: str, items: list[dict], used: Iterable[Any] | None, tally: Tally) -> Categories:
     """The classes of a list of categories.
 
     Args:
         file: its path, for messages.
         items: the list.
-        used: ids that annotations have; None where there are none, so that nothing is taken for unused.
+        used: ids that annotations have, as they stand there; None where there are none: then nothing is unused.
         tally: gets what is joined and dropped.
 
     Raises:
         UserError: a category without id or name, or an id of two names.
     """
-    names, parents = _names(file, items, tally)
-    is_used = set(names) if used is None else used & set(names)
+    ids = Ids(item.get("id") for item in items)
+    names, parents = _names(file, items, ids, tally)
+    is_used = set(names) if used is None else {ids.key(value) for value in used} & set(names)
     roots = _roots(names, parents, is_used)
-    first_of: dict[str, int] = {}
-    for number in sorted(names, key=lambda number: number not in is_used):  # the used ones first, else as in the file
-        if number not in roots:
-            first_of.setdefault(names[number], number)
-    for number, name in names.items():
-        if number != first_of.get(name):
-            tally.add("joined_category" if number in is_used else "unused_category", f"id {number}, {name!r}")
-    id_of = {
-        number: first_of[name] for number, name in names.items() if number in is_used or number == first_of.get(name)
-    }
-    return Categories(Classes.by_id((number, name) for name, number in first_of.items()), id_of)
+    first_of: dict[str, int | str] = {}
+    for key in sorted(names, key=lambda key: key not in is_used):  # the used ones first, else as in the file
+        if key not in roots:
+            first_of.setdefault(names[key], key)
+    for key, name in names.items():
+        if key != first_of.get(name):
+            tally.add("joined_category" if key in is_used else "unused_category", f"id {short(key)}, {name!r}")
+    # By name, so that another file of the same classes numbers them alike.
+    numbers = {name: place if ids.are_text else first_of[name] for place, name in enumerate(sorted(first_of), 1)}
+    id_of = {key: numbers[name] for key, name in names.items() if key in is_used or key == first_of.get(name)}
+    return Categories(Classes.by_id((number, name) for name, number in numbers.items()), id_of, ids)
 
 
-def _names(file: str, items: list[dict], tally: Tally) -> tuple[dict[int, str], dict[int, str | None]]:
+def _names(file: str, items: list[dict], ids: Ids, tally: Tally) -> tuple[dict, dict]:
     """Name and supercategory of each id, in the order of the file."""
     mistakes = Findings(file, "categories", len(items))
-    names: dict[int, str] = {}
-    parents: dict[int, str | None] = {}
+    names: dict[int | str, str] = {}
+    parents: dict[int | str, str | None] = {}
     for item in items:
-        number, name = identity(item.get("id")), item.get("name")
-        if is_too_large(item.get("id")):
+        key, name = ids.key(item.get("id")), item.get("name")
+        if type(name) in (int, float):
+            name = str(name)
+            tally.add("number_names", f"id {short(key)}, {name}")
+        if ids.is_too_large(item.get("id")):
             mistakes.add(ID_TOO_LARGE, f"id {short(item['id'])}")
-        elif number is None or not isinstance(name, str) or not name:
-            mistakes.add("needs an `id` that is a whole number and a `name` that is text", short(item))
-        elif number not in names:
-            names[number], parents[number] = name, item.get("supercategory")
-            if type(item["id"]) is not int:
-                tally.add("text_numbers", f"category {name!r}, id {item['id']!r}")
-        elif names[number] == name:
-            tally.add("repeated_category", f"id {number}, {name!r}")
+        elif key is None or not isinstance(name, str) or not name:
+            mistakes.add("needs an `id`, a whole number or text, and a `name`, text", short(item))
+        elif key not in names:
+            names[key], parents[key] = name, item.get("supercategory")
+            _count_id(item["id"], name, ids, tally)
+        elif names[key] == name:
+            tally.add("repeated_category", f"id {short(key)}, {name!r}")
         else:
-            mistakes.add("id stands twice", f"id {number}, {listed([repr(names[number]), repr(name)])}")
+            mistakes.add("id stands twice", f"id {short(key)}, {listed([repr(names[key]), repr(name)])}")
     mistakes.raise_any()
     return names, parents
 
 
-def _roots(names: dict[int, str], parents: dict[int, str | None], is_used: set[int]) -> set[int]:
+def _count_id(value: Any, name: str, ids: Ids, tally: Tally) -> None:
+    if ids.are_text or ids.is_rewritten(value):
+        tally.add("text_ids" if ids.are_text else "text_numbers", f"category {name!r}, id {short(repr(value))}")
+
+
+def _roots(names: dict, parents: dict, is_used: set) -> set[int | str]:
     """Ids without a box and a parent that are the parent of others."""
     return {
-        number
-        for number, name in names.items()
-        if number not in is_used
-        and parents[number] in _NO_PARENT
-        and any(parents[other] == name for other in names if other != number)
+        key
+        for key, name in names.items()
+        if key not in is_used
+        and parents[key] in _NO_PARENT
+        and any(parents[other] == name for other in names if other != key)
     }

@@ -5,21 +5,18 @@ first case of its kind. docs/data.md lists both.
 """
 
 import dataclasses
-import json
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from fsaf_tf.classes import Classes
-from fsaf_tf.data import coco_boxes, coco_categories, coco_images, other_formats
+from fsaf_tf.data import coco_boxes, coco_categories, coco_file, coco_images
 from fsaf_tf.data.coco_values import identity, is_number
 from fsaf_tf.data.findings import Finding, Tally, short
-from fsaf_tf.data.mistakes import Findings
+from fsaf_tf.data.mistakes import Findings, Mistake
 from fsaf_tf.errors import UserError
 
 __all__ = ("Annotations", "Findings", "categories", "is_number", "read", "sizes")
-LISTS = ("images", "annotations", "categories")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,26 +70,34 @@ class Annotations:
         )
 
 
-def read(file: str) -> Annotations:
+def _unknown_size(name: str) -> None:
+    """The size of a picture without its folder."""
+    del name
+
+
+def read(file: str, size_of: coco_images.SizeOf = _unknown_size) -> Annotations:
     """Reads and checks an annotation file.
+
+    Args:
+        file: its path; it may be compressed by gzip.
+        size_of: height and width of the picture of a name, for entries without them; None where it is not known.
 
     Raises:
         UserError: it is missing, empty or no COCO JSON, or something in it is wrong.
     """
-    content, tally = _load(file), Tally(file)
-    images = coco_images.read(file, content["images"], tally)
-    used = {identity(item.get("category_id")) for item in content["annotations"]}
-    classes, category_of = coco_categories.read(file, content["categories"], used, tally)
-    reader = coco_boxes.Reader(images, category_of, tally)
+    content, tally = coco_file.read(file), Tally(file)
+    images = coco_images.read(file, content["images"], size_of, tally)
+    used = (item.get("category_id") for item in content["annotations"])
+    read_categories = coco_categories.read(file, content["categories"], used, tally)
+    classes = read_categories.classes
+    reader = coco_boxes.Reader(images, read_categories, tally)
     rows = _rows(file, content["annotations"], reader, tally)
-    pictures = list({image["id"]: image for image in images.values()}.values())
+    pictures = images.distinct()
     place_of = {image["id"]: place for place, image in enumerate(pictures)}
     places = np.array([place_of[row.image_id] for row in rows], np.int64)
     order = np.argsort(places, kind="stable")
     rows = [rows[place] for place in order]
     duplicate = _duplicates(rows, tally)
-    totals = {key: len(content["categories"]) for key in ("repeated_category", "joined_category", "unused_category")}
-    totals |= {"duplicate_pictures": len(content["images"]), "text_numbers": sum(map(len, content.values()))}
     return Annotations(
         file=file,
         image_ids=np.array(list(place_of), np.int64),
@@ -106,8 +111,20 @@ def read(file: str) -> Annotations:
         duplicate=duplicate,
         area=np.array([row.area for row in rows], np.float64),
         classes=classes,
-        findings=tally.findings(totals, len(content["annotations"])),
+        findings=tally.findings(_totals(content), len(content["annotations"])),
     )
+
+
+def _totals(content: dict[str, list]) -> dict[str, int]:
+    """Of how many there are, what is not counted of the annotations."""
+    of_categories = ("repeated_category", "joined_category", "unused_category", "number_names")
+    of_images = ("file_names", "no_size", "duplicate_pictures")
+    return {
+        **dict.fromkeys(of_categories, len(content["categories"])),
+        **dict.fromkeys(of_images, len(content["images"])),
+        "text_ids": len(content["images"]) + len(content["categories"]),
+        "text_numbers": sum(map(len, content.values())),
+    }
 
 
 def sizes(file: str) -> list[tuple[int, int]]:
@@ -116,8 +133,8 @@ def sizes(file: str) -> list[tuple[int, int]]:
     Raises:
         UserError: it is missing, empty or no COCO JSON.
     """
-    images = coco_images.read(file, _load(file)["images"], Tally(file))
-    return list({image["id"]: (image["height"], image["width"]) for image in images.values()}.values())
+    images = coco_images.read(file, coco_file.read(file)["images"], _unknown_size, Tally(file))
+    return [(image["height"], image["width"]) for image in images.distinct()]
 
 
 def categories(file: str, content: Any) -> Classes:
@@ -128,46 +145,12 @@ def categories(file: str, content: Any) -> Classes:
         content: what is in it; more than `categories` need not be there.
 
     Raises:
-        UserError: they are not there, or something in them is wrong.
+        UserError: they are not there, something in them is wrong, or their ids are no numbers.
     """
-    return coco_categories.read(file, _entries(file, content, "categories"), None, Tally(file)).classes
-
-
-def _load(file: str) -> dict[str, list[dict]]:
-    """The three lists of a file; what is large and not needed is dropped while reading."""
-    try:
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            text = stream.read()
-    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError):  # the latter is a folder
-        raise UserError(f"{file}: there is no such annotation file") from None
-    if not text.strip():
-        raise UserError(f"{file}: the annotation file is empty")
-    try:
-        content = json.loads(text, object_hook=_without_masks)
-    except (ValueError, RecursionError) as error:
-        looks = other_formats.of_text(text)
-        hint = f"; it looks like {looks}: {other_formats.READ_TODAY}" if looks else ""
-        raise UserError(f"{file}: not JSON: {short(error)}{hint}") from None
-    return {key: _entries(file, content, key) for key in LISTS}
-
-
-def _entries(file: str, content: Any, key: str) -> list[dict]:
-    """One of the three lists of COCO JSON."""
-    items = content.get(key) if isinstance(content, dict) else None
-    looks = other_formats.of_content(content)
-    if looks and (key == "annotations" or not isinstance(items, list)):
-        raise UserError(f"{file}: not COCO JSON with boxes: it looks like {looks}; {other_formats.READ_TODAY}")
-    if not isinstance(items, list) or not items:
-        raise UserError(f"{file}: not COCO JSON with boxes: it needs `{key}`, a list that is not empty")
-    if not all(isinstance(item, dict) for item in items):
-        raise UserError(f"{file}: not COCO JSON: an entry of `{key}` is no object")
-    return items
-
-
-def _without_masks(item: dict) -> dict:
-    if item.get("bbox"):
-        item.pop("segmentation", None)
-    return item
+    read_categories = coco_categories.read(file, coco_file.entries(file, content, "categories"), None, Tally(file))
+    if read_categories.ids.are_text:
+        raise UserError(f"{file}: the ids of its categories are text; number them: detections have these numbers")
+    return read_categories.classes
 
 
 def _rows(file: str, items: list[dict], reader: coco_boxes.Reader, tally: Tally) -> list[coco_boxes.Row]:
@@ -183,13 +166,12 @@ def _rows(file: str, items: list[dict], reader: coco_boxes.Reader, tally: Tally)
             tally.add("repeated", label)
             continue
         if first is not None:
-            mistakes.add("id stands twice", f"id {number}, images {first.get('image_id')} and {item.get('image_id')}")
-            continue
-        if number is not None:
+            tally.add("repeated_ids", f"{label}, images {first.get('image_id')} and {item.get('image_id')}")
+        elif number is not None:
             by_id[number] = item
         try:
             row = reader.read(item, label)
-        except coco_boxes.Mistake as mistake:
+        except Mistake as mistake:
             mistakes.add(mistake.kind, mistake.case)
         else:
             rows += [row] if row else []

@@ -1,6 +1,7 @@
 """Values of COCO JSON as exporters write them: numbers as text, whole numbers with a point, truths in several forms."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from fsaf_tf.classes import GREATEST_ID
@@ -42,10 +43,33 @@ def identity(value: Any) -> int | None:
     return read if read is not None and abs(read) <= GREATEST_ID else None
 
 
-def is_too_large(value: Any) -> bool:
-    """Whether it is a whole number that is no id only because it is too large."""
-    read = whole(value)
-    return read is not None and abs(read) > GREATEST_ID
+class Ids:
+    """How the ids of a list are compared: as whole numbers, or as text where one of them is no number.
+
+    Args:
+        values: all of them, as they stand in the file.
+    """
+
+    def __init__(self, values: Iterable[Any]):
+        self.are_text = any(isinstance(value, str) and value.strip() and whole(value) is None for value in values)
+
+    def key(self, value: Any) -> int | str | None:
+        """What an id is known by; None if it is none."""
+        if not self.are_text:
+            return identity(value)
+        if isinstance(value, str):
+            return value.strip() or None
+        read = whole(value)
+        return None if read is None else str(read)
+
+    def is_too_large(self, value: Any) -> bool:
+        """Whether it is no id only because it is a number that is too large."""
+        read = None if self.are_text else whole(value)
+        return read is not None and abs(read) > GREATEST_ID
+
+    def is_rewritten(self, value: Any) -> bool:
+        """Whether it is known by a number and does not stand there as one."""
+        return not self.are_text and type(value) is not int
 
 
 def truth(value: Any) -> bool | None:

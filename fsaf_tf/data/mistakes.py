@@ -6,6 +6,14 @@ from fsaf_tf.errors import UserError
 ID_TOO_LARGE = "id is beyond 2^53, where programs that read JSON no longer agree on a number; number them anew"
 
 
+class Mistake(Exception):
+    """What is wrong with one thing: the `kind` of mistake, and the `case` that shows it."""
+
+    def __init__(self, kind: str, case: str):
+        super().__init__(kind, case)
+        self.kind, self.case = kind, case
+
+
 class Findings:
     """The mistakes in one list of a file: how many of each kind, and the first one."""
 

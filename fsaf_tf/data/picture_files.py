@@ -1,8 +1,8 @@
 """The picture files that annotations name, looked at before a run: which are there, what their headers say.
 
 Errors, each one line with counts and the first case: a file that is missing, cannot be read, is cut off, or has another
-size than declared in whichever frame. Told, with counts: EXIF orientations and the frame that is taken, more than 8
-bits a channel, several pages.
+size than declared in whichever frame. Told, with counts: files that lie there under the end of their names, EXIF
+orientations and the frame that is taken, more than 8 bits a channel, several pages.
 """
 
 import itertools
@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from fsaf_tf.data import frames, pixels
-from fsaf_tf.data.findings import Finding, found
+from fsaf_tf.data.findings import Finding, found, short
 from fsaf_tf.data.mistakes import Findings
 from fsaf_tf.errors import UserError
 
@@ -24,6 +24,67 @@ DIM = 64  # of 255: pictures none of which is brighter have fewer bits than they
 _TAIL = 65_536  # bytes at the end of a file, where its format's last mark is looked for
 _LAST_MARKS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 _USUAL = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF")
+
+
+class Folder:
+    """A folder of pictures, each of its folders listed once.
+
+    Args:
+        path: the folder that names start from.
+        rule: `frames.turn`'s.
+    """
+
+    def __init__(self, path: str, rule: str):
+        self._path, self._rule = path, rule
+        self._listings: dict[str, set[str]] = {}
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+        folder, base = os.path.split(name)
+        if folder not in self._listings:
+            self._listings[folder] = _listing(os.path.join(self._path, folder))
+        return base in self._listings[folder]
+
+    def find(self, name: str) -> str:
+        """A name without as many of its first folders as it takes for it to be there; itself if none is."""
+        parts = name.split("/")
+        ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
+        return name if self.has(name) else next((end for end in ends if end and self.has(end)), name)
+
+    def size_of(self, name: str) -> tuple[int, int] | None:
+        """Height and width of the picture of a name in its frame, None if it is not there or cannot be read."""
+        try:
+            header = pixels.read_header(os.path.join(self._path, self.find(name)))
+        except UserError:
+            return None
+        is_turned = self._rule != frames.STORED and header.orientation > 4
+        return (header.width, header.height) if is_turned else (header.height, header.width)
+
+
+def find(file: str, folder: Folder, names: Sequence[str]) -> tuple[list[str], list[Finding]]:
+    """The names under which the pictures of an annotation file are in a folder.
+
+    Args:
+        file: the annotation file, for messages.
+        folder: the folder.
+        names: I of them.
+
+    Returns:
+        I names, those of pictures that are not there unchanged; and a finding of those that are not as given.
+
+    Raises:
+        UserError: two names would be one file.
+    """
+    known = [folder.find(name) for name in names]
+    given_of: dict[str, str] = {}
+    mistakes = Findings(file, "images", len(names))
+    for name, path in zip(names, known):
+        if given_of.setdefault(path, name) != name:
+            mistakes.add("files of several folders, where the image folder has one", f"{given_of[path]} and {name}")
+    mistakes.raise_any()
+    cases = [f"{name} is {path}" for name, path in zip(names, known) if path != name]
+    words = "pictures lie in the image folder without the first folders of their names; taken from there"
+    return known, found("first_folders", len(cases), len(names), words, cases, file)
 
 
 def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, rule: str) -> tuple[Finding, ...]:
@@ -46,7 +107,7 @@ def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, ru
         raise UserError(f"{image_dir}: there is no such image folder")
     mistakes = Findings(file, "images", len(names))
     for name in _missing(image_dir, names):
-        mistakes.add(f"image missing in {image_dir}", name)
+        mistakes.add(f"image missing in {image_dir}", short(name))
     mistakes.raise_any()
     if len(names) > MAX_HEADERS or not os.path.isdir(image_dir):
         return ()

@@ -108,11 +108,12 @@ BOXES = {
     "rotation": (of_box(0, attributes={"rotation": 90.0}), "rotated", (1, 4)),
     "area of zero": (of_box(0, area=0), "area", (1, 4)),
     "area below zero": (of_box(0, area=-3), "area", (1, 4)),
-    "area too large": (of_box(0, area=607), "area", (1, 4)),
+    "area too large": (of_box(0, area=652), "area", (1, 4)),
     "area that is no number": (of_box(0, area="large"), "area", (1, 4)),
     "polygon": (of_box(0, bbox=None, segmentation=[[10, 10, 30, 10, 30, 40], [12, 12]]), "from_polygon", (1, 4)),
     "polygon beside an empty box": (of_box(0, bbox=[], segmentation=[10, 10, 30, 40, 10, 40]), "from_polygon", (1, 4)),
     "the same box twice": (of_box(1, bbox=[10, 10, 20, 30], category_id=1), "duplicate_boxes", (1, 4)),
+    "the id of another one": (of_box(1, id=1), "repeated_ids", (1, 4)),
     "word for word": (lambda content: content["annotations"].append(content["annotations"][0]), "repeated", (1, 5)),
 }  # fmt: skip
 
@@ -135,7 +136,7 @@ def test_odd_boxes_are_taken_or_left_out_and_counted(read, case):
 
 NOTHING_ODD = {
     "a sliver inside": of_box(0, bbox=[99.9, 10, 20, 30]),  # clipped, which the source counts
-    "area a pixel larger": of_box(0, area=601),
+    "area of the pixels that a mask touches": of_box(0, area=651),
     "rounded area of a large box": of_box(0, bbox=[0, 0, 100, 80], area=8070),
     "no rotation": of_box(0, attributes={"rotation": 0.0, "difficult": False, "occluded": True}),
     "half a turn": of_box(0, attributes={"rotation": 180}),

@@ -51,7 +51,8 @@ def test_names_that_stand_twice_are_an_error():
         ({"names": ["x", "cat", "dog"], "category_ids": [1, 2, 3]}, "other classes than a.pth: x in place of bird"),
         ({"names": ["cat"], "category_ids": []}, "labels.json is damaged"),
         ({"categories": []}, "labels.json: not COCO JSON"),
-        ({"categories": [{"id": "one", "name": "cat"}]}, "labels.json: needs an `id` that is a whole number"),
+        ({"categories": [{"id": "one", "name": "cat"}]}, "labels.json: the ids of its categories are text"),
+        ({"categories": [{"id": None, "name": "cat"}]}, "labels.json: needs an `id`, a whole number or text, and a"),
     ],
 )
 def test_labels_of_other_weights_and_no_labels_are_errors(labels, content, message):

@@ -1,0 +1,72 @@
+"""A file of COCO JSON: opened, decoded, and its three lists; or what it is instead."""
+
+import gzip
+import json
+import zlib
+from typing import Any
+
+import tensorflow as tf
+
+from fsaf_tf.data import other_formats
+from fsaf_tf.data.findings import short
+from fsaf_tf.errors import UserError
+
+LISTS = ("images", "annotations", "categories")
+_GZIP = b"\x1f\x8b"
+
+
+def read(file: str) -> dict[str, list[dict]]:
+    """The three lists of a file; what is large and not needed is dropped while reading.
+
+    Raises:
+        UserError: it is missing, empty or no COCO JSON with boxes.
+    """
+    try:
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            text = stream.read()
+    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError):  # the latter is a folder
+        raise UserError(f"{file}: there is no such annotation file") from None
+    if not text.strip():
+        raise UserError(f"{file}: the annotation file is empty")
+    try:
+        text = gzip.decompress(text) if text.startswith(_GZIP) else text
+        content = json.loads(text, object_hook=_without_masks)
+    except (EOFError, OSError, zlib.error) as error:
+        raise UserError(f"{file}: its gzip compression is damaged: {short(error)}") from None
+    except (ValueError, RecursionError) as error:
+        looks = other_formats.of_text(text)
+        why = other_formats.refusal(looks) if looks else _not_json(text, error)
+        raise UserError(f"{file}: not JSON: {why}") from None
+    return {key: entries(file, content, key) for key in LISTS}
+
+
+def _not_json(text: bytes, error: Exception) -> str:
+    """Why text is no JSON."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not of {error.encoding}; save it as UTF-8"
+    text = text.strip(b" \r\n\t\0")
+    is_cut = text.startswith((b"{", b"[")) and not text.endswith((b"}", b"]"))
+    return f"it ends in the middle, as if it was cut off: {short(error)}" if is_cut else short(error)
+
+
+def entries(file: str, content: Any, key: str) -> list[dict]:
+    """One of the three lists of COCO JSON.
+
+    Raises:
+        UserError: it is not there, is empty, or is no list of objects.
+    """
+    items = content.get(key) if isinstance(content, dict) else None
+    looks = other_formats.of_content(content)
+    if looks and (key == "annotations" or not isinstance(items, list)):
+        raise UserError(f"{file}: not COCO JSON with boxes: {other_formats.refusal(looks)}")
+    if not isinstance(items, list) or not items:
+        raise UserError(f"{file}: not COCO JSON with boxes: it needs `{key}`, a list that is not empty")
+    if not all(isinstance(item, dict) for item in items):
+        raise UserError(f"{file}: not COCO JSON: an entry of `{key}` is no object")
+    return items
+
+
+def _without_masks(item: dict) -> dict:
+    if item.get("bbox"):
+        item.pop("segmentation", None)
+    return item
