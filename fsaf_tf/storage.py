@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from fsaf_tf.errors import UserError
 
+PART = ".part"  # behind the name of a file while it is written
+
 
 def try_writing(path: str) -> None:
     """Makes the folder of a file, and tries one there: before what takes long, not after it.
@@ -19,7 +21,7 @@ def try_writing(path: str) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    part = f"{path}.part"
+    part = f"{path}{PART}"
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with open(part, "w"):
@@ -53,15 +55,54 @@ def make_folder(path: str) -> None:
         raise UserError(f"{path} cannot be written to: {error.strerror}") from error
 
 
-def write_text(path: str, text: str) -> None:
+def write_bytes(path: str, data: bytes) -> None:
     """Writes a file in one piece: whoever reads meanwhile, or after a kill, sees the old file or the new one.
 
-    It is UTF-8; see `utf8` for what that does not have.
+    After an error the old one stands, and nothing beside it.
     """
-    part = f"{path}.part"
-    with tf.io.gfile.GFile(part, "wb") as file:
-        file.write(utf8(text).encode())
-    tf.io.gfile.rename(part, path, overwrite=True)
+    with _whole(path) as file:
+        file.write(data)
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a text as UTF-8, in one piece; see `utf8` for what that does not have."""
+    write_bytes(path, utf8(text).encode())
+
+
+def _nothing() -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _whole(
+    path: str, on_error: Callable[[str], None] | None = None, before: Callable[[], None] = _nothing
+) -> Iterator[tf.io.gfile.GFile]:
+    """A file to write to, as a context, which gets its name at the end.
+
+    Args:
+        path: its name.
+        on_error: takes the name of what an error leaves of it; that is removed if it is not given.
+        before: is called when all is written, before it gets its name.
+    """
+    part = f"{path}{PART}"
+    try:
+        with tf.io.gfile.GFile(_name(part), "wb") as file:
+            yield file
+        before()
+        tf.io.gfile.rename(_name(part), _name(path), overwrite=True)
+    except BaseException:
+        with contextlib.suppress(tf.errors.OpError):  # there may be none; the first error is the one to tell
+            (on_error or _remove)(part)
+        raise
+
+
+def _name(path: str) -> bytes:
+    """A name as TensorFlow takes it, also one with bytes that are no text."""
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _remove(path: str) -> None:
+    tf.io.gfile.remove(_name(path))
 
 
 def utf8(text: str) -> str:
@@ -75,42 +116,79 @@ def write_json(path: str, value: Any) -> None:
 
 
 @contextlib.contextmanager
-def results_file(path: str) -> Iterator[Callable[[dict], None]]:
+def results_file(
+    path: str, say: Callable[[str], None] | None = None, before: Callable[[], None] = _nothing
+) -> Iterator[Callable[[dict], None]]:
     """A file of COCO's results, a line each, as a context: gives what adds a result.
 
     At the end of the context the file is there in one piece; if an error ends it, the file is as it was before.
+
+    Args:
+        path: of the file.
+        say: if given, the results that an error leaves are kept in `unfinished(path)`, and this says so. They go when
+            all results are written.
+        before: is called when all are written, before those of an earlier time go.
     """
-    part, between = f"{path}.part", "\n"
-    try:
-        with tf.io.gfile.GFile(part, "w") as file:
+    count, is_ended = 0, False
 
-            def add(result: dict) -> None:
-                nonlocal between
-                file.write(between + json.dumps(plain(result), allow_nan=False))
-                between = ",\n"
+    def keep(part: str) -> None:
+        if not (say and count and is_ended):
+            _remove(part)
+            return
+        tf.io.gfile.rename(_name(part), _name(unfinished(path)), overwrite=True)
+        say(f"{count} detections up to there are kept in {unfinished(path)}")
 
-            file.write("[")
+    with _whole(path, keep, before) as file:
+
+        def add(result: dict) -> None:
+            nonlocal count
+            file.write(f"{',' * bool(count)}\n{json.dumps(plain(result), allow_nan=False)}".encode())
+            count += 1
+
+        file.write(b"[")
+        try:
             yield add
-            file.write("\n]\n")
-    except BaseException:
-        tf.io.gfile.remove(part)
-        raise
-    tf.io.gfile.rename(part, path, overwrite=True)
+        finally:
+            file.write(b"\n]\n")
+            file.flush()  # a disk without room says so here
+            is_ended = True
+    if say and tf.io.gfile.exists(_name(unfinished(path))):
+        _remove(unfinished(path))
 
 
-def write_results(path: str, results: Iterable[dict]) -> None:
-    """Writes COCO's results, a line each, in one piece."""
-    with results_file(path) as add:
+def unfinished(path: str) -> str:
+    """Where a file is kept that an error ended: `out/detections.unfinished.json`."""
+    root, end = os.path.splitext(path)
+    return f"{root}.unfinished{end}"
+
+
+def write_results(path: str, results: Iterable[dict], before: Callable[[], None] = _nothing) -> None:
+    """Writes COCO's results, a line each, in one piece; `before` is called before those of an earlier time go."""
+    with results_file(path, before=before) as add:
         for result in results:
             add(result)
+
+
+def read_text(path: str) -> str:
+    """The content of a text file, where TensorFlow reads files.
+
+    Raises:
+        UserError: it is not UTF-8.
+        tf.errors.OpError: it cannot be read.
+    """
+    with tf.io.gfile.GFile(path, "rb") as file:
+        data = file.read()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8: {error}") from None
 
 
 def read_json(path: str) -> Any:
     """The content of a JSON file; None if there is none or it cannot be parsed."""
     try:
-        with tf.io.gfile.GFile(path) as file:
-            return json.loads(file.read())
-    except (tf.errors.NotFoundError, ValueError):
+        return json.loads(read_text(path))
+    except (tf.errors.NotFoundError, ValueError, RecursionError):  # a UserError is a ValueError, too
         return None
 
 

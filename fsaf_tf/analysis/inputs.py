@@ -3,7 +3,7 @@
 import collections
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -200,17 +200,17 @@ def _with_image_ids(file: str, results: list[dict], images: list[dict]) -> list[
     return [{**row, "image_id": by_name[image_of[row["file_name"]]]["id"]} for row in results]
 
 
-def thumbnails(source: examples.Source, image_ids: Sequence[int]) -> dict[int, bytes]:
-    """The wanted pictures as small JPEG files, the way up that evaluation takes them."""
-    if not image_ids:
-        return {}
+def thumbnails(source: examples.Source, image_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """Id and small JPEG file of the wanted pictures, the way up that evaluation takes them.
+
+    Raises:
+        UserError: one is damaged.
+    """
     wanted = tf.constant(list(image_ids), tf.int64)
     chosen = source.examples().filter(lambda example: tf.reduce_any(example["image_id"] == wanted))
-    found = {}
     for example in examples.named_errors(images.decode_examples(chosen)):
         picture = Image.fromarray(example["image"])
         picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         encoded = io.BytesIO()
         picture.save(encoded, "JPEG", quality=80)
-        found[int(example["image_id"])] = encoded.getvalue()
-    return found
+        yield int(example["image_id"]), encoded.getvalue()

@@ -8,6 +8,7 @@ from fsaf_tf.analysis.evaluations import Evaluation
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, coco_results, metrics_table
+from fsaf_tf.terminal import faults
 from fsaf_tf.terminal.progress import Progress
 
 
@@ -36,7 +37,8 @@ def make(
         What `report.render` takes.
 
     Raises:
-        UserError: something cannot be read, or the detectors are not of the same data.
+        UserError: something cannot be read, or the detectors are not of the same data; or a picture cannot, and the
+            report is written without it.
     """
     folders = [evaluation.folder for evaluation in evaluated]
     paths = [*_detections_in(folders), *files]
@@ -75,12 +77,15 @@ def make(
         "runs": storage.plain(runs),
     }
     shown = report.worst(runs, pictures) if source else []
-    _write(output, found, _thumbnails(source, shown))
+    thumbnails, problem = _thumbnails(source, shown)
+    _write(output, found, thumbnails)
     for name, analysis in found["runs"].items():
         progress.say(f"{name}: {_said(analysis)}")
     for line in metrics_table.ceiling_lines(found["runs"][names[0]]["metrics"]):
         progress.say(line)
     progress.say(f"The report is in {output}, its figures in {_json(output)}")
+    if problem:
+        raise UserError(f"{len(shown) - len(thumbnails)} of {len(shown)} pictures are not in the report: {problem}")
     return found
 
 
@@ -132,9 +137,16 @@ def _facts(name: str, ground_truth: dict) -> dict:
     return {"name": name, "objects": objects, **counts}
 
 
-def _thumbnails(source: Source | None, image_ids: Sequence[int]) -> dict[int, bytes]:
-    found = inputs.thumbnails(source, image_ids) if image_ids else {}
-    return {image_id: found[image_id] for image_id in image_ids}
+def _thumbnails(source: Source | None, image_ids: Sequence[int]) -> tuple[dict[int, bytes], str | None]:
+    """The pictures, and why some of them cannot be had, which is no reason to lose the figures."""
+    found, problem = {}, None
+    try:
+        found.update(inputs.thumbnails(source, image_ids) if image_ids else ())
+    except Exception as error:
+        problem = str(error) if isinstance(error, UserError) else faults.line(error)
+        if not problem:
+            raise
+    return {image_id: found[image_id] for image_id in image_ids if image_id in found}, problem
 
 
 def _json(output: str) -> str:

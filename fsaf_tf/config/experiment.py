@@ -7,6 +7,7 @@ import tensorflow as tf
 from official.core import config_definitions, exp_factory
 from official.modeling.hyperparams import params_dict
 
+from fsaf_tf import storage
 from fsaf_tf.config import catalog, checks, data_sources, init_architecture, plain_values, schedule, strict
 from fsaf_tf.errors import UserError
 
@@ -75,9 +76,8 @@ def folder_of(checkpoint: str) -> str | None:
 def _recorded(model_dir) -> tuple[dict, str]:
     path = f"{model_dir}/params.yaml"
     try:
-        with tf.io.gfile.GFile(path) as file:
-            text = file.read()
-    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        text = storage.read_text(path)
+    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError) as error:  # the latter is a folder
         raise UserError(f"{path} cannot be read: is {model_dir} the folder of a run?") from error
     return plain_values.parse(text, path), path
 

@@ -44,7 +44,7 @@ def parse(text: str, origin: str, wanted: str = "keys with values") -> dict:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise UserError(f"{origin}, line {mark.line + 1}: {' '.join(error.problem.split())}") from error
-    except (yaml.YAMLError, ValueError) as error:  # a control character; a date such as 2020-13-01
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a control character; a date such as 2020-13-01
         raise UserError(f"{origin}: {' '.join(str(error).split())}") from error
     if values is None:
         return {}

@@ -16,6 +16,7 @@ from fsaf_tf.data import frames, pixels
 from fsaf_tf.data.findings import Finding, found, short
 from fsaf_tf.data.mistakes import Findings
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import faults
 
 # So many files have their headers read before the run (some seconds); of more, each when its turn comes.
 MAX_HEADERS = 10_000
@@ -149,7 +150,7 @@ def _read_header(path: str) -> pixels.Header:
     header = pixels.read_header(path)
     mark = _LAST_MARKS.get(header.format)
     if mark:
-        with open(path, "rb") as stream:
+        with faults.named(path), open(path, "rb") as stream:
             stream.seek(-min(_TAIL, os.path.getsize(path)), os.SEEK_END)
             if mark not in stream.read():
                 pixels.read(path, upright=False)  # decoding tells

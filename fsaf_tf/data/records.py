@@ -13,6 +13,7 @@ import os
 
 import tensorflow as tf
 
+from fsaf_tf import storage
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import frames, images
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, check_finite, clip_boxes, collect_ground_truth
@@ -73,10 +74,9 @@ def _label_map(file: str) -> Classes:
     if not tf.io.gfile.exists(file):
         raise UserError(f"{file}: there is no such label map; {wanted}")
     try:
-        with tf.io.gfile.GFile(file) as stream:
-            pairs = json.load(stream, object_pairs_hook=list)
+        pairs = json.loads(storage.read_text(file), object_pairs_hook=list)
         names = {int(number): name for number, name in pairs}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{file}: not a label map ({error}); {wanted}") from None
     if not names or not all(isinstance(name, str) and name for name in names.values()):
         raise UserError(f"{file}: not a label map; {wanted}")

@@ -8,12 +8,14 @@ import functools
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from google.protobuf import json_format
 
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import frames, images, shapes
 from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, check_finite, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import faults
 
 
 def open_tfds(name: str, split: str, data_dir: str, *, download: bool, upright: bool) -> Source:
@@ -64,7 +66,7 @@ def _builder(name: str, data_dir: str) -> tfds.core.DatasetBuilder:
         return tfds.builder(name, data_dir=data_dir or None)
     except tfds.core.DatasetNotFoundError:
         raise UserError(f"TFDS has no data set {name!r}; coco/2017, voc/2012 and shapes are some that fit") from None
-    except ValueError as error:
+    except (ValueError, json_format.ParseError) as error:  # the latter is of a damaged dataset_info.json
         raise UserError(f"TFDS cannot open {name!r}: {str(error).splitlines()[0]}") from None
 
 
@@ -86,8 +88,10 @@ def _prepared(name: str, data_dir: str, download: bool) -> tfds.core.DatasetBuil
         builder.download_and_prepare()
     except Exception as error:  # whatever the network, the disk and the builder raise
         if not builder.is_prepared():  # else another process was faster
-            line = (str(error).splitlines() or [""])[0]
-            raise UserError(f"TFDS {name} could not be prepared: {type(error).__name__}: {line}") from error
+            first = (str(error).splitlines() or [""])[0]
+            of_machine = faults.line(error) if getattr(error, "errno", 0) is not None else None  # others say only words
+            reason = of_machine or f"{type(error).__name__}: {first}"
+            raise UserError(f"TFDS {name} could not be prepared: {reason}") from error
     return _builder(name, data_dir)
 
 

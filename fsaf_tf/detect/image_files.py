@@ -5,7 +5,7 @@ import glob
 import os
 from collections.abc import Callable, Iterable
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from fsaf_tf.errors import UserError
 
@@ -87,7 +87,9 @@ def _is_picture(path: str) -> bool:
         Image.init()
         with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]):
             return True
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except MemoryError:
+        raise
+    except Exception:  # what begins like a picture and is none makes Pillow raise almost anything
         return False
 
 

@@ -1,6 +1,7 @@
 """Prediction on files: which images, their detections in COCO's form, their pictures."""
 
 import collections
+import io
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +13,7 @@ from fsaf_tf import storage, visualize
 from fsaf_tf.data import pixels
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
+from fsaf_tf.terminal import faults
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
 
 PICTURES = "pictures"
@@ -70,13 +72,14 @@ def write(
         score_threshold: draw detections of at least this; the file has all of them.
 
     Raises:
-        UserError: no file can be read, a picture would replace one of the files, or `output` cannot be written to.
+        UserError: no file can be read, a picture would replace one of the files, or `output` cannot be written to; then
+            the detections are there as far as they were made.
     """
     pictures, names = _picture_paths(files, output), shared_names(files)
     storage.make_folder(f"{output}/{PICTURES}")
-    line, unreadable, counts = Progress(), {}, collections.Counter()
+    line, unreadable, undrawn, counts = Progress(), {}, {}, collections.Counter()
     turns = track(zip(files, found), line, lambda done, rate: prediction_line(done, len(files), rate, "images"))
-    with storage.results_file(f"{output}/detections.json") as add:
+    with storage.results_file(f"{output}/detections.json", line.say) as add:
         for number, (file, each) in enumerate(turns, start=1):
             if isinstance(each, UserError):
                 unreadable[file] = each
@@ -86,13 +89,17 @@ def write(
                 add({**result, "file_name": names[file]})
                 counts["found"] += 1
                 counts["drawn"] += result["score"] >= score_threshold
-            _write_picture(pictures[file], visualize.draw_detections(image, detections, score_threshold))
+            if problem := _draw(pictures[file], image, detections, score_threshold):
+                undrawn[file] = problem
         if len(unreadable) == len(files):
             _report_unreadable(unreadable, len(files))
             raise UserError("no picture can be read")
     _report_unreadable(unreadable, len(files))  # when the file is safe, whatever comes of printing
     said = f"{counts['found']} detections in {len(files) - len(unreadable)} images: {output}/detections.json"
     line.say(f"{said}; {counts['drawn']} with score {score_threshold:g} or more: {output}/{PICTURES}")
+    if undrawn:
+        first = next(iter(undrawn.values()))
+        raise UserError(f"{len(undrawn)} of {len(files)} pictures cannot be written, all detections are: {first}")
 
 
 def shared_names(files: list[str]) -> dict[str, str]:
@@ -130,9 +137,20 @@ def to_coco(detections: dict, image_id: int, category_ids: Sequence[int]) -> lis
     )
 
 
-def _write_picture(path: str, picture: np.ndarray) -> None:
-    storage.make_folder(os.path.dirname(path))
-    Image.fromarray(picture).save(path, format="JPEG", quality=92, subsampling=0)  # full colour, for the small letters
+def _draw(path: str, image: np.ndarray, detections: dict, score_threshold: float) -> str | None:
+    """Writes the picture of detections; why the machine cannot, which is no reason to lose the detections."""
+    try:
+        picture = Image.fromarray(visualize.draw_detections(image, detections, score_threshold))
+        encoded = io.BytesIO()
+        picture.save(encoded, format="JPEG", quality=92, subsampling=0)  # full colour, for the small letters
+        storage.make_folder(os.path.dirname(path))
+        storage.write_bytes(path, encoded.getvalue())
+    except Exception as error:
+        problem = str(error) if isinstance(error, UserError) else faults.line(error)
+        if not problem:
+            raise
+        return problem
+    return None
 
 
 def _report_unreadable(unreadable: dict[str, UserError], total: int) -> None:

@@ -64,8 +64,8 @@ def run(
     line, found, seen = Progress(clock=clock), 0, 0
     with Interrupts() as interrupt, interrupt.deferred(), contextlib.ExitStack() as stack:
         frames = stack.enter_context(_Camera(source, clock) if is_live else _File(source))
-        video = stack.enter_context(_Writer(path, frames.rate))
-        add = stack.enter_context(storage.results_file(f"{output}/detections.json"))
+        video = stack.enter_context(_Writer(path, frames.rate, line.say))
+        add = stack.enter_context(storage.results_file(f"{output}/detections.json", line.say))
         total = min(frames.total, max_frames) if frames.total and max_frames else frames.total or max_frames
         wanted = _wanted(frames, max_frames, interrupt)
         turns = track(wanted, line, lambda done, rate: prediction_line(done, total, rate, "frames"))
@@ -175,8 +175,8 @@ class _Camera:
 class _Writer:
     """An annotated video, whole under its name when it is closed; a picture stands until the number of the next."""
 
-    def __init__(self, path: str, rate: float):
-        self._path, self._rate = path, rate
+    def __init__(self, path: str, rate: float, say: Callable[[str], None]):
+        self._path, self._rate, self._say = path, rate, say
         self._part = f"{os.path.splitext(path)[0]}.part.mp4"  # OpenCV goes by the ending
         self._video, self._last, self._count = None, None, 0
 
@@ -187,10 +187,23 @@ class _Writer:
         if self._video is None:
             return
         self._video.release()
-        if kind is None:
+        whole = _frames_in(self._part)
+        if kind is None and whole == self._count:
             os.replace(self._part, self._path)
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(storage.unfinished(self._path))
+            return
+        kept = storage.unfinished(self._path)
+        if whole:
+            os.replace(self._part, kept)
+            self._say(f"{whole} frames up to there are kept in {kept}")
         else:
-            os.remove(self._part)
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                os.remove(self._part)
+        if kind is None:  # OpenCV says nothing of a disk that is full
+            raise UserError(
+                f"{self._path} cannot be written: {whole} of {self._count} frames arrived; is the disk full?"
+            )
 
     def write(self, number: int, picture: np.ndarray) -> None:
         """Adds frame `number`, and before it the last picture again where numbers were left out."""
@@ -217,6 +230,14 @@ def _open(source: str | int, problem: str):
     if not capture.isOpened():
         raise UserError(problem)
     return capture
+
+
+def _frames_in(path: str) -> int:
+    """The frames that a written file declares; 0 of one that is not there or cut off."""
+    capture = cv2.VideoCapture(path)
+    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    capture.release()
+    return max(0, count)
 
 
 def _rate(capture) -> float:

@@ -11,6 +11,7 @@ from fsaf_tf import storage
 from fsaf_tf.classes import GREATEST_ID
 from fsaf_tf.data import coco_json
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import faults
 
 DETECTIONS = "detections.json"
 KEYS = ("category_id", "bbox", "score")
@@ -27,11 +28,11 @@ def read(file: str) -> list[dict]:
         UserError: it cannot be read or is no file of results; the message names the entry.
     """
     try:
-        with open(file, encoding="utf-8") as stream:
+        with faults.named(file), open(file, encoding="utf-8") as stream:
             results = json.load(stream)
     except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+        raise UserError(faults.line(error)) from error
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: not JSON: {error}") from error
     if not isinstance(results, list):
         raise UserError(f"{file}: not COCO's results: they are a list of image_id, {', '.join(KEYS)}")

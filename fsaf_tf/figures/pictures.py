@@ -19,6 +19,7 @@ from fsaf_tf.detect import predict_files
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
+from fsaf_tf.terminal import faults
 
 MOST_BOXES = 1000  # of a picture, where the experiment does not allow more
 
@@ -91,7 +92,10 @@ def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
                 "area": distinct.area,
             }
             columns = {key: column[part] for key, column in columns.items()}
-            data = pathlib.Path(file).read_bytes()
+            try:
+                data = pathlib.Path(file).read_bytes()
+            except OSError as error:
+                raise UserError(faults.line(error)) from error
             yield _row(data, distinct.file_names[index], distinct.image_ids[index], distinct.sizes[index], columns)
 
     return _source(annotation_file, table.classes, len(named), rows, [*table.findings, *findings])

@@ -1,5 +1,6 @@
 """Makes the figures that `tools/visualize.py` is asked for, and writes them with a word on each."""
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -258,8 +259,10 @@ def _tracked(items: Iterable, source: Source, line: Progress) -> Iterator:
 def _write(figure, path: str) -> str:
     """Writes a picture `[H, W, 3]` uint8, or a figure of Matplotlib, as PNG, and returns the path."""
     storage.make_folder(os.path.dirname(path))
+    encoded = io.BytesIO()  # a picture of before is not lost to one that cannot be written
     save: Callable = Image.fromarray(figure).save if isinstance(figure, np.ndarray) else figure.savefig
-    save(path)
+    save(encoded, format="png")
+    storage.write_bytes(path, encoded.getvalue())
     return path
 
 

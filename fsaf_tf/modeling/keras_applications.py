@@ -21,6 +21,7 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import batch_norm
 from fsaf_tf.modeling.family import Family
 from fsaf_tf.modeling.normalization import TORCHVISION, Normalization
+from fsaf_tf.terminal import faults
 from fsaf_tf.weights import files, table
 
 KEY = "task.model.backbone.keras_applications"
@@ -207,6 +208,8 @@ def _of_file(config: backbone_keys.KerasApplications) -> tf_keras.Model:
         except UserError:
             raise
         except Exception as error:  # a damaged file makes h5py raise almost anything
+            if faults.is_of_the_machine(error):
+                raise UserError(f"{KEY}.weights: {faults.of_file(config.weights, error)}") from error
             reasons.append(" ".join(str(error).split()) or type(error).__name__)
     raise UserError(f"{KEY}.weights: {config.weights} does not fit {config.model_id}: {reasons[0]}")
 

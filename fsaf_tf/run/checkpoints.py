@@ -13,6 +13,7 @@ from fsaf_tf import storage
 from fsaf_tf.config import experiment
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import early_stop, records
+from fsaf_tf.terminal import faults
 
 NAME, BEST_NAME = "ckpt", "best_ckpt"  # of files, before the step
 BEST, NEWEST = "best", "newest"  # what `--checkpoint` takes beside a path; the first is a folder's name too
@@ -237,7 +238,7 @@ def problem(prefix: str) -> str | None:
     """Reads every tensor of a checkpoint: None if that works, else why not, in one line.
 
     Raises:
-        UserError: the files may not be read by this user, which says nothing about what is in them.
+        UserError: the machine cannot read them now, or this user may not, which says nothing about what is in them.
     """
     try:
         reader = tf.train.load_checkpoint(prefix)
@@ -245,8 +246,8 @@ def problem(prefix: str) -> str | None:
             reader.get_tensor(name)
     except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        if "permission denied" in reason.lower():
-            raise UserError(f"{prefix} may not be read: {reason}") from None
+        if faults.is_of_the_machine(error):
+            raise UserError(f"{prefix} may not be read: {faults.line(error) or reason}") from None
         return reason
     return None
 

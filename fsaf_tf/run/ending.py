@@ -41,7 +41,7 @@ def told(progress: Progress, model_dir: str, task: schema.Task) -> Iterator[None
         raise _of_images(error) or error from error
     except tf.errors.UnavailableError as error:
         raise UserError("A worker of the cluster was lost; start all of them again to go on.") from error
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, OSError, MemoryError) as error:
         line = _of_records(error, task) or faults.line(error)
         if not line:
             raise
@@ -73,7 +73,7 @@ def _of_images(error: tf.errors.InvalidArgumentError) -> UserError | None:
     return UserError(f"{words}; nothing was saved after that. Look at these images, or lower the rate.")
 
 
-def _of_records(error: tf.errors.OpError, task: schema.Task) -> str | None:
+def _of_records(error: Exception, task: schema.Task) -> str | None:
     """Which record of a TFRecord file is damaged, which the error does not say."""
     if not isinstance(error, tf.errors.DataLossError):
         return None

@@ -1,5 +1,6 @@
 """An import: published weights into a folder that a run can start from."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
 from fsaf_tf.run import checkpoints
 from fsaf_tf.run.published_classes import Published, find_classes
+from fsaf_tf.terminal import faults
 from fsaf_tf.weights import files, keras, mmdet, torchvision
 
 
@@ -145,7 +147,10 @@ def _write(output: str, params, model: tf_keras.Model, classes: Classes) -> None
             tf.io.gfile.rmtree(output)  # empty
         tf.io.gfile.rename(part, output)
     except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"{output} cannot be written: {getattr(error, 'strerror', None) or error}") from error
+        line = faults.line(error)
+        if not line:
+            raise
+        raise UserError(f"{output} cannot be written: {line}") from error
     finally:
-        if tf.io.gfile.exists(part):
+        with contextlib.suppress(tf.errors.OpError):  # it is not there, or the first error is the one to tell
             tf.io.gfile.rmtree(part)

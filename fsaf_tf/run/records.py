@@ -66,8 +66,8 @@ def write_evaluation(folder: str, metrics: dict[str, Any], detections: Iterable[
     After a kill at any moment the figures are of the detections beside them, or are not there.
     """
     tf.io.gfile.makedirs(folder)
-    forget_evaluation(folder)
-    storage.write_results(f"{folder}/detections.json", detections)
+    # Not before: on a disk that is full those of before are still there.
+    storage.write_results(f"{folder}/detections.json", detections, before=lambda: forget_evaluation(folder))
     storage.write_json(f"{folder}/metrics.json", metrics)
 
 
@@ -146,8 +146,7 @@ def recorded_params(model_dir: str) -> dict[str, Any]:
     path = f"{model_dir}/params.yaml"
     if not tf.io.gfile.exists(path):
         return {}
-    with tf.io.gfile.GFile(path) as file:
-        return plain_values.flatten(plain_values.parse(file.read(), path))
+    return plain_values.flatten(plain_values.parse(storage.read_text(path), path))
 
 
 def _is_identity(key: str) -> bool:

@@ -10,6 +10,7 @@ import dataclasses
 import http.client
 import io
 import json
+import pathlib
 import random
 import re
 import threading
@@ -29,11 +30,13 @@ from fsaf_tf.data import images
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import exported_models
+from fsaf_tf.terminal import faults
 
 SIGNATURE, INPUT = "serving_default", "inputs"
 FORMATS = ("JPEG", "PNG", "WEBP")  # that the exported graph decodes; other files are sent as PNG
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds before a second try, and at most before any
 
+LATE = "no answer in time; raise --deadline where the server is slow"
 _FINAL_STATUS = (401, 403, 404, 405)
 _PASSING_STATUS = (429, 502, 503, 504)
 
@@ -64,7 +67,7 @@ class Grpc:
         options += [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
         channel = self._grpc.insecure_channel(server, options)
         self._stub = service.PredictionServiceStub(channel)
-        self._model, self._version = model, version
+        self._server, self._model, self._version = server, model, version
         codes = self._grpc.StatusCode
         self._passing = (codes.UNAVAILABLE, codes.RESOURCE_EXHAUSTED, codes.ABORTED)
         self._final = (codes.NOT_FOUND, codes.UNIMPLEMENTED, codes.UNAUTHENTICATED, codes.PERMISSION_DENIED)
@@ -84,10 +87,10 @@ class Grpc:
 
     def _failure(self, code, details: str) -> Exception:
         if code == self._grpc.StatusCode.DEADLINE_EXCEEDED:
-            return Late("no answer in time")
+            return Late(f"{self._server}: {LATE}")
         if code in self._passing:
-            return Passing(details)
-        return UserError(details) if code in self._final else Refused(_said(details))
+            return Passing(f"{self._server}: {details}")
+        return UserError(f"{self._server}: {details}") if code in self._final else Refused(_said(details))
 
 
 class Rest:
@@ -112,24 +115,23 @@ class Rest:
             with urllib.request.urlopen(request, timeout=timeout) as response:
                 outputs = json.load(response)["outputs"]
         except urllib.error.HTTPError as error:
-            raise self._failure(error) from error
+            raise self._failure(error, _body(error)) from error
         except (TimeoutError, OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             late = isinstance(reason, TimeoutError)
-            raise Late("no answer in time") if late else Passing(f"{self._url}: {reason}") from error
-        except (ValueError, KeyError, TypeError) as error:
+            raise Late(f"{self._url}: {LATE}") if late else Passing(f"{self._url}: {reason}") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f"{self._url} does not answer as TensorFlow Serving does") from error
         return _of_one(outputs if isinstance(outputs, dict) else {"its only output": outputs})
 
-    def _failure(self, error: urllib.error.HTTPError) -> Exception:
-        body = error.read().decode("utf-8", "replace")
+    def _failure(self, error: urllib.error.HTTPError, body: str) -> Exception:
         try:
-            details = json.loads(body)["error"]
-        except (ValueError, KeyError, TypeError):
-            details = f"{self._url}: {error.code} {error.reason}"
+            details = str(json.loads(body)["error"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            details = f"{error.code} {error.reason}"
         if error.code in _PASSING_STATUS:
-            return Passing(details)
-        return UserError(details) if error.code in _FINAL_STATUS else Refused(_said(details))
+            return Passing(f"{self._url}: {details}")
+        return UserError(f"{self._url}: {details}") if error.code in _FINAL_STATUS else Refused(_said(details))
 
 
 @dataclasses.dataclass
@@ -239,11 +241,13 @@ def run(
 
 def encoded(file: str, image: np.ndarray) -> bytes:
     """What is sent for a file: the file as it is, if the server decodes its format, else `image` as PNG."""
-    with Image.open(file) as opened:
-        as_it_is = opened.format in FORMATS and not getattr(opened, "is_animated", False)
-    if as_it_is:
-        with open(file, "rb") as content:
-            return content.read()
+    try:
+        with faults.named(file), Image.open(file) as opened:
+            as_it_is = opened.format in FORMATS and not getattr(opened, "is_animated", False)
+        if as_it_is:
+            return pathlib.Path(file).read_bytes()
+    except OSError as error:  # since it was read
+        raise UserError(faults.line(error)) from error
     content = io.BytesIO()
     Image.fromarray(image).save(content, format="PNG")
     return content.getvalue()
@@ -258,6 +262,14 @@ def _in_order(pool, function, items: list, ahead: int) -> Iterator:
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
+
+
+def _body(error: urllib.error.HTTPError) -> str:
+    """What a server says of its refusal; nothing where the connection breaks in the middle of that."""
+    try:
+        return error.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return ""
 
 
 def _of_one(outputs: dict) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from fsaf_tf.classes import Classes
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import canvas, mobile
+from fsaf_tf.terminal import faults
 
 SAVED_MODEL, LABELS = "saved_model.pb", "assets/labels.json"
 SIGNATURE = "image_tensor"
@@ -35,7 +36,7 @@ class SavedModel:
             self._loaded = tf.saved_model.load(path)  # kept: the signature does not hold its variables
             self._detect = self._loaded.signatures[SIGNATURE]
         except Exception as error:  # what TensorFlow raises of a damaged one is of many kinds
-            raise UserError(f"{path} cannot be loaded: {_first_line(error)}") from error
+            raise UserError(f"{path} cannot be loaded: {faults.line(error) or _first_line(error)}") from error
 
     def __call__(self, image: np.ndarray) -> dict:
         """Detects what is in a picture; see `trained.Detector.__call__`, which returns the same."""
@@ -69,7 +70,8 @@ class TFLite:
             self._interpreter = interpreter.Interpreter(path, num_threads=threads)
             self._interpreter.allocate_tensors()
         except Exception as error:  # flatbuffers raises whatever damaged bytes lead it to
-            raise UserError(f"{path} cannot be loaded as a TFLite file: {_first_line(error)}") from error
+            reason = faults.line(error) or _first_line(error)
+            raise UserError(f"{path} cannot be loaded as a TFLite file: {reason}") from error
         if settings is None:
             raise UserError(f"{path} has no settings of fsaf_tf: only files of tools/export.py can be run")
         self.classes = Classes(tuple(settings["class_names"]), tuple(settings["category_ids"]))
@@ -154,7 +156,7 @@ def find(path: str | os.PathLike) -> str | None:
     """
     path = os.fspath(path).rstrip("/")
     if os.path.isfile(path):
-        with open(path, "rb") as file:
+        with faults.named(path), open(path, "rb") as file:
             return path if path.endswith(".tflite") or _starts_as_tflite(file.read(8)) else None
     if os.path.isfile(f"{path}/{SAVED_MODEL}"):
         return path

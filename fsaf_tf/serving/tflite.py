@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from fsaf_tf import pyramid
+from fsaf_tf import pyramid, storage
 from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import canvas as canvases
@@ -156,11 +156,6 @@ def _settings(detector: trained.Detector, canvas: canvases.Canvas, quantize: str
 
 
 def _write(data: bytes, path: str) -> str:
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(f"{path}.part", "wb") as file:
-            file.write(data)
-        os.replace(f"{path}.part", path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    storage.make_folder(os.path.dirname(path))
+    storage.write_bytes(path, data)
     return path

@@ -3,16 +3,19 @@
 docs/reliability.md has the table. An exception that is not among these is a mistake of ours and keeps its traceback.
 """
 
+import contextlib
 import errno
 import os
 import re
 import sys
+from collections.abc import Iterator
 
 FULL = "the disk is full: free some space, and the same command goes on"
 _MEMORY = (
     "out of memory: lower task.train_data.global_batch_size or task.input_size, or raise task.accumulation_steps"
     " (training), task.validation_data.global_batch_size (evaluation)"
 )
+_MEMORY_OF_OPENCV = -4
 _WHAT_TO_DO = {
     errno.ENOENT: "it is not there",
     errno.EACCES: "permission is denied",
@@ -26,22 +29,38 @@ _WHAT_TO_DO = {
     errno.ENAMETOOLONG: "the name is too long",
     errno.EIO: "the disk fails (input/output error)",
     errno.EMFILE: "too many files are open; raise `ulimit -n`",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.EFBIG: "the file is larger than its disk or `ulimit -f` lets it be",
+    errno.ELOOP: "links lead round in a circle",
+    errno.EBUSY: "another program uses it",
+    errno.ENODEV: "the device is gone",
+    errno.ENXIO: "the device is gone",
+    errno.ENOTEMPTY: "the folder is not empty",
+    errno.ENOMEM: _MEMORY,
     errno.ESTALE: "the network drive has lost it",
+    errno.ENOTCONN: "the network drive is gone",
     errno.ETIMEDOUT: "the network drive does not answer",
 }
-_BY_TEXT = {os.strerror(number): number for number in _WHAT_TO_DO}
+# Those say nothing about what is in the file that is read: it may be whole.
+_NOT_OF_THE_CONTENT = (
+    *(errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT),
+    *(errno.ENOSPC, errno.EDQUOT),
+)
+_BY_TEXT = {os.strerror(number): number for number in errno.errorcode}
 # TensorFlow writes "runs/a/ckpt-1.index; No such file or directory".
-_OF_TENSORFLOW = re.compile(rf"(?P<path>[^;\n]+); (?P<reason>{'|'.join(map(re.escape, _BY_TEXT))})")
+_OF_TENSORFLOW = re.compile(rf"(?P<path>[^;\n]*); (?P<reason>{'|'.join(map(re.escape, _BY_TEXT))})")
 # What it writes around that: the node, the operation, the stage of a data set.
 _AROUND = re.compile(
     r"\{\{.*?\}\}|\[Op:.*|Error in user-defined function passed to \S+ transformation with iterator: \S+: "
     r"|Failed to create a NewWriteableFile: "
 )
+# How a lack of memory reads where it is no ResourceExhaustedError: on a GPU, in a transfer to it.
+_OF_MEMORY = re.compile(r"dst tensor is not initialized|out.of.memory|failed to allocate", re.IGNORECASE)
 
 
 def line(error: BaseException) -> str | None:
     """What an exception says of files, disk or memory, and what to do; None of any other exception."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == _MEMORY_OF_OPENCV:
         return _MEMORY
     if isinstance(error, RecursionError):
         return "a file is nested too deep to be read, or contains itself"
@@ -55,23 +74,54 @@ def line(error: BaseException) -> str | None:
     return None
 
 
+def of_file(path: str, error: BaseException) -> str | None:
+    """`line`, with the name of a file in front where it does not have it."""
+    said = line(error)
+    return said if said is None or path in said else f"{path}: {said}"
+
+
+@contextlib.contextmanager
+def named(path: str | os.PathLike) -> Iterator[None]:
+    """Inside, a fault of reading or writing an open file, which Python gives no name, has that of the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Whether an error of reading a file says nothing about its content: a second try may read it."""
+    if isinstance(error, OSError):
+        return error.errno in _NOT_OF_THE_CONTENT
+    text, tensorflow = str(error).lower(), sys.modules.get("tensorflow")
+    kinds = () if tensorflow is None else (tensorflow.errors.ResourceExhaustedError,)
+    is_said = any(os.strerror(number).lower() in text for number in _NOT_OF_THE_CONTENT)
+    return is_said or isinstance(error, (MemoryError, *kinds))
+
+
 def _of_system(error: OSError) -> str:
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
     said = " ".join(str(error).split())
     reason = _WHAT_TO_DO.get(error.errno, error.strerror or said)
     if names:
         return f"{' to '.join(names)}: {reason}"
-    return FULL if error.errno == errno.ENOSPC else said
+    is_bare = error.errno is not None and error.strerror == os.strerror(error.errno)  # HDF5 says more, the name too
+    return reason if is_bare else said
 
 
 def _of_tensorflow(error, kinds) -> str | None:
     first = " ".join(_AROUND.sub("", ((error.message or "").splitlines() or [""])[0]).split())
     named = _OF_TENSORFLOW.search(first)
     if named:
-        return f"{named['path']}: {_WHAT_TO_DO[_BY_TEXT[named['reason']]]}"
-    if isinstance(error, kinds.ResourceExhaustedError):
-        return FULL if "space" in first else f"{_MEMORY} ({first})"
-    if isinstance(error, kinds.DataLossError):
+        reason = _WHAT_TO_DO.get(_BY_TEXT[named["reason"]], named["reason"])
+        return f"{named['path']}: {reason}" if named["path"].strip() else reason
+    if isinstance(error, kinds.ResourceExhaustedError) and "space" in first:
+        return FULL
+    if isinstance(error, kinds.ResourceExhaustedError) or _OF_MEMORY.search(first):
+        return f"{_MEMORY} ({first})"
+    if isinstance(error, (kinds.DataLossError, kinds.OutOfRangeError)):  # the latter: it ends too early
         return f"a file is damaged: {first}"
     if "File system scheme" in first:
         scheme = re.search(r"scheme '(\w+)'", first)

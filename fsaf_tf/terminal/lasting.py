@@ -53,8 +53,11 @@ class Lasting:
 
     def _give_up(self, error: OSError) -> None:
         """Lets the descriptor end nowhere, so that what is still in buffers raises nothing either."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        except OSError:  # no descriptor is left: the next line tries again
+            return
         if error.errno != errno.EPIPE and self._stream is sys.__stdout__:
             print(f"standard output cannot be written to: {error.strerror}; the work goes on", file=sys.stderr)

@@ -12,6 +12,7 @@ import numpy as np
 import safetensors.numpy
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import faults
 from fsaf_tf.weights import legacy_torch
 
 # What mmengine keeps beside the weights: the log of its run. It is of no use here, and loading it would run functions
@@ -60,6 +61,8 @@ def read(path: str) -> Tensors:
     except UserError:
         raise
     except Exception as error:  # a damaged file makes these libraries raise almost anything
+        if faults.is_of_the_machine(error):
+            raise UserError(faults.of_file(path, error)) from error
         raise UserError(f"{path} cannot be read: {_reason(error)}") from error
     return _unwrap(path, content)
 

@@ -1,0 +1,138 @@
+"""The cases of `test_injection.py` for data: annotations, pictures, records."""
+
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from cases_of_files import DAMAGED, GFILE, picture, text
+from google.protobuf import json_format
+from injected import (
+    CREATE,
+    LOOK,
+    OPEN,
+    READ,
+    TF_CREATE,
+    TF_OPEN,
+    TF_READ,
+    TF_RUN,
+    Case,
+    simply,
+    system,
+)
+
+from fsaf_tf.data import coco_json, examples, picture_files, pixels, records, same_pictures
+from fsaf_tf.data import tfds as tfds_data
+from fsaf_tf.detect import image_files
+from fsaf_tf.evaluate import coco_results
+
+
+def shard(folder) -> str:
+    """Writes a TFRecord file of one record."""
+    path = str(folder / "one.tfrecord")
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(b"content")
+    return path
+
+
+def same(folder):
+    """Which of two pictures are the same."""
+    names = [os.path.basename(picture(folder, name)) for name in ("a.png", "b.png")]
+    return same_pictures.repeated(same_pictures.Pictures(str(folder), names), "file")
+
+
+def annotations(folder) -> str:
+    """Writes COCO JSON."""
+    content = '{"images": [{"id": 1, "file_name": "picture.png", "height": 8, "width": 8}],'
+    content += '"annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 4, 4]}],'
+    return text(folder, "annotations.json", content + '"categories": [{"id": 1, "name": "cat"}]}')
+
+
+def builder(folder):
+    """A builder of TFDS whose data are not there."""
+    return tfds_data._builder("shapes", str(folder))
+
+
+READ_HEADER = Case(lambda folder: picture_files._read_header(picture(folder)), OPEN)
+NO_IMAGE = Case(lambda folder: pixels.read(text(folder, "picture.png", "text"), upright=True), OPEN)
+COUNT = Case(lambda folder: records.count_records(shard(folder)), TF_OPEN)
+DATASET = tf.data.Dataset
+CASES = {
+    "data/coco_json.py:_load:tf.io.gfile.GFile": Case(lambda folder: coco_json.read(annotations(folder)), TF_OPEN),
+    "data/coco_json.py:_load:stream.read": Case(
+        lambda folder: coco_json.read(annotations(folder)), TF_READ, GFILE, "read"
+    ),
+    "data/examples.py:named_errors:dataset.as_numpy_iterator": Case(
+        lambda folder: list(examples.named_errors(DATASET.range(2))), TF_RUN, DATASET, "as_numpy_iterator"
+    ),
+    "data/picture_files.py:_listing:tf.io.gfile.listdir": Case(
+        lambda folder: picture_files.check("file", str(folder), ["x.png"], np.ones([1, 2]), "auto"), TF_OPEN
+    ),
+    "data/picture_files.py:_read_header:open": READ_HEADER,
+    "data/picture_files.py:_read_header:os.path.getsize": READ_HEADER,
+    "data/picture_files.py:_read_header:stream.seek": READ_HEADER._replace(errors=READ, via="open"),
+    "data/picture_files.py:_read_header:stream.read": READ_HEADER._replace(errors=READ, via="open"),
+    "data/pixels.py:_opened:Image.open": Case(
+        lambda folder: pixels.read(picture(folder), upright=True), (*OPEN, *READ, *DAMAGED), names="error:"
+    ),
+    "data/pixels.py:_no_image:open": NO_IMAGE,
+    "data/pixels.py:_no_image:stream.seek": NO_IMAGE._replace(errors=READ, via="open"),
+    "data/pixels.py:_no_image:stream.read": NO_IMAGE._replace(errors=READ, via="open"),
+    "data/records.py:open_records:tf.io.gfile.glob": Case(
+        lambda folder: records.open_records(shard(folder), "", upright=False), TF_OPEN
+    ),
+    "data/records.py:_label_map:tf.io.gfile.exists": Case(
+        lambda folder: records.open_records(shard(folder), "", upright=False), TF_OPEN
+    ),
+    "data/records.py:count_records:tf.io.gfile.GFile": COUNT,
+    "data/records.py:count_records:stream.seek": COUNT._replace(errors=TF_READ, owner=GFILE, attribute="seek"),
+    "data/records.py:count_records:stream.read": COUNT._replace(errors=TF_READ, owner=GFILE, attribute="read"),
+    "data/records.py:damaged:tf.io.gfile.glob": Case(lambda folder: records.damaged(shard(folder)), TF_OPEN),
+    "data/records.py:damaged:tf.data.TFRecordDataset": Case(lambda folder: records.damaged(shard(folder)), TF_OPEN),
+    "data/same_pictures.py:Pictures.by_bytes:os.stat": Case(same, LOOK, goes_on=True),
+    "data/same_pictures.py:Pictures.digest:pathlib.Path.read_bytes": Case(
+        same, system(2, 5, 13, 24, 116), goes_on=True
+    ),
+    "data/tfds.py:_builder:tfds.builder": Case(
+        builder,
+        (*LOOK, *TF_OPEN, simply(json_format.ParseError("Failed to parse")), simply(ValueError("x"))),
+        tfds,
+        "builder",
+    ),
+    "data/tfds.py:_prepared:builder.is_prepared": Case(
+        lambda folder: tfds_data._prepared("voc/2012", str(folder), False),
+        TF_OPEN,
+        tfds.core.DatasetBuilder,
+        "is_prepared",
+    ),
+    "data/tfds.py:_prepared:builder.download_and_prepare": Case(
+        lambda folder: tfds_data._prepared("shapes", str(folder), False),
+        (*CREATE, *TF_CREATE, simply(ConnectionError("no network"))),
+        tfds.core.DatasetBuilder,
+        "download_and_prepare",
+    ),
+    "data/tfds.py:_read:builder.as_dataset": Case(
+        lambda folder: tfds_data._read(builder(folder), "train", examples.FIXED_ORDER),
+        TF_OPEN,
+        tfds.core.DatasetBuilder,
+        "as_dataset",
+    ),
+    "detect/image_files.py:find:glob.glob": Case(lambda folder: image_files.find(f"{folder}/*"), LOOK),
+    "detect/image_files.py:_inside:os.scandir": Case(lambda folder: image_files.find(str(folder)), LOOK),
+    "detect/image_files.py:_is_picture:Image.open": Case(
+        lambda folder: image_files.find(os.path.dirname(text(folder, picture(folder) and "other"))),
+        (*LOOK, *READ[:-1], *DAMAGED),
+        goes_on=True,
+    ),
+    "evaluate/coco_results.py:read:open": Case(lambda folder: coco_results.read(text(folder, "a.json", "[]")), OPEN),
+    "evaluate/coco_results.py:read:json.load": Case(
+        lambda folder: coco_results.read(text(folder, "a.json", "[]")),
+        (
+            *READ,
+            simply(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no start")),
+            simply(RecursionError("deep")),
+            simply(json.JSONDecodeError("Expecting value", "x", 0)),
+        ),
+    ),
+}

@@ -1,0 +1,239 @@
+"""The cases of `test_injection.py` for exported models and the client of a server."""
+
+import functools
+import http.client
+import io
+import json
+import types
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from cases_of_files import DAMAGED, picture, text
+from cases_of_weights import CUT_OFF
+from injected import (
+    CREATE,
+    LOOK,
+    MEMORY,
+    OPEN,
+    READ,
+    TF_CREATE,
+    TF_OPEN,
+    TF_READ,
+    TF_WRITE,
+    Case,
+    nameless,
+    simply,
+)
+
+from fsaf_tf.classes import Classes
+from fsaf_tf.serving import client, converter, exported_models, saved_model
+
+grpc = pytest.importorskip("grpc")
+litert = pytest.importorskip("ai_edge_litert.interpreter")
+from fsaf_tf.serving import flatbuffer, metadata, warmup  # noqa: E402 (extras)
+
+CLASSES = Classes(("cat",), (1,))
+
+
+# Exports.
+
+
+def export_nothing(folder) -> None:
+    """An export that comes to its folder alone."""
+    saved_model.export(None, f"{folder}/out")
+
+
+def write_model(folder) -> None:
+    """A SavedModel of no signature."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(saved_model, "signatures", lambda detector: {})
+        saved_model._write(types.SimpleNamespace(classes=CLASSES), str(folder))
+
+
+def module() -> tf.Module:
+    return converter.module(lambda x: {"y": x + 1.0}, {"x": tf.TensorSpec([1], tf.float32)})
+
+
+def publish(folder) -> None:
+    """Gives a version its number."""
+    for name in ("written", "out"):
+        (folder / name).mkdir()
+    saved_model.publish(f"{folder}/written", f"{folder}/out")
+
+
+def requests() -> list:
+    return [warmup._request("model", warmup.WARMED, np.zeros([1], np.float32))]
+
+
+REQUESTS = Case(lambda folder: warmup.write_requests(str(folder), requests()), TF_CREATE)
+CONVERT = Case(lambda folder: converter.convert(module()), (*TF_CREATE, *CREATE))
+EXPORTS = {
+    "serving/saved_model.py:export:os.makedirs": Case(export_nothing, CREATE),
+    "serving/saved_model.py:export:tempfile.mkdtemp": Case(export_nothing, CREATE, names="/out"),
+    "serving/saved_model.py:_write:tempfile.TemporaryDirectory": Case(write_model, CREATE),
+    "serving/saved_model.py:_write:tf.saved_model.save": Case(write_model, (*TF_CREATE, *CREATE), names="error"),
+    "serving/saved_model.py:publish:os.chmod": Case(publish, CREATE),
+    "serving/saved_model.py:publish:os.listdir": Case(publish, LOOK),
+    "serving/saved_model.py:publish:os.rename": Case(publish, CREATE),
+    "serving/converter.py:convert:tempfile.TemporaryDirectory": CONVERT._replace(errors=CREATE),
+    "serving/converter.py:convert:tf.saved_model.save": CONVERT._replace(names="error"),
+    "serving/converter.py:convert:tf.lite.TFLiteConverter.from_saved_model": CONVERT._replace(errors=TF_OPEN),
+    "serving/warmup.py:write_requests:os.makedirs": REQUESTS._replace(errors=CREATE),
+    "serving/warmup.py:write_requests:tf.io.TFRecordWriter": REQUESTS,
+    "serving/warmup.py:write_requests:writer.write": REQUESTS._replace(errors=TF_WRITE, via="tf.io.TFRecordWriter"),
+    "serving/warmup.py:replay:tf.compat.v1.saved_model.load": Case(
+        lambda folder: warmup.replay(str(folder), requests()), (*TF_OPEN, *TF_READ)
+    ),
+}
+
+
+# Exported models.
+
+
+@functools.cache
+def tflite() -> bytes:
+    """A file of one addition, with the settings of a detector."""
+    model = flatbuffer.read(converter.convert(module()))
+    canvas = {"height": 32, "width": 32, "shorter_side": 32, "longer_side": 32, "keep_aspect": True}
+    canvas |= {"padding": [0, 0, 0], "orientation": ""}
+    settings = {"class_names": ["cat"], "category_ids": [1], "canvas": canvas, "quantize": "none"}
+    flatbuffer.add_metadata(model, metadata.SETTINGS, json.dumps(settings).encode())
+    return flatbuffer.write(model)
+
+
+def file(folder) -> str:
+    path = f"{folder}/model.tflite"
+    with open(path, "wb") as stream:
+        stream.write(tflite())
+    return path
+
+
+def versions(folder) -> str:
+    """The folder of a SavedModel's versions."""
+    text(folder, "1/saved_model.pb")
+    text(folder, "1/assets/labels.json", '{"names": ["cat"], "category_ids": [1]}')
+    return str(folder)
+
+
+LOAD = Case(lambda folder: exported_models.TFLite(file(folder)), (*OPEN, *CUT_OFF), names="model.tflite")
+ASK = Case(lambda folder: exported_models.TFLite(file(folder))._run(np.zeros([1], np.float32)), (MEMORY,))
+FIND = Case(lambda folder: exported_models.find(file(folder)), OPEN)
+MODELS = {
+    "serving/exported_models.py:find:open": FIND._replace(
+        act=lambda folder: exported_models.find(text(folder, "model"))
+    ),
+    "serving/exported_models.py:find:file.read": FIND._replace(
+        act=lambda folder: exported_models.find(text(folder, "model")), errors=READ, via="open"
+    ),
+    "serving/exported_models.py:find:os.listdir": Case(lambda folder: exported_models.find(versions(folder)), LOOK),
+    "serving/exported_models.py:SavedModel.__init__:tf.saved_model.load": Case(
+        lambda folder: exported_models.load(exported_models.find(versions(folder))),
+        (*OPEN, *TF_OPEN, *TF_READ, *DAMAGED),
+        names="/1",
+    ),
+    "serving/exported_models.py:TFLite.__init__:open": LOAD,
+    "serving/exported_models.py:TFLite.__init__:file.read": LOAD._replace(errors=READ, via="open"),
+    "serving/exported_models.py:TFLite.__init__:interpreter.Interpreter": LOAD._replace(
+        owner=litert, attribute="Interpreter"
+    ),
+    "serving/exported_models.py:TFLite.__init__:self._interpreter.allocate_tensors": LOAD._replace(
+        errors=(simply(RuntimeError("failed to allocate")), MEMORY),
+        owner=litert.Interpreter,
+        attribute="allocate_tensors",
+    ),
+    "serving/exported_models.py:TFLite._run:self._interpreter.invoke": ASK._replace(
+        owner=litert.Interpreter, attribute="invoke"
+    ),
+    "serving/exported_models.py:TFLite._run:self._interpreter.get_tensor": ASK._replace(
+        owner=litert.Interpreter, attribute="get_tensor"
+    ),
+}
+
+
+# The client of a server.
+
+SERVER = "localhost:1"
+
+
+def ask_rest(folder) -> None:
+    client.Client(client.Rest(f"http://{SERVER}", "model"), retries=0).predict(b"picture")
+
+
+STUB = types.SimpleNamespace(Predict=lambda request, timeout: None)
+
+
+def ask_grpc(folder) -> None:
+    port = client.Grpc(SERVER, "model")
+    port._stub = STUB
+    client.Client(port, retries=0).predict(b"picture")
+
+
+class Answer(io.BytesIO):
+    """The body of an answer."""
+
+
+def answer(status: int, body: bytes = b"{}"):
+    """What asks a server that answers so."""
+
+    def act(folder) -> None:
+        def urlopen(*args, **kwargs):
+            if status == 200:
+                return Answer(body)
+            raise urllib.error.HTTPError(f"http://{SERVER}", status, "busy", {}, Answer(body))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(urllib.request, "urlopen", urlopen)
+            ask_rest(folder)
+
+    return act
+
+
+class Broken(grpc.RpcError):
+    """A call that gRPC ended."""
+
+    def __init__(self, code):
+        super().__init__(code)
+        self._code = code
+
+    def code(self):
+        return self._code
+
+    def details(self):
+        return f"{SERVER} {self._code.name}"
+
+
+NETWORK = (
+    *nameless(104, 110, 111, 113, 101),
+    simply(urllib.error.URLError(ConnectionRefusedError(111, "Connection refused"))),
+    simply(urllib.error.URLError(TimeoutError("timed out"))),
+    simply(TimeoutError("timed out")),
+    simply(http.client.IncompleteRead(b"")),
+    simply(http.client.RemoteDisconnected("Remote end closed connection without response")),
+    simply(http.client.BadStatusLine("x")),
+)
+ENCODED = Case(lambda folder: client.encoded(picture(folder), np.zeros([8, 8, 3], np.uint8)), OPEN)
+CLIENT = {
+    "serving/client.py:Rest.predict:urllib.request.urlopen": Case(ask_rest, (*NETWORK, MEMORY), names=SERVER),
+    "serving/client.py:Rest.predict:json.load": Case(
+        answer(200),
+        (*NETWORK, simply(ValueError("x")), simply(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no"))),
+        names=SERVER,
+    ),
+    "serving/client.py:_body:error.read": Case(answer(503), NETWORK, Answer, "read", names=SERVER),
+    "serving/client.py:Grpc.predict:self._stub.Predict": Case(
+        ask_grpc,
+        (*(simply(Broken(code)) for code in grpc.StatusCode if code != grpc.StatusCode.OK), MEMORY),
+        STUB,
+        "Predict",
+        names=SERVER,
+    ),
+    "serving/client.py:Grpc.__init__:self._grpc.insecure_channel": Case(
+        ask_grpc, nameless(24, 12), grpc, "insecure_channel"
+    ),
+    "serving/client.py:encoded:Image.open": ENCODED._replace(errors=(*OPEN, *READ, *DAMAGED[-1:]), names="picture.png"),
+    "serving/client.py:encoded:pathlib.Path.read_bytes": ENCODED,
+}
+CASES = EXPORTS | MODELS | CLIENT

@@ -1,0 +1,167 @@
+"""The cases of `test_injection.py` for what runs and imports write."""
+
+import types
+
+import orbit
+import tensorflow as tf
+from cases_of_checkpoints import CLASSES, model, params, told
+from cases_of_files import text
+from injected import (
+    CREATE,
+    LOOK,
+    MEMORY,
+    TF_CREATE,
+    TF_OPEN,
+    TF_READ,
+    TF_RUN,
+    TF_WRITE,
+    Case,
+    nameless,
+    system,
+)
+
+from fsaf_tf.config import schema
+from fsaf_tf.run import best, import_published, records, runner, training
+from fsaf_tf.run.controller import Controller
+
+
+def exporter(folder) -> best.BestExporter:
+    """What keeps the best checkpoint."""
+    return best.BestExporter(f"{folder}/best", "AP", "higher", {}, print)
+
+
+def keep_best(folder) -> None:
+    exporter(folder).maybe_export_checkpoint(tf.train.Checkpoint(model=model()), {"AP": 0.5}, 7)
+
+
+def save(folder) -> None:
+    """Saves as a training does."""
+    manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(model=model()), str(folder), max_to_keep=1, checkpoint_name="ckpt"
+    )
+    trainer = types.SimpleNamespace(checkpoint_interval=1)
+    this = types.SimpleNamespace(
+        _step=8, _saved_step=7, checkpoint_manager=manager, _run=types.SimpleNamespace(trainer=trainer)
+    )
+    Controller._maybe_save_checkpoint(this)
+
+
+def initialize(folder) -> None:
+    """Starts where there is no checkpoint."""
+    manager = tf.train.CheckpointManager(tf.train.Checkpoint(model=model()), str(folder), max_to_keep=1)
+    this = types.SimpleNamespace(
+        _checkpoint=None,
+        strategy=tf.distribute.get_strategy(),
+        checkpoint_manager=manager,
+        _params=types.SimpleNamespace(task=schema.Task()),
+    )
+    Controller.restore_checkpoint(this)
+
+
+def summaries(folder) -> orbit.utils.SummaryManager:
+    """What writes event files."""
+    return orbit.utils.SummaryManager(f"{folder}/train", tf.summary.scalar, tf.Variable(7, dtype=tf.int64))
+
+
+def log(folder) -> None:
+    """Writes means of a training."""
+    Controller._write_logs(types.SimpleNamespace(summary_manager=summaries(folder), _logs=[(1, {"loss": 1.0})]))
+
+
+def log_evaluation(folder) -> None:
+    """Writes figures and pictures of an evaluation."""
+    task = types.SimpleNamespace(summary_pictures=lambda model: {"picture": tf.zeros([1, 2, 2, 3], tf.uint8)})
+    this = types.SimpleNamespace(
+        eval_summary_manager=summaries(folder),
+        _task=task,
+        evaluator=types.SimpleNamespace(model=None),
+        global_step=tf.constant(7, tf.int64),
+    )
+    Controller._write_evaluation(this, {"AP": 0.5})
+
+
+def watch(folder) -> None:
+    """Waits for checkpoints."""
+    run = types.SimpleNamespace(model_dir=str(folder))
+    Controller.evaluate_continuously(types.SimpleNamespace(_run=run, metrics={}), timeout=0.0)
+
+
+def write_evaluation(folder) -> None:
+    """Writes an evaluation over one of before."""
+    text(folder, "metrics.json", '{"AP": 0.1}')
+    records.write_evaluation(str(folder), {"AP": 0.5}, [{"image_id": 1}])
+
+
+def write_import(folder) -> None:
+    """Writes an import into a folder that is empty."""
+    (folder / "out").mkdir(exist_ok=True)
+    import_published._write(f"{folder}/out", params(), model(), CLASSES)
+
+
+def write_records(folder) -> None:
+    """What a run records of itself."""
+    mode = types.SimpleNamespace(trains=False)
+    run = types.SimpleNamespace(
+        model_dir=f"{folder}/run",
+        results_dir=f"{folder}/run",
+        mode=mode,
+        params=params(),
+        step=0,
+        strategy=tf.distribute.get_strategy(),
+    )
+    training._write_records(run, types.SimpleNamespace(classes=CLASSES))
+
+
+LOG_EVALUATION = Case(told(log_evaluation), (*TF_WRITE, *TF_OPEN), orbit.utils.SummaryManager)
+IMPORT = Case(write_import, TF_CREATE)
+CASES = {
+    "run/best.py:BestExporter.maybe_export_checkpoint:self._get_checkpoint_manager.save": Case(
+        told(keep_best), (*TF_CREATE, *TF_RUN), tf.train.CheckpointManager, "save"
+    ),
+    "run/controller.py:Controller._maybe_save_checkpoint:self.checkpoint_manager.save": Case(
+        told(save), (*TF_CREATE, *TF_RUN, *CREATE), tf.train.CheckpointManager, "save"
+    ),
+    "run/controller.py:Controller.restore_checkpoint:self.checkpoint_manager.restore_or_initialize": Case(
+        told(initialize), (*TF_OPEN, *TF_READ), tf.train.CheckpointManager, "restore_or_initialize"
+    ),
+    "run/controller.py:Controller._write_logs:self.summary_manager.write_summaries": Case(
+        told(log), (*TF_WRITE, *TF_OPEN), orbit.utils.SummaryManager, "write_summaries"
+    ),
+    "run/controller.py:Controller._write_logs:self.summary_manager.flush": Case(
+        told(log), TF_WRITE, orbit.utils.SummaryManager, "flush"
+    ),
+    "run/controller.py:Controller._write_evaluation:self.eval_summary_manager.write_summaries": LOG_EVALUATION._replace(
+        attribute="write_summaries"
+    ),
+    "run/controller.py:Controller._write_evaluation:self.eval_summary_manager.summary_writer": LOG_EVALUATION._replace(
+        attribute="summary_writer"
+    ),
+    "run/controller.py:Controller._write_evaluation:self.eval_summary_manager.flush": LOG_EVALUATION._replace(
+        attribute="flush"
+    ),
+    "run/controller.py:Controller._write_evaluation:tf.summary.image": Case(
+        told(log_evaluation), (*TF_WRITE, *TF_READ)
+    ),
+    "run/controller.py:Controller.evaluate_continuously:tf.train.checkpoints_iterator": Case(told(watch), TF_OPEN),
+    "run/import_published.py:_write:tf.io.gfile.makedirs": IMPORT,
+    "run/import_published.py:_write:tf.train.Checkpoint.write": IMPORT._replace(
+        errors=(*TF_CREATE, *CREATE), owner=tf.train.Checkpoint, attribute="write"
+    ),
+    "run/import_published.py:_write:tf.io.gfile.rmtree": IMPORT._replace(errors=TF_OPEN[:-1], leaves=True),
+    "run/import_published.py:_write:tf.io.gfile.rename": IMPORT,
+    "run/records.py:write_evaluation:tf.io.gfile.makedirs": Case(write_evaluation, TF_CREATE),
+    "run/records.py:forget_evaluation:tf.io.gfile.exists": Case(write_evaluation, TF_OPEN),
+    "run/records.py:forget_evaluation:tf.io.gfile.remove": Case(write_evaluation, TF_CREATE),
+    "run/records.py:recorded_params:tf.io.gfile.exists": Case(
+        lambda folder: records.recorded_params(str(folder)), TF_OPEN
+    ),
+    "run/records.py:_git_commit:subprocess.run": Case(
+        lambda folder: records._git_commit(), (*system(2, 13, 24, 5), *nameless(12)), goes_on=True
+    ),
+    "run/records.py:_versions:importlib.metadata.version": Case(lambda folder: records._versions(), (*LOOK, MEMORY)),
+    "run/runner.py:Runner.__init__:tempfile.TemporaryDirectory": Case(
+        told(lambda folder: runner.Runner(None, None)), CREATE
+    ),
+    "run/training.py:_write_records:tf.io.gfile.makedirs": Case(told(write_records), TF_CREATE),
+    "run/training.py:_write_records:tf.io.gfile.exists": Case(told(write_records), TF_OPEN),
+}
