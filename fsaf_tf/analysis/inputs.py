@@ -106,7 +106,7 @@ def _command_of(folder: str) -> str:
     run = experiment.folder_of(folder)
     if not run:
         return ""
-    newest = ["--checkpoint=newest"] if os.path.samefile(run, folder) else []
+    newest = ["--checkpoint=newest"] if os.path.realpath(run) == os.path.realpath(folder) else []
     return f": {commands.of_tool('train', '--mode=eval', f'--model_dir={run}', *newest)}"
 
 

@@ -116,6 +116,9 @@ CHECKPOINTS = {
     "run/checkpoints.py:find_best:tf.io.gfile.exists": Case(with_best, TF_OPEN),
     "run/checkpoints.py:_recorded_ap:tf.io.gfile.exists": Case(evaluated, TF_OPEN),
     "run/checkpoints.py:_existing:tf.io.gfile.exists": NAMED,
+    "run/checkpoints.py:choose:tf.io.gfile.exists": Case(
+        lambda folder: checkpoints.choose(os.path.dirname(saved(folder)), "other"), TF_OPEN
+    ),
     "run/checkpoints.py:_recorded:tf.train.latest_checkpoint": Case(
         lambda folder: checkpoints.choose(str(folder)), TF_OPEN
     ),

@@ -1,7 +1,9 @@
 """The cases of `test_injection.py` for data: annotations, pictures, records."""
 
+import gzip
 import json
 import os
+import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -49,6 +51,21 @@ def annotations(folder) -> str:
     return text(folder, "annotations.json", content + '"categories": [{"id": 1, "name": "cat"}]}')
 
 
+def packed(folder) -> str:
+    """The same, compressed."""
+    path = annotations(folder) + ".gz"
+    with gzip.open(path, "wb") as file, open(annotations(folder), "rb") as plain:
+        file.write(plain.read())
+    return path
+
+
+def remote(folder):
+    """Looks for a picture in a folder of another file system."""
+    path = f"ram://{folder}"
+    tf.io.gfile.makedirs(path)
+    picture_files.check("file", path, ["x.png"], np.ones([1, 2]), "auto")
+
+
 def builder(folder):
     """A builder of TFDS whose data are not there."""
     return tfds_data._builder("shapes", str(folder))
@@ -59,16 +76,24 @@ NO_IMAGE = Case(lambda folder: pixels.read(text(folder, "picture.png", "text"), 
 COUNT = Case(lambda folder: records.count_records(shard(folder)), TF_OPEN)
 DATASET = tf.data.Dataset
 CASES = {
-    "data/coco_json.py:_load:tf.io.gfile.GFile": Case(lambda folder: coco_json.read(annotations(folder)), TF_OPEN),
-    "data/coco_json.py:_load:stream.read": Case(
+    "data/coco_file.py:read:tf.io.gfile.GFile": Case(lambda folder: coco_json.read(annotations(folder)), TF_OPEN),
+    "data/coco_file.py:read:stream.read": Case(
         lambda folder: coco_json.read(annotations(folder)), TF_READ, GFILE, "read"
+    ),
+    "data/coco_file.py:read:gzip.decompress": Case(
+        lambda folder: coco_json.read(packed(folder)),
+        tuple(
+            simply(error) for error in (EOFError("ended"), gzip.BadGzipFile("CRC"), zlib.error("bad"), MemoryError())
+        ),
+        names="error:",
     ),
     "data/examples.py:named_errors:dataset.as_numpy_iterator": Case(
         lambda folder: list(examples.named_errors(DATASET.range(2))), TF_RUN, DATASET, "as_numpy_iterator"
     ),
-    "data/picture_files.py:_listing:tf.io.gfile.listdir": Case(
-        lambda folder: picture_files.check("file", str(folder), ["x.png"], np.ones([1, 2]), "auto"), TF_OPEN
+    "data/picture_files.py:_listing:os.listdir": Case(
+        lambda folder: picture_files.check("file", str(folder), ["x.png"], np.ones([1, 2]), "auto"), LOOK
     ),
+    "data/picture_files.py:_listing:tf.io.gfile.listdir": Case(remote, TF_OPEN),
     "data/picture_files.py:_read_header:open": READ_HEADER,
     "data/picture_files.py:_read_header:os.path.getsize": READ_HEADER,
     "data/picture_files.py:_read_header:stream.seek": READ_HEADER._replace(errors=READ, via="open"),

@@ -94,7 +94,7 @@ def first_batch(folder) -> None:
 def annotated(folder) -> None:
     """The pictures of a figure, with their boxes."""
     with pytest.MonkeyPatch.context() as patch:  # what else a picture needs takes long to build
-        patch.setattr(pictures.images, "add_sizes", lambda rows: rows)
+        patch.setattr(pictures.images, "add_headers", lambda rows: rows)
         patch.setattr(pictures.frames, "check_declared", lambda example, rule: example)
         source = pictures.of_annotated_files([picture(folder)], annotations(folder))
         list(examples.named_errors(source.examples()))

@@ -33,8 +33,7 @@ ANSWERS_NO = "OpenCV answers False, and what is then said is tested with real fi
 IN_A_PROCESS_OF_ITS_OWN = "a benchmark's process of its own, whose last line benchmark_inference.py tells"
 TO_LASTING = "writes to `terminal/lasting.py`, whose own calls are tested"
 NOT_INJECTED = {
-    "analysis/data_page.py:_images:tf.io.read_file": IN_A_GRAPH,
-    "analysis/data_page.py:_picture:small.save": IN_MEMORY,
+    "analysis/data_page.py:_encoded:small.save": IN_MEMORY,
     "analysis/inputs.py:thumbnails:picture.save": IN_MEMORY,
     "analysis/page.py:curves:_curves.savefig": IN_MEMORY,
     "config/catalog.py::_PACKAGED.is_dir": "is asked when the module is imported",

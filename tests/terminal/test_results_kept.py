@@ -167,8 +167,8 @@ FAULTS = {
     "gone": (lambda path: None, "picture.png: it is not there"),
     "a folder": (lambda path: path.mkdir(), "picture.png: it is a folder where a file is wanted"),
     "a disk that fails": (unreadable, "picture.png: the disk fails (input/output error)"),
-    "empty": (lambda path: path.touch(), "picture.png is not an image that can be read"),
-    "damaged": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50)), "picture.png is not an image"),
+    "empty": (lambda path: path.touch(), "picture.png cannot be read: an empty file"),
+    "damaged": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50)), "picture.png cannot be read: not an image"),
 }
 
 
@@ -177,7 +177,7 @@ def test_a_picture_that_a_data_set_reads(tmp_path, kind):
     """After the check of all files before the run."""
     make, words = FAULTS[kind]
     picture(tmp_path)
-    source = coco.open_coco(annotations(tmp_path), str(tmp_path), max_instances=10, frame="auto")
+    source = coco.open_coco(annotations(tmp_path), str(tmp_path), frame="auto")
     (tmp_path / "picture.png").unlink()
     make(tmp_path / "picture.png")
 
