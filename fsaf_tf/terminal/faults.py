@@ -76,8 +76,8 @@ def line(error: BaseException) -> str | None:
 
 def of_file(path: str, error: BaseException) -> str | None:
     """`line`, with the name of a file in front where it does not have it."""
-    said = line(error)
-    return said if said is None or path in said else f"{path}: {said}"
+    words = line(error)
+    return words if words is None or path in words else f"{path}: {words}"
 
 
 @contextlib.contextmanager
