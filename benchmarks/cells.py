@@ -61,7 +61,9 @@ def _run(command: list[str]) -> tuple[subprocess.CompletedProcess, bool]:
     interrupts = []
     before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))
     try:
-        return subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True), bool(interrupts)
+        return subprocess.run(
+            command, cwd=ROOT, stderr=subprocess.PIPE, encoding="utf-8", errors="backslashreplace"
+        ), bool(interrupts)
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -58,7 +58,7 @@ def run_mediapipe(model: str, images: list[np.ndarray]) -> dict:
         np.savez(file.name, **{str(number): image for number, image in enumerate(images)})
         side = pathlib.Path(__file__).with_name("mediapipe_side.py")
         command = [PYTHON.value, side, model, str(THRESHOLD.value), file.name]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="backslashreplace")
     if done.returncode:
         raise UserError(f"MediaPipe failed: {done.stderr.strip()[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -48,7 +48,9 @@ PAIR_IOU = 0.5  # of two detections that are taken for the same one
 def run(*command: str) -> None:
     """Runs a command in the project's root; its error is ours."""
     print("$", *command, flush=True)
-    ended = subprocess.run(command, cwd=HERE.parent, stderr=subprocess.PIPE, text=True)
+    ended = subprocess.run(
+        command, cwd=HERE.parent, stderr=subprocess.PIPE, encoding="utf-8", errors="backslashreplace"
+    )
     if ended.returncode:
         raise UserError(f"{command[1]}: {ended.stderr.strip().splitlines()[-1]}")
 

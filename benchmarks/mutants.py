@@ -146,7 +146,7 @@ def defaults() -> dict[str, dict]:
         "import json; from fsaf_tf.config import plain_values, schema;"
         "print(json.dumps(plain_values.flatten(schema.Task().as_dict(), 'task.')))"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, encoding="utf-8")
     found = {}
     for path, value in json.loads(done.stdout.splitlines()[-1]).items():
         found.setdefault(path.rsplit(".", 1)[1], {})[path] = value

@@ -120,7 +120,9 @@ def _measure(kind: str, path: str, image: str, threads: int, repeats: int) -> di
     root = str(CHILD.parent.parent)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, str(CHILD), json.dumps(request)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    # Whatever the locale is: an error may name a file in any letters.
+    options = {"capture_output": True, "encoding": "utf-8", "errors": "backslashreplace"}
+    done = subprocess.run(command, env=environment, **options)
     if done.returncode:
         raise UserError(f"{kind} failed: {(done.stderr.strip() or 'killed').splitlines()[-1]}")
     row = json.loads(done.stdout.splitlines()[-1])

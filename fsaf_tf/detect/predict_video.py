@@ -187,8 +187,8 @@ class _Writer:
         if self._video is None:
             return
         self._video.release()
-        whole = _frames_in(self._part)
-        if kind is None and whole == self._count:
+        whole = _frames_in(self._part, self._count)
+        if kind is None and whole >= self._count:
             os.replace(self._part, self._path)
             with contextlib.suppress(FileNotFoundError):
                 os.remove(storage.unfinished(self._path))
@@ -232,12 +232,12 @@ def _open(source: str | int, problem: str):
     return capture
 
 
-def _frames_in(path: str) -> int:
-    """The frames that a written file declares; 0 of one that is not there or cut off."""
+def _frames_in(path: str, written: int) -> int:
+    """The frames that a written file declares, or all where it declares none; 0 of one that is gone or cut off."""
     capture = cv2.VideoCapture(path)
-    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    is_open, count = capture.isOpened(), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()
-    return max(0, count)
+    return (count if count > 0 else written) if is_open else 0
 
 
 def _rate(capture) -> float:

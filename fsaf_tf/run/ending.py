@@ -1,6 +1,7 @@
 """How a run ends that does not come to its end: on one line, with what to do and what is kept."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 
@@ -39,10 +40,8 @@ def told(progress: Progress, model_dir: str, task: schema.Task) -> Iterator[None
         raise SystemExit(128 + stop.signum) from None
     except tf.errors.InvalidArgumentError as error:
         raise _of_images(error) or error from error
-    except tf.errors.UnavailableError as error:
-        raise UserError("A worker of the cluster was lost; start all of them again to go on.") from error
     except (tf.errors.OpError, OSError, MemoryError) as error:
-        line = _of_records(error, task) or faults.line(error)
+        line = _of_cluster(error) or _of_records(error, task) or faults.line(error)
         if not line:
             raise
         raise UserError(f"{line} ({_kept(model_dir)})") from error
@@ -71,6 +70,12 @@ def _of_images(error: tf.errors.InvalidArgumentError) -> UserError | None:
         return images.user_error(error)
     words = " ".join(re.sub(r"[\[\]\"]", " ", guarded[0]).split())
     return UserError(f"{words}; nothing was saved after that. Look at these images, or lower the rate.")
+
+
+def _of_cluster(error: Exception) -> str | None:
+    """A run of one worker has none to lose: there it is a storage that does not answer."""
+    is_lost = isinstance(error, tf.errors.UnavailableError) and "TF_CONFIG" in os.environ
+    return "A worker of the cluster was lost; start all of them again to go on" if is_lost else None
 
 
 def _of_records(error: Exception, task: schema.Task) -> str | None:

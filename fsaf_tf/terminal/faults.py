@@ -15,7 +15,7 @@ _MEMORY = (
     "out of memory: lower task.train_data.global_batch_size or task.input_size, or raise task.accumulation_steps"
     " (training), task.validation_data.global_batch_size (evaluation)"
 )
-_MEMORY_OF_OPENCV = -4
+_NO_MEMORY = -4  # of OpenCV
 _WHAT_TO_DO = {
     errno.ENOENT: "it is not there",
     errno.EACCES: "permission is denied",
@@ -60,7 +60,8 @@ _OF_MEMORY = re.compile(r"dst tensor is not initialized|out.of.memory|failed to 
 
 def line(error: BaseException) -> str | None:
     """What an exception says of files, disk or memory, and what to do; None of any other exception."""
-    if isinstance(error, MemoryError) or getattr(error, "code", None) == _MEMORY_OF_OPENCV:
+    opencv, tensorflow = sys.modules.get("cv2"), sys.modules.get("tensorflow")
+    if isinstance(error, MemoryError) or opencv and isinstance(error, opencv.error) and error.code == _NO_MEMORY:
         return _MEMORY
     if isinstance(error, RecursionError):
         return "a file is nested too deep to be read, or contains itself"
@@ -68,7 +69,6 @@ def line(error: BaseException) -> str | None:
         return _of_system(error)
     if isinstance(error, UnicodeError):
         return f"text that is not UTF-8: {error}"
-    tensorflow = sys.modules.get("tensorflow")
     if tensorflow and isinstance(error, tensorflow.errors.OpError):
         return _of_tensorflow(error, tensorflow.errors)
     return None
@@ -76,8 +76,8 @@ def line(error: BaseException) -> str | None:
 
 def of_file(path: str, error: BaseException) -> str | None:
     """`line`, with the name of a file in front where it does not have it."""
-    said = line(error)
-    return said if said is None or path in said else f"{path}: {said}"
+    words = line(error)
+    return words if words is None or path in words else f"{path}: {words}"
 
 
 @contextlib.contextmanager

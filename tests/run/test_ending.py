@@ -55,6 +55,18 @@ def test_a_full_disk(tmp_path):
     assert line_of(save, tmp_path).startswith("/dev/full: the disk is full: free some space, and the same command goes")
 
 
+def test_who_does_not_answer(tmp_path, monkeypatch):
+    """In a cluster it is a worker; alone, the storage."""
+
+    def step():
+        raise tf.errors.UnavailableError(None, None, "Error executing an HTTP request")
+
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert line_of(step, tmp_path).startswith("another machine does not answer: Error executing an HTTP request")
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    assert line_of(step, tmp_path).startswith("A worker of the cluster was lost; start all of them again")
+
+
 @pytest.mark.parametrize("error", [RuntimeError("x"), tf.errors.InternalError(None, None, "x")], ids=repr)
 def test_our_own_mistakes_stay(tmp_path, error):
     with pytest.raises(type(error)), ending.told(Progress(), str(tmp_path), schema.Task()):
