@@ -133,7 +133,7 @@ def _assert_equal(fast, expected):
 @pytest.mark.parametrize(
     "cases, size",
     [
-        (63, dict(height=64, width=96, batch=2, instances=8, classes=3)),
+        (54, dict(height=64, width=96, batch=2, instances=8, classes=3)),
         (27, dict(height=256, width=160, batch=1, instances=40, classes=4)),
         (9, dict(height=800, width=1344, batch=1, instances=500, classes=2)),
     ],
@@ -141,13 +141,14 @@ def _assert_equal(fast, expected):
 )
 def test_fast_equals_naive(cases, size):
     rng = np.random.default_rng(1)
-    ways = {"eager": _fast, "graph": tf.function(_fast), "compiled": tf.function(_fast, jit_compile=True)}
+    # Without AutoGraph, which takes a third of the time; with it are the persistent tapes below.
+    graph, compiled = (tf.function(_fast, autograph=False, jit_compile=jit_compile) for jit_compile in (False, True))
     for number in range(cases):
         case = _case(rng, KINDS[number % len(KINDS)], **size)
         settings = _settings(number)
         tensors = tf.nest.map_structure(tf.constant, case)
         expected = _naive(case, settings)
-        for way in ways.values():
+        for way in (_fast, graph, compiled):
             _assert_equal(way(*tensors, settings), expected)
 
 
