@@ -15,7 +15,7 @@ from fsaf_tf.data.source import Sources, open_source, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.modeling import backbones, freezing
-from fsaf_tf.run import checkpoints, data_report, devices, early_stop, ending, records, runner
+from fsaf_tf.run import checkpoints, data_report, devices, early_stop, ending, leftovers, records, runner
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode, parse
 from fsaf_tf.run.run import Run
@@ -89,6 +89,10 @@ def _check_same_run(run: Run) -> list[str]:
     """See `records.check_params`. What a start left that came to no checkpoint holds nobody to its settings."""
     if not checkpoints.holds_run(run.model_dir):
         return []
+    if not records.recorded_params(run.model_dir):
+        run.progress.say(
+            f"{run.model_dir}/params.yaml is gone or empty: nothing says whether this is the same experiment."
+        )
     return records.check_params(run.model_dir, run.params, to_train=run.mode.trains)
 
 
@@ -150,6 +154,8 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
     if checkpoints.holds_run(run.model_dir):
         records.check_classes(run.model_dir, task.classes)
     if run.checkpoint and run.mode.trains and run.is_chief:
+        if swept := leftovers.sweep(run.model_dir, checkpoints.NAME, run.checkpoint.prefix):
+            run.progress.say(swept)
         checkpoints.write_record(run.model_dir)
         _forget_evaluation_after(run)
     loops = runner.Runner(dataclasses.replace(run, params=_for_the_runner(run.params, seed)), task)
@@ -196,8 +202,7 @@ def _start_line(backbone) -> str:
 
 def _forget_evaluation_after(run: Run) -> None:
     """Figures of a checkpoint that is gone would be taken for those of the one that will have its step."""
-    metrics = storage.read_json(f"{run.model_dir}/metrics.json") or {}
-    if metrics.get("step", 0) > run.step:
+    if records.last_step(run.model_dir) > run.step:
         records.forget_evaluation(run.model_dir)
 
 
@@ -304,11 +309,12 @@ def _next_steps(run: Run) -> list[str]:
     """The checkpoint that the other tools take, and their commands."""
     checkpoint, folder = checkpoints.choose(run.model_dir), run.model_dir
     which = {checkpoints.BEST: "Best checkpoint", checkpoints.NEWEST: "Newest checkpoint"}[checkpoint.kind]
+    notes = f" ({'; '.join(checkpoint.notes)})" if checkpoint.notes else ""
     look = commands.of_tool("analyze", f"--model_dir={folder}", "--output=report.html")
     if not checkpoint.read_metrics():
         look = commands.of_tool("train", "--mode=eval", f"--model_dir={folder}")
     return [
-        f"{which}: {checkpoint}. Next:",
+        f"{which}: {checkpoint}{notes}. Next:",
         f"  {commands.of_tool('predict', f'--model={folder}', '--images=photos', '--output=out')}",
         f"  {commands.of_tool('export', '--format=saved_model', f'--model_dir={folder}', '--output=exported')}",
         f"  {look}",

@@ -98,7 +98,7 @@ def outcome(name: str, error, folder) -> tuple[int | str, BaseException]:
     place, case, raised = PLACES[name], CASES[name], []
 
     def raise_it(path: str) -> BaseException:
-        raised.append(error(re.sub(r"(\.part(-\d+)?|/)$", "", path)))
+        raised.append(error(re.sub(r"(\.part(-[\w.-]+-\d+)?|/)$", "", path)))
         return raised[-1]
 
     try:

@@ -168,7 +168,10 @@ FAULTS = {
     "a folder": (lambda path: path.mkdir(), "picture.png: it is a folder where a file is wanted"),
     "a disk that fails": (unreadable, "picture.png: the disk fails (input/output error)"),
     "empty": (lambda path: path.touch(), "picture.png cannot be read: an empty file"),
-    "damaged": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50)), "picture.png cannot be read: not an image"),
+    "damaged": (
+        lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50)),
+        "picture.png cannot be read: not an image",
+    ),
 }
 
 
