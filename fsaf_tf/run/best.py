@@ -37,7 +37,7 @@ class BestExporter(train_utils.BestCheckpointExporter):
         """
         super().__init__(export_dir, metric_name, metric_comp)
         best, notes = checkpoints.find_best(export_dir)
-        swept = leftovers.sweep(export_dir, checkpoints.BEST_NAME, best)
+        swept = leftovers.sweep(export_dir, checkpoints.BEST_NAME, best, figures=True)
         checkpoints.write_record(export_dir, checkpoints.BEST_NAME)
         recorded = (self._best_ckpt_logs or {}).get(_STEP)
         # Weights of a later step than the record's are the better ones that a run was killed after.

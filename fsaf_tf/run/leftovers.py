@@ -12,18 +12,13 @@ from fsaf_tf.classes import LABELS
 from fsaf_tf.run import checkpoints
 
 _NAMES_SHOWN = 6
-_FILES = "|".join(
-    re.escape(name)
-    for name in (
-        *("params.yaml", LABELS, "run.json", "metrics.json", "detections.json", "evaluations.json"),
-        *(checkpoints.INFO, "checkpoint"),
-    )
-)
-# Ours, TensorFlow's of its list of checkpoints, and the folders in which `storage.check_folder` tries a disk.
-_IN_WRITING = rf"({_FILES}){re.escape(storage.PART)}|checkpoint\.tmp[0-9a-f]{{32}}|\.try-\w+"
+_RECORDS = ("params.yaml", LABELS, "run.json", "evaluations.json", checkpoints.INFO, "checkpoint")
+_FIGURES = ("metrics.json", "detections.json")
+# TensorFlow's of its list of checkpoints, and the folders in which `storage.check_folder` tries a disk.
+_OF_OTHERS = r"checkpoint\.tmp[0-9a-f]{32}|\.try-\w+"
 
 
-def sweep(folder: str, name: str, kept: str | None) -> str | None:
+def sweep(folder: str, name: str, kept: str | None, *, figures: bool) -> str | None:
     """Takes away what a kill left in a folder of checkpoints that no other process writes to.
 
     Gone are files that were being written, and checkpoints that were being deleted, whose index goes first. Checkpoints
@@ -33,11 +28,13 @@ def sweep(folder: str, name: str, kept: str | None) -> str | None:
         folder: of a run, or of its best checkpoint.
         name: of the checkpoints there, before the step.
         kept: the prefix that is gone on with, which can be read; None if none can, and all others are set aside.
+        figures: no other process writes `metrics.json` and `detections.json` there.
 
     Returns:
         A line that says what went; None if nothing did.
     """
-    pattern = re.compile(rf"{_IN_WRITING}|{name}-\d+_temp")
+    ours = "|".join(re.escape(f"{file}{storage.PART}") for file in (*_RECORDS, *(_FIGURES if figures else ())))
+    pattern = re.compile(rf"{ours}|{_OF_OTHERS}|{name}-\d+_temp")
     swept = [file for file in map(_bare, tf.io.gfile.listdir(folder)) if pattern.fullmatch(file)]
     for file in swept:
         _remove(f"{folder}/{file}")

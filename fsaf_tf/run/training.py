@@ -15,7 +15,7 @@ from fsaf_tf.data.source import Sources, open_source, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.modeling import backbones, freezing
-from fsaf_tf.run import checkpoints, data_report, devices, early_stop, ending, leftovers, records, runner
+from fsaf_tf.run import checkpoints, data_report, devices, early_stop, ending, leftovers, lock, records, runner
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode, parse
 from fsaf_tf.run.run import Run
@@ -57,7 +57,7 @@ def run(
         What `metrics.json` holds; empty if nothing was evaluated.
 
     Raises:
-        UserError: settings, data or checkpoints do not fit; a loss is not finite.
+        UserError: settings, data or checkpoints do not fit; a loss is not finite; another process writes to the folder.
     """
     mode = parse(mode)
     _check(params, mode, checkpoint)
@@ -69,10 +69,20 @@ def run(
     storage.check_folder(model_dir)
     with Interrupts() as interrupt, ending.told(progress, model_dir, params.task):
         this = Run(params, mode, model_dir.rstrip("/"), None, strategy, progress, interrupt)
-        if params.trainer.epochs:
-            this = _with_steps(this, download)
-        changed = _check_same_run(this)
-        return _run(dataclasses.replace(this, checkpoint=_checkpoint(this, checkpoint)), changed, download)
+        with lock.held(this.model_dir, locks_of(mode, this.is_chief), progress.say):
+            if params.trainer.epochs:
+                this = _with_steps(this, download)
+            changed = _check_same_run(this)
+            return _run(dataclasses.replace(this, checkpoint=_checkpoint(this, checkpoint)), changed, download)
+
+
+def locks_of(mode: Mode, is_chief: bool) -> list[str]:
+    """What a run writes to its folder, and so keeps others from; in a cluster only the chief does.
+
+    One that watches goes beside a training; one evaluation does not, whose checkpoint might go meanwhile.
+    """
+    is_alone = not mode.watches
+    return is_chief * ([lock.TRAINING] * is_alone + [lock.EVALUATION] * mode.evaluates)
 
 
 def _with_steps(run: Run, download: bool) -> Run:
@@ -154,7 +164,7 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
     if checkpoints.holds_run(run.model_dir):
         records.check_classes(run.model_dir, task.classes)
     if run.checkpoint and run.mode.trains and run.is_chief:
-        if swept := leftovers.sweep(run.model_dir, checkpoints.NAME, run.checkpoint.prefix):
+        if swept := leftovers.sweep(run.model_dir, checkpoints.NAME, run.checkpoint.prefix, figures=run.mode.evaluates):
             run.progress.say(swept)
         checkpoints.write_record(run.model_dir)
         _forget_evaluation_after(run)

@@ -15,7 +15,7 @@ from fsaf_tf.detect import trained
 from fsaf_tf.detect.predict_files import to_coco
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
-from fsaf_tf.run import records
+from fsaf_tf.run import lock, records
 from fsaf_tf.serving import canvas, exported_models
 from fsaf_tf.terminal.progress import Progress, evaluation_line, track
 
@@ -49,7 +49,19 @@ def evaluate(
         raise UserError(f"{output} is the folder of a run, whose figures these are not; give another --model_dir")
     detector, progress = exported_models.load(path), Progress()
     source = _with_classes(open_source(params.task.validation_data, download=download), detector.classes, path)
-    storage.make_folder(output)
+    with lock.held(output, [lock.EVALUATION], progress.say):
+        return _evaluate(path, params, output, source, detector, progress)
+
+
+def _evaluate(
+    path: str,
+    params: config_definitions.ExperimentConfig,
+    output: str,
+    source: Source,
+    detector: Callable,
+    progress: Progress,
+) -> dict:
+    """Detects, counts, writes and says."""
     counts = f"{source.name}: {source.num_images} images, {len(source.classes)} classes"
     progress.say("\n  ".join([counts, *(finding.line for finding in source.findings)]))
     start = time.monotonic()

@@ -31,7 +31,7 @@ def go_on(folder):
     said = []
     newest = checkpoints.newest_readable(folder, set_aside=True, say=said.append)
     if newest:
-        said += filter(None, [leftovers.sweep(folder, checkpoints.NAME, newest.prefix)])
+        said += filter(None, [leftovers.sweep(folder, checkpoints.NAME, newest.prefix, figures=True)])
     checkpoints.write_record(folder)
     assert all("\n" not in line for line in said)
     return newest and os.path.basename(newest.prefix), said

@@ -20,7 +20,7 @@ from fsaf_tf import storage
 from fsaf_tf.cli import train
 from fsaf_tf.config import backbone_keys, experiment
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import checkpoints, controller, devices, training
+from fsaf_tf.run import checkpoints, controller, devices, lock, training
 from fsaf_tf.run.mode import parse
 
 IMAGES = 4
@@ -435,6 +435,17 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_built(par
             training.run(params, str(folder), "train")
     with pytest.raises(UserError, match="^/sys/none cannot be written to: "):
         training.run(params, "/sys/none", "train")
+
+
+@pytest.mark.parametrize("mode", ["train_and_eval", "train", "eval", "continuous_eval"])
+def test_a_folder_that_another_process_writes_to_is_refused(params, tmp_path, mode):
+    with lock.held(str(tmp_path), [lock.TRAINING, lock.EVALUATION], print):
+        before = sorted(os.listdir(tmp_path))
+        with pytest.raises(
+            UserError, match=f"^{tmp_path} is in use: process {os.getpid()} on .*; wait for it, or take"
+        ):
+            training.run(params, str(tmp_path), mode)
+        assert sorted(os.listdir(tmp_path)) == before
 
 
 def test_other_model_in_the_folder_is_an_error_and_the_record_stays(copy, params):

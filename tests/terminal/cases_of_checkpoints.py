@@ -117,7 +117,7 @@ def sweep(folder) -> None:
     saved(folder, "ckpt-3")
     os.remove(f"{saved(folder, 'ckpt-2')}.index")
     (folder / "ckpt-8_temp").mkdir()
-    leftovers.sweep(str(folder), checkpoints.NAME, kept)
+    leftovers.sweep(str(folder), checkpoints.NAME, kept, figures=True)
 
 
 def sweep_dead(folder) -> None:
