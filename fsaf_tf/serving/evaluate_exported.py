@@ -44,7 +44,7 @@ def evaluate(
             test-time augmentation.
     """
     exported_models.refuse_augmentation(path, params.task.test_augmentation.enabled)
-    output = output or f"{path.removesuffix('.tflite')}-eval"
+    output = output or folder_of(path)
     if os.path.exists(f"{output}/params.yaml"):
         raise UserError(f"{output} is the folder of a run, whose figures these are not; give another --model_dir")
     detector, progress = exported_models.load(path), Progress()
@@ -76,6 +76,11 @@ def _evaluate(
     progress.say(metrics_table.format_table(metrics))
     progress.say(f"The figures are in {output}/metrics.json, the detections in {output}/detections.json")
     return metrics
+
+
+def folder_of(path: str) -> str:
+    """Where the evaluation of a model goes if nothing else is said: beside it."""
+    return f"{path.removesuffix('.tflite')}-eval"
 
 
 def open_validation(detector: trained.Detector) -> Source:
