@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and JSON with Python's own numbers."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -88,12 +89,26 @@ def _whole(
     try:
         with tf.io.gfile.GFile(_name(part), "wb") as file:
             yield file
+        _flush_to_disk(part)
         before()
         tf.io.gfile.rename(_name(part), _name(path), overwrite=True)
     except BaseException:
         with contextlib.suppress(tf.errors.OpError):  # there may be none; the first error is the one to tell
             (on_error or _remove)(part)
         raise
+
+
+def _flush_to_disk(path: str) -> None:
+    """Without this a power loss may leave an empty file under the new name. Local files only."""
+    if "://" in path:
+        return
+    with open(path, "rb") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # file systems that do not do this
+                error.filename = path
+                raise
 
 
 def _name(path: str) -> bytes:
@@ -190,6 +205,12 @@ def read_json(path: str) -> Any:
         return json.loads(read_text(path))
     except (tf.errors.NotFoundError, ValueError, RecursionError):  # a UserError is a ValueError, too
         return None
+
+
+def read_dict(path: str) -> dict[str, Any]:
+    """The content of a JSON file that holds an object; empty if there is none, or it holds something else."""
+    content = read_json(path)
+    return content if isinstance(content, dict) else {}
 
 
 def plain(value: Any) -> Any:

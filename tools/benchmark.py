@@ -23,6 +23,7 @@ import time
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import outputs
 
 cli.quiet()
 
@@ -52,6 +53,7 @@ _IMAGES = flags.DEFINE_string(
     flag_values=_FLAGS,
 )
 _OUTPUT = flags.DEFINE_string("output", "", "A JSON file for the figures.", flag_values=_FLAGS)
+_OVERWRITE = outputs.define_overwrite(_FLAGS)
 
 BATCH, CLASSES, HEIGHT, WIDTH = 2, 80, 800, 1344
 BRANCH = schema.Task().anchor_free()
@@ -217,6 +219,7 @@ def main():
     """Times what is asked for, prints a table and writes the figures."""
     benchmarks = {"criterion": show_criterion, "detectors": benchmark_detectors, "inference": benchmark_inference}
     if _OUTPUT.value:
+        outputs.check([_OUTPUT.value], reads=(), is_ours=lambda path: False, overwrite=_OVERWRITE.value)
         storage.try_writing(_OUTPUT.value)
     figures = benchmarks[_WHAT.value]()
     if _OUTPUT.value:

@@ -2,6 +2,7 @@
 
 TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="generator" content="fsaf-data">
 <title>{{ title }}</title><style>{{ style }}
 .gallery { display: grid; gap: 0.8em; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); }
 .refused { color: #a11; font-weight: 600; } h1, h2 { overflow-wrap: anywhere; }

@@ -82,7 +82,7 @@ def _of_checkpoint(run: str, wanted: str | None) -> Evaluation:
 
 def _recorded_in(run: str) -> str:
     """What the evaluation in a run's folder was of."""
-    metrics = storage.read_json(f"{run}/metrics.json") or {}
+    metrics = storage.read_dict(f"{run}/metrics.json")
     if "checkpoint" not in metrics:
         return f"not known, of {run}/{DETECTIONS}"
     figure = f", AP {metrics['AP']:.3f}" if metrics.get("AP") is not None else ""

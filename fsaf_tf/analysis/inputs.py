@@ -48,7 +48,7 @@ def run_data(folder: str) -> dict[str, str]:
     Raises:
         UserError: nothing in the folder says so.
     """
-    recorded = (storage.read_json(f"{folder}/metrics.json") or {}).get("data")
+    recorded = storage.read_dict(f"{folder}/metrics.json").get("data")
     run = experiment.folder_of(folder)
     if not (recorded or run):
         raise UserError(
@@ -111,7 +111,7 @@ def _command_of(folder: str) -> str:
 
 
 def _recorded_digest(folder: str) -> dict[str, str] | None:
-    return (storage.read_json(f"{folder}/metrics.json") or {}).get(records.DIGEST)
+    return storage.read_dict(f"{folder}/metrics.json").get(records.DIGEST)
 
 
 def open_run_data(folder: str, *, download: bool = False) -> examples.Source:

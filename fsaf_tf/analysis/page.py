@@ -48,8 +48,9 @@ def escape(text) -> str:
 
 
 def document(title: str, body: str) -> str:
-    """The whole page."""
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    """The whole page, which names its tool."""
+    named = '<meta name="viewport" content="width=device-width"><meta name="generator" content="fsaf-analyze">'
+    head = f'<meta charset="utf-8">{named}<title>{escape(title)}</title>'
     return (
         f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n'
     )

@@ -67,7 +67,7 @@ def make(
             tell=lambda text, name=name: progress.update(f"{name}: {text}"),
         )
     for name, evaluation in zip(names, evaluated):
-        metrics = storage.read_json(f"{evaluation.folder}/metrics.json") or {}
+        metrics = storage.read_dict(f"{evaluation.folder}/metrics.json")
         runs[name] |= {key: metrics[key] for key in ("levels", "levels_by_size") if metrics.get(key)}
     progress.close()
     found = {
@@ -121,7 +121,7 @@ def _check(names: Sequence[str], folders: Sequence[str], annotations: str | None
 
 def max_detections(folders: Sequence[str]) -> int:
     """What some evaluations were taken with."""
-    recorded = [(storage.read_json(f"{folder}/metrics.json") or {}).get("max_detections") for folder in folders]
+    recorded = [storage.read_dict(f"{folder}/metrics.json").get("max_detections") for folder in folders]
     numbers = [number or average_precision.MOST for number in recorded] or [average_precision.MOST]
     if len(set(numbers)) > 1:
         differing = ", ".join(f"{folder} at {number}" for folder, number in zip(folders, numbers))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags, logging
 
-from fsaf_tf.cli import mistakes
+from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import faults, lasting
 
@@ -57,13 +57,16 @@ def _say_missing_letters() -> None:
 
 
 def define_pictures(own_flags: flags.FlagValues) -> tuple[flags.FlagHolder, ...]:
-    """Defines --images, --recursive, --output, --score_threshold, of the tools that write what `predict_files` does."""
+    """Defines --images, --recursive, --output, --score_threshold, of the tools that write what `predict_files` does.
+
+    And --overwrite.
+    """
     own = {"flag_values": own_flags}
     images = flags.DEFINE_string("images", None, "A file, a folder or a glob in quotes.", allow_overwrite=False, **own)
     output = flags.DEFINE_string("output", None, "Folder to write to.", allow_overwrite=False, **own)
     help_of_threshold = "Draw detections of at least this score. All of them are in detections.json."
     threshold = flags.DEFINE_float("score_threshold", 0.3, help_of_threshold, lower_bound=0.0, upper_bound=1.0, **own)
-    return images, define_recursive(own_flags), output, threshold
+    return images, define_recursive(own_flags), output, threshold, outputs.define_overwrite(own_flags)
 
 
 def define_recursive(own_flags: flags.FlagValues) -> flags.FlagHolder:

@@ -15,7 +15,7 @@ and what each costs; which class is taken for which; and the pictures with the w
 from absl import flags
 
 from fsaf_tf import cli
-from fsaf_tf.cli import mistakes
+from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
@@ -63,6 +63,8 @@ _MAX_DETECTIONS = flags.DEFINE_integer(
 )
 _PICTURES = flags.DEFINE_integer("pictures", 6, "Show so many pictures.", lower_bound=0, flag_values=_FLAGS)
 _DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS download data that is not there.", flag_values=_FLAGS)
+_OVERWRITE = outputs.define_overwrite(_FLAGS)
+_JSON_KEYS = ("title", "data", "score_threshold", "runs")  # of what comes beside the page
 
 
 def main() -> None:
@@ -87,14 +89,28 @@ def _analyze() -> None:
     checkpoints = cli.checkpoint_of_each(_CHECKPOINT.value, model_dirs, "--model_dir")
     from fsaf_tf.analysis import evaluations, inputs, write_report
 
+    evaluated = [evaluations.find(*each) for each in zip(model_dirs, checkpoints)]
+    _check_output([evaluation.folder for evaluation in evaluated])
     write_report.make(
-        [evaluations.find(*each) for each in zip(model_dirs, checkpoints)],
+        evaluated,
         files,
         _OUTPUT.value,
         data=inputs.Data(_ANNOTATIONS.value, _IMAGES.value, _DOWNLOAD.value, _MAX_DETECTIONS.value),
         labels=_LABELS.value or (),
         score_threshold=_SCORE_THRESHOLD.value,
         pictures=_PICTURES.value,
+    )
+
+
+def _check_output(folders: list[str]) -> None:
+    """What the page and its figures would replace."""
+    page = _OUTPUT.value
+    of_runs = [f"{folder}/{name}" for folder in folders for name in ("metrics.json", outputs.DETECTIONS)]
+    outputs.check(
+        [page, f"{page.removesuffix('.html')}.json"],
+        reads=[_ANNOTATIONS.value, *_DETECTIONS.value, *of_runs],
+        is_ours=outputs.by_ending(html=outputs.has_mark('content="fsaf-analyze"'), json=outputs.has_keys(*_JSON_KEYS)),
+        overwrite=_OVERWRITE.value,
     )
 
 

@@ -17,6 +17,7 @@ import pathlib
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import outputs
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 
@@ -41,6 +42,9 @@ _PARAMS_OVERRIDE = flags.DEFINE_string("params_override", "", "Single keys, as o
 _JSON = flags.DEFINE_string("json", None, "Write the report there, too.", **_OWN)
 _OUTPUT = flags.DEFINE_string("output", None, "Write a page with pictures there, NAME.html.", **_OWN)
 _DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS download data that is not there.", flag_values=_FLAGS)
+_OVERWRITE = outputs.define_overwrite(_FLAGS)
+_JSON_KEYS = ("pictures", "boxes", "trained_boxes", "classes", "findings")
+_FILES = ("annotation_file", "input_path")
 _KEYS = {
     "task.train_data.annotation_file": _ANNOTATIONS,
     "task.train_data.image_dir": _IMAGES,
@@ -72,6 +76,7 @@ def _check() -> None:
         getattr(params.task, section).override({name: value})
     sections = [name for name in ("train_data", "validation_data") if getattr(params.task, name).source_keys()]
     checks.check(params, sections or ["train_data"])
+    _check_outputs(params.task)
     report = data_report.check(params.task, download=_DOWNLOAD.value)
     print("".join(f"{line}\n" for line in report.lines()), end="", flush=True)
     if _JSON.value:
@@ -82,6 +87,18 @@ def _check() -> None:
         print(f"The page is {_OUTPUT.value}", flush=True)
     if report.error:
         raise UserError(report.error)
+
+
+def _check_outputs(task) -> None:
+    """What the report and the page would replace."""
+    files = [getattr(data, name) for data in (task.train_data, task.validation_data) for name in _FILES]
+    reads = [*files, _EXPERIMENT.value, *_CONFIG_FILE.value]
+    own = {"overwrite": _OVERWRITE.value}
+    if _JSON.value:
+        is_ours = outputs.has_keys(*_JSON_KEYS)
+        outputs.check([_JSON.value], reads=[*reads, _OUTPUT.value], is_ours=is_ours, **own)
+    if _OUTPUT.value:
+        outputs.check([_OUTPUT.value], reads=reads, is_ours=outputs.has_mark('content="fsaf-data"'), **own)
 
 
 def _check_flags() -> None:

@@ -12,7 +12,7 @@ The second writes exported/model_int8.tflite, which takes uint8 pictures of one 
 from absl import flags
 
 from fsaf_tf import cli
-from fsaf_tf.cli import mistakes
+from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
@@ -60,6 +60,7 @@ _EVALUATE = flags.DEFINE_bool(
     "tflite: print AP of the checkpoint and of what was written, on the run's validation data.",
     flag_values=_FLAGS,
 )
+_OVERWRITE = outputs.define_overwrite(_FLAGS)
 
 
 def main() -> None:
@@ -74,7 +75,7 @@ def _export() -> None:
 
 
 def _saved_model() -> None:
-    of_tflite = (_QUANTIZE, _IMAGES, _RECURSIVE, _CANVAS, _HEIGHT, _WIDTH, _RAW, _EVALUATE)
+    of_tflite = (_QUANTIZE, _IMAGES, _RECURSIVE, _CANVAS, _HEIGHT, _WIDTH, _RAW, _EVALUATE, _OVERWRITE)
     unread = [flag.name for flag in of_tflite if flag.present]
     if unread:
         raise UserError(f"--{unread[0]} is for --format=tflite only")
@@ -93,6 +94,12 @@ def _tflite() -> None:
     from fsaf_tf.serving import canvas, evaluate_exported, tflite
 
     files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value) if _IMAGES.value else ()
+    outputs.check(
+        outputs.in_folder(_OUTPUT.value, r"model_(float32|float16|int8)(_\w+)?\.tflite"),
+        reads=files,
+        is_ours=outputs.has_mark("canvas.json"),  # in the archive at the end
+        overwrite=_OVERWRITE.value,
+    )
     detector = _load()
     canvases = canvas.choose(detector.program, _CANVAS.value, size)
     source = evaluate_exported.open_validation(detector) if _EVALUATE.value else None

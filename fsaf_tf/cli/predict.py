@@ -31,7 +31,7 @@ import os
 from absl import flags
 
 from fsaf_tf import cli
-from fsaf_tf.cli import mistakes
+from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 
@@ -52,7 +52,7 @@ _MODEL = flags.DEFINE_string(
     allow_overwrite=False,
 )
 _CHECKPOINT = cli.define_checkpoint(_FLAGS, "--model")
-_IMAGES, _RECURSIVE, _OUTPUT, _SCORE_THRESHOLD = cli.define_pictures(_FLAGS)
+_IMAGES, _RECURSIVE, _OUTPUT, _SCORE_THRESHOLD, _OVERWRITE = cli.define_pictures(_FLAGS)
 _VIDEO = flags.DEFINE_string("video", None, "A video file.", flag_values=_FLAGS, allow_overwrite=False)
 _CAMERA = flags.DEFINE_string(
     "camera",
@@ -103,10 +103,14 @@ def _predict() -> None:
 
     if _IMAGES.value:
         files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
+        drawn = predict_files.picture_paths(files, _OUTPUT.value).values()
+        outputs.check_predictions(_OUTPUT.value, drawn, reads=files, overwrite=_OVERWRITE.value)
         predict_files.run(_load(model, checkpoint, name), files, _OUTPUT.value, score_threshold=_SCORE_THRESHOLD.value)
         return
     from fsaf_tf.detect import predict_video
 
+    video = f"{_OUTPUT.value}/{predict_video.FILE}"
+    outputs.check_predictions(_OUTPUT.value, [video], reads=[_VIDEO.value], overwrite=_OVERWRITE.value)
     predict_video.run(
         _load(model, checkpoint, name),
         given[0].value,

@@ -11,7 +11,7 @@ status is 1 if none is left or the server is not there.
 from absl import flags
 
 from fsaf_tf import cli
-from fsaf_tf.cli import mistakes
+from fsaf_tf.cli import mistakes, outputs
 
 _FLAGS = flags.FlagValues()
 _SERVER = flags.DEFINE_string(
@@ -21,7 +21,7 @@ _MODEL = flags.DEFINE_string("model", None, "The model's name on the server.", f
 _VERSION = flags.DEFINE_integer(
     "version", None, "Of the model; the server's choice if not given.", lower_bound=0, flag_values=_FLAGS
 )
-_IMAGES, _RECURSIVE, _OUTPUT, _SCORE_THRESHOLD = cli.define_pictures(_FLAGS)
+_IMAGES, _RECURSIVE, _OUTPUT, _SCORE_THRESHOLD, _OVERWRITE = cli.define_pictures(_FLAGS)
 _LABELS = flags.DEFINE_string(
     "labels",
     None,
@@ -50,10 +50,13 @@ def _ask() -> None:
     mistakes.require(_FLAGS, "server", "model", "images", "output")
     mistakes.want_folders(_FLAGS, "output")
     mistakes.want_files(_FLAGS, "labels")
-    from fsaf_tf.detect import image_files
+    from fsaf_tf.detect import image_files, predict_files
     from fsaf_tf.serving import client
 
     files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
+    drawn = predict_files.picture_paths(files, _OUTPUT.value).values()
+    reads = [*files, _LABELS.value]
+    outputs.check_predictions(_OUTPUT.value, drawn, reads=reads, overwrite=_OVERWRITE.value)
     kind = client.Rest if _SERVER.value.startswith(("http://", "https://")) else client.Grpc
     port = kind(_SERVER.value, _MODEL.value, _VERSION.value)
     client.run(

@@ -23,7 +23,7 @@ import pathlib
 from absl import flags
 
 from fsaf_tf import cli
-from fsaf_tf.cli import mistakes
+from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import mode
@@ -122,6 +122,7 @@ def _evaluate(model: str) -> None:
     if params is not None:
         from fsaf_tf.serving import evaluate_exported
 
+        outputs.check_evaluation(_MODEL_DIR.value or evaluate_exported.folder_of(path))
         evaluate_exported.evaluate(path, params, _MODEL_DIR.value, download=_DOWNLOAD.value)
 
 

@@ -18,10 +18,12 @@ Otherwise pictures are the data that the run was last evaluated on, or --images 
 and compare also take images without annotations.
 """
 
+import os
+
 from absl import flags
 
 from fsaf_tf import cli
-from fsaf_tf.cli import mistakes
+from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.errors import UserError
 
 FIGURES = ("targets", "selection", "compare", "levels", "training", "batch")
@@ -67,6 +69,7 @@ _SCORE_THRESHOLD = flags.DEFINE_float(
 _EXPERIMENT = flags.DEFINE_string("experiment", None, "For batch: as of tools/train.py.", **_OWN)
 _CONFIG_FILE = flags.DEFINE_multi_string("config_file", [], "For batch: likewise.", flag_values=_FLAGS)
 _PARAMS_OVERRIDE = flags.DEFINE_string("params_override", "", "For batch: likewise.", **_OWN)
+_OVERWRITE = outputs.define_overwrite(_FLAGS)
 # The figures that read a flag; the others refuse it.
 _READERS = {
     "instance": ("selection",),
@@ -90,13 +93,15 @@ def main() -> None:
 def _visualize() -> None:
     _check()
     if _FIGURE.value == "batch":
+        _check_output([])
         _draw_batch()
         return
     ids = _read_ids()
     from fsaf_tf.evaluate import coco_results
     from fsaf_tf.figures import write_figures
 
-    figure, models, output = _FIGURE.value, _MODEL.value, _OUTPUT.value
+    figure, models, output, images = _FIGURE.value, _MODEL.value, _OUTPUT.value, _images()
+    _check_output(images)
     names = _LABELS.value or coco_results.names_of(models)
     if len(set(names)) < len(names):
         raise UserError(f"the models need names that differ, by --labels; they are called {', '.join(names)}")
@@ -105,7 +110,7 @@ def _visualize() -> None:
         return
     all_of_them = figure == "levels" and not _IMAGE_IDS.value
     count = 0 if ids or all_of_them else _COUNT.value
-    choice = write_figures.Choice(_images(), _ANNOTATIONS.value or "", ids, count)
+    choice = write_figures.Choice(images, _ANNOTATIONS.value or "", ids, count)
     wanted = [write_figures.Model(*each) for each in zip(models, names, _checkpoints(models))]
     if figure == "targets":
         write_figures.targets(wanted[0], output, choice)
@@ -122,6 +127,23 @@ def _visualize() -> None:
             rule=_RULE.value,
             pictures_wanted=len(ids) or _COUNT.value,
         )
+
+
+def _check_output(images: list[str]) -> None:
+    """What the figures would replace: all files there with the names of this kind."""
+    figure, output = _FIGURE.value, _OUTPUT.value
+    tables = r"|levels\.(csv|json)" if figure == "levels" else ""
+    of_table = outputs.has_keys("model", "data", "images", "score_threshold")
+    outputs.check(
+        outputs.in_folder(output, rf"{figure}(_-?\d+)?\.png{tables}"),
+        reads=[*images, _ANNOTATIONS.value, *_MODEL.value, *_CONFIG_FILE.value],
+        is_ours=outputs.by_ending(
+            png=outputs.has_mark("fsaf-visualize"),
+            json=of_table,
+            csv=lambda path: os.path.isfile(f"{output}/levels.json") and of_table(f"{output}/levels.json"),
+        ),
+        overwrite=_OVERWRITE.value,
+    )
 
 
 def _images() -> list[str]:

@@ -75,7 +75,7 @@ def write(
         UserError: no file can be read, a picture would replace one of the files, or `output` cannot be written to; then
             the detections are there as far as they were made.
     """
-    pictures, names = _picture_paths(files, output), shared_names(files)
+    pictures, names = picture_paths(files, output), shared_names(files)
     storage.make_folder(f"{output}/{PICTURES}")
     line, unreadable, undrawn, counts = Progress(), {}, {}, collections.Counter()
     turns = track(zip(files, found), line, lambda done, rate: prediction_line(done, len(files), rate, "images"))
@@ -108,7 +108,7 @@ def shared_names(files: list[str]) -> dict[str, str]:
     return {file: pathlib.Path(os.path.relpath(os.path.abspath(file), shared)).as_posix() for file in files}
 
 
-def _picture_paths(files: list[str], output: str) -> dict[str, str]:
+def picture_paths(files: list[str], output: str) -> dict[str, str]:
     """Where each file's picture goes. All are JPEG: other names get that ending too, once more if another has it."""
     names = shared_names(files)
     taken = {name for name in names.values() if _is_jpeg(name)}

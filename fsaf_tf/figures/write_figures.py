@@ -2,13 +2,13 @@
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from official.core import config_definitions
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from fsaf_tf import storage
 from fsaf_tf.analysis import evaluations, inputs
@@ -29,6 +29,7 @@ from fsaf_tf.serving import load
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
 from fsaf_tf.visualize import curves
 
+TOOL = "fsaf-visualize"
 NO_CLASSES = Classes((), ())
 
 
@@ -257,11 +258,15 @@ def _tracked(items: Iterable, source: Source, line: Progress) -> Iterator:
 
 
 def _write(figure, path: str) -> str:
-    """Writes a picture `[H, W, 3]` uint8, or a figure of Matplotlib, as PNG, and returns the path."""
+    """Writes a picture `[H, W, 3]` uint8, or a figure of Matplotlib, and returns the path; the PNG names its tool."""
     storage.make_folder(os.path.dirname(path))
     encoded = io.BytesIO()  # a picture of before is not lost to one that cannot be written
-    save: Callable = Image.fromarray(figure).save if isinstance(figure, np.ndarray) else figure.savefig
-    save(encoded, format="png")
+    if isinstance(figure, np.ndarray):
+        named = PngImagePlugin.PngInfo()
+        named.add_text("Software", TOOL)
+        Image.fromarray(figure).save(encoded, format="png", pnginfo=named)
+    else:
+        figure.savefig(encoded, format="png", metadata={"Software": TOOL})
     storage.write_bytes(path, encoded.getvalue())
     return path
 

@@ -6,7 +6,7 @@ from typing import Any
 from official.core import train_utils
 
 from fsaf_tf import storage
-from fsaf_tf.run import checkpoints, records
+from fsaf_tf.run import checkpoints, leftovers, records
 
 _STEP = "best_ckpt_global_step"
 
@@ -37,14 +37,21 @@ class BestExporter(train_utils.BestCheckpointExporter):
         """
         super().__init__(export_dir, metric_name, metric_comp)
         best, notes = checkpoints.find_best(export_dir)
+        swept = leftovers.sweep(export_dir, checkpoints.BEST_NAME, best, figures=True)
         checkpoints.write_record(export_dir, checkpoints.BEST_NAME)
         recorded = (self._best_ckpt_logs or {}).get(_STEP)
         # Weights of a later step than the record's are the better ones that a run was killed after.
         if not best or (recorded is not None and recorded > checkpoints.number(best)):
             self._best_ckpt_logs = None
+        figure = (self._best_ckpt_logs or {}).get(metric_name)
+        if figure is not None and (isinstance(figure, bool) or not isinstance(figure, (int, float))):
+            self._best_ckpt_logs = None
+            notes = [*notes, f"{self.best_ckpt_logs_path} has no {metric_name} that is a number"]
         if self._has_best() and not records.is_of(self._best_ckpt_logs, data_digest):
             self._best_ckpt_logs = None
             notes = [*notes, f"{best} was the best on validation data that have changed since"]
+        if swept:
+            say(swept)
         for note in notes:
             kept = "it still counts" if self._has_best() else "the next evaluation decides anew which is the best"
             say(f"{note[0].upper()}{note[1:]}; {kept}.")
@@ -81,5 +88,4 @@ class BestExporter(train_utils.BestCheckpointExporter):
         return storage.plain((self._best_ckpt_logs or {}).get("|".join(self._metric_name))) is not None
 
     def _maybe_load_best_eval_metric(self) -> dict | None:
-        info = storage.read_json(self.best_ckpt_logs_path)
-        return info if isinstance(info, dict) else None
+        return checkpoints.recorded_best(self._export_dir) or None

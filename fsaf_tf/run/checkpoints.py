@@ -17,7 +17,7 @@ from fsaf_tf.terminal import faults
 
 NAME, BEST_NAME = "ckpt", "best_ckpt"  # of files, before the step
 BEST, NEWEST = "best", "newest"  # what `--checkpoint` takes beside a path; the first is a folder's name too
-UNREADABLE = "unreadable-"
+UNREADABLE, UNFINISHED = "unreadable-", "unfinished-"  # before the names of files that are set aside
 INFO = "info.json"  # the figures of the best checkpoint, beside it
 _STEP = "global_step/.ATTRIBUTES/VARIABLE_VALUE"
 _FILE_END = r"\.(index|data-\d{5}-of-\d{5})"
@@ -71,7 +71,7 @@ class Checkpoint:
 
     def read_metrics(self) -> dict[str, Any]:
         """What `metrics.json` holds of it; empty if it was not evaluated, or another checkpoint since."""
-        metrics = _read_dict(f"{self.results_dir}/metrics.json")
+        metrics = storage.read_dict(f"{self.results_dir}/metrics.json")
         names = (os.path.basename(str(metrics.get("checkpoint"))), os.path.basename(self.prefix))
         return metrics if names[0] == names[1] and metrics.get("step") == self.step else {}
 
@@ -135,7 +135,7 @@ def find_best(folder: str) -> tuple[str | None, list[str]]:
         Its prefix, None if there is none that can be read; and what is wrong with it, its record, or others there.
     """
     info_path = f"{folder}/{INFO}"
-    step = _read_dict(info_path).get("best_ckpt_global_step")
+    step = recorded_best(folder).get("best_ckpt_global_step")
     candidates = sorted(prefixes(folder, BEST_NAME), key=lambda prefix: number(prefix) != step)
     best, broken = _first_readable(candidates)
     notes = [f"the best, {prefix}, cannot be read: {reason}" for prefix, reason in broken.items()]
@@ -176,7 +176,7 @@ def _described(prefix: str, run: str, kind: str, notes: Sequence[str] = (), othe
 def _recorded_ap(checkpoint: Checkpoint, run: str) -> float | None:
     """By the record of the best, by that of all evaluations, or by `metrics.json` if it is of the run's own data."""
     folder = os.path.dirname(checkpoint.prefix) or "."
-    info = _read_dict(f"{folder}/{INFO}")
+    info = recorded_best(folder)
     of_step = [info] if info.get("best_ckpt_global_step") == checkpoint.step else []
     if checkpoint.kind or _is_same(folder, run):
         of_step += [row for row in early_stop.read(run, checkpoint.step) if row["step"] == checkpoint.step]
@@ -207,9 +207,11 @@ def _recorded(folder: str) -> list[str]:
     return []
 
 
-def _read_dict(path: str) -> dict[str, Any]:
-    content = storage.read_json(path)
-    return content if isinstance(content, dict) else {}
+def recorded_best(folder: str) -> dict[str, Any]:
+    """What `info.json` records of a best checkpoint; empty without a step, as nobody knows of which it would be."""
+    info = storage.read_dict(f"{folder}/{INFO}")
+    step = info.get("best_ckpt_global_step")
+    return info if isinstance(step, (int, float)) and float(step).is_integer() else {}
 
 
 def _is_same(path: str, other: str) -> bool:
@@ -227,6 +229,22 @@ def prefixes(directory: str, name: str = NAME) -> list[str]:
     files = tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else []
     matches = (re.fullmatch(rf"({name}-\d+){_FILE_END}", file) for file in files)
     return [f"{directory}/{each}" for each in sorted({match[1] for match in matches if match}, key=number)[::-1]]
+
+
+def files_of(prefix: str) -> list[str]:
+    """The names of the files of a checkpoint that are there, in order."""
+    directory, name = os.path.split(prefix)
+    return sorted(
+        file for file in tf.io.gfile.listdir(directory) if re.fullmatch(f"{re.escape(name)}{_FILE_END}", file)
+    )
+
+
+def is_complete(prefix: str) -> bool:
+    """Whether all files of a checkpoint are there and none is empty: a look that costs nothing, unlike `problem`."""
+    files = files_of(prefix)
+    parts = {int(file[-5:]) for file in files if not file.endswith(".index")}  # as `.data-00000-of-00002` says
+    is_whole = bool(parts) and len(files) == max(parts) + 1 and f"{os.path.basename(prefix)}.index" in files
+    return is_whole and all(tf.io.gfile.stat(f"{os.path.dirname(prefix)}/{file}").length for file in files)
 
 
 def number(prefix: str) -> int:
@@ -278,7 +296,7 @@ def _step_of(prefix: str) -> int:
 
 def holds_run(directory: str) -> bool:
     """Whether there is a checkpoint of a run, readable or not, or what only a run with checkpoints leaves behind."""
-    return bool(prefixes(directory) or _trace_of_a_run(directory))
+    return bool(_trace_of_a_run(directory) or _ever_saved(directory))
 
 
 def newest_readable(directory: str, *, set_aside: bool, say: Callable[[str], None]) -> Checkpoint | None:
@@ -293,6 +311,11 @@ def newest_readable(directory: str, *, set_aside: bool, say: Callable[[str], Non
         UserError: the folder holds a run, but no checkpoint of it can be read. Starting from step 0 would hide that.
     """
     newest, broken = _first_readable(prefixes(directory))
+    if not newest and not holds_run(directory):
+        for prefix in broken:
+            moved = f"; set aside as {put_aside(prefix, UNFINISHED)}" if set_aside else ""
+            say(f"Checkpoint {prefix}, the first of its run, was not written to its end{moved}; starting anew.")
+        return None
     if not newest:
         _complain(directory, broken)
         return None
@@ -302,13 +325,21 @@ def newest_readable(directory: str, *, set_aside: bool, say: Callable[[str], Non
     return _described(newest, directory, NEWEST)
 
 
-def put_aside(prefix: str) -> str:
+def _ever_saved(directory: str) -> bool:
+    """Whether a checkpoint was ever whole there, by the checkpoints alone, where no list of them is.
+
+    TensorFlow writes that list when the first one is whole. One alone that cannot be read is what a kill left of it.
+    """
+    candidates = prefixes(directory)
+    return len(candidates) > 1 or bool(_first_readable(candidates)[0])
+
+
+def put_aside(prefix: str, mark: str = UNREADABLE) -> str:
     """Renames the files of a checkpoint that cannot be read, and returns their pattern."""
     directory, name = prefix.rsplit("/", 1)
-    for file in tf.io.gfile.listdir(directory):
-        if file.startswith(f"{name}."):
-            tf.io.gfile.rename(f"{directory}/{file}", f"{directory}/{UNREADABLE}{file}", overwrite=True)
-    return f"{UNREADABLE}{name}.*"
+    for file in files_of(prefix):
+        tf.io.gfile.rename(f"{directory}/{file}", f"{directory}/{mark}{file}", overwrite=True)
+    return f"{mark}{name}.*"
 
 
 def _complain(directory: str, broken: dict[str, str], notes: Sequence[str] = ()) -> None:
@@ -325,7 +356,7 @@ def _complain(directory: str, broken: dict[str, str], notes: Sequence[str] = ())
 def _trace_of_a_run(directory: str) -> str | None:
     """A file that only a run with checkpoints leaves behind."""
     metrics = f"{directory}/metrics.json"
-    if _read_dict(metrics).get("step"):  # 0: weights from elsewhere were evaluated
+    if records.last_step(directory):  # 0: weights from elsewhere were evaluated
         return metrics
     best = f"{best_folder(directory)}/{BEST_NAME}-*"
     patterns = (f"{directory}/checkpoint", f"{directory}/{UNREADABLE}{NAME}-*", best)

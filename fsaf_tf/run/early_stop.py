@@ -1,6 +1,7 @@
 """Ends a run that no longer gets better (`trainer.early_stop_patience`), by the record of its evaluations."""
 
 import math
+from typing import Any
 
 from fsaf_tf import storage
 from fsaf_tf.config import schedule
@@ -14,8 +15,7 @@ def read(model_dir: str, step: int) -> Record:
 
     Later ones are those of checkpoints that are gone, and those before the validation data last changed are of others.
     """
-    record = storage.read_json(_path(model_dir))
-    evaluations = [row for row in record or () if isinstance(row, dict) and row["step"] <= step]
+    evaluations = [row for row in _rows(model_dir) if row["step"] <= step]
     newest = evaluations[-1].get(records.DIGEST) if evaluations else None
     return evaluations if newest is None else [row for row in evaluations if records.is_of(row, newest)]
 
@@ -30,8 +30,7 @@ def add(model_dir: str, step: int, data_digest: dict[str, str], metric: str, val
         metric: the figure that counts.
         value: what it is; None where it is not defined.
     """
-    record = storage.read_json(_path(model_dir))
-    kept = [row for row in record or () if isinstance(row, dict) and row["step"] < step]
+    kept = [row for row in _rows(model_dir) if row["step"] < step]
     storage.write_json(_path(model_dir), [*kept, {"step": step, metric: value, records.DIGEST: data_digest}])
 
 
@@ -54,6 +53,18 @@ def reason(record: Record, trainer: schedule.Trainer) -> str | None:
         return None
     than = f" than {record[best][metric]:.3f} of step {record[best]['step']}" if values[best] > -math.inf else ""
     return f"no {word} {metric}{than} in {since} evaluation{'s' * (since > 1)} (trainer.early_stop_patience)"
+
+
+def _rows(model_dir: str) -> Record:
+    """The rows of the file as it is, without those that `add` did not write."""
+    record = storage.read_json(_path(model_dir))
+    return [row for row in record if _is_row(row)] if isinstance(record, list) else []
+
+
+def _is_row(row: Any) -> bool:
+    if not (isinstance(row, dict) and isinstance(row.get("step"), int)):
+        return False
+    return all(isinstance(row[key], (int, float, type(None))) for key in row if key != records.DIGEST)
 
 
 def _path(model_dir: str) -> str:

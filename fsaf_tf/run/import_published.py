@@ -1,7 +1,6 @@
 """An import: published weights into a folder that a run can start from."""
 
 import contextlib
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from fsaf_tf.classes import LABELS, Classes, in_place_of
 from fsaf_tf.config import experiment, plain_values, schema, strict
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
-from fsaf_tf.run import checkpoints
+from fsaf_tf.run import checkpoints, leftovers
 from fsaf_tf.run.published_classes import Published, find_classes
 from fsaf_tf.terminal import faults
 from fsaf_tf.weights import files, keras, mmdet, torchvision
@@ -38,8 +37,11 @@ def run(source: str, weights: list[str], name: str, output: str, labels: str = "
     """
     params, changed = _resolve(name, source)
     model, published, loaded = SOURCES[source].build(params.task, weights, labels)
+    swept = []
+    leftovers.sweep_dead(_part_of(output), swept.append)
     _write(output, params, model, published.classes)
     return [
+        *swept,
         f"{name}, with what these weights need:",
         *(f"  {line}" for line in changed),
         *loaded,
@@ -134,9 +136,13 @@ SOURCES = {
 # The folder.
 
 
+def _part_of(output: str) -> str:
+    return f"{output.rstrip('/')}.part-"
+
+
 def _write(output: str, params, model: tf_keras.Model, classes: Classes) -> None:
     """Writes a folder beside, and gives it its name at the end."""
-    part = f"{output.rstrip('/')}.part-{os.getpid()}"
+    part = leftovers.signed(_part_of(output))
     try:
         tf.io.gfile.makedirs(part)
         storage.write_text(f"{part}/params.yaml", experiment.to_yaml(params))

@@ -44,8 +44,14 @@ def evaluation_keys(params: config_definitions.ExperimentConfig) -> dict[str, An
 
 def read_metrics(model_dir: str, params: config_definitions.ExperimentConfig) -> dict[str, Any]:
     """What `metrics.json` holds; empty if it is not there, or its figures came about otherwise; see above."""
-    metrics = storage.read_json(f"{model_dir}/metrics.json") or {}
+    metrics = storage.read_dict(f"{model_dir}/metrics.json")
     return metrics if is_evaluated_as(metrics, params) else {}
+
+
+def last_step(model_dir: str) -> int:
+    """The step that `metrics.json` is of; 0 if it is not there, of imported weights, or not as we write it."""
+    step = storage.read_dict(f"{model_dir}/metrics.json").get("step")
+    return step if isinstance(step, int) else 0
 
 
 def is_of(record: Mapping[str, Any], data_digest: Mapping[str, str]) -> bool:
@@ -122,7 +128,8 @@ def check_classes(model_dir: str, classes: Classes) -> None:
 def record_start(model_dir: str, *, step: int, devices: list[str]) -> None:
     """Adds this start to `run.json`: when, with which command, code, packages and devices, from which step."""
     path = f"{model_dir}/run.json"
-    starts = (storage.read_json(path) or {}).get("starts", [])
+    starts = storage.read_dict(path).get("starts")
+    starts = starts if isinstance(starts, list) else []
     starts.append(
         {
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

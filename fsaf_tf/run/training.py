@@ -15,7 +15,7 @@ from fsaf_tf.data.source import Sources, open_source, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.modeling import backbones, freezing
-from fsaf_tf.run import checkpoints, data_report, devices, early_stop, ending, records, runner
+from fsaf_tf.run import checkpoints, data_report, devices, early_stop, ending, leftovers, lock, records, runner
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode, parse
 from fsaf_tf.run.run import Run
@@ -57,7 +57,7 @@ def run(
         What `metrics.json` holds; empty if nothing was evaluated.
 
     Raises:
-        UserError: settings, data or checkpoints do not fit; a loss is not finite.
+        UserError: settings, data or checkpoints do not fit; a loss is not finite; another process writes to the folder.
     """
     mode = parse(mode)
     _check(params, mode, checkpoint)
@@ -69,10 +69,20 @@ def run(
     storage.check_folder(model_dir)
     with Interrupts() as interrupt, ending.told(progress, model_dir, params.task):
         this = Run(params, mode, model_dir.rstrip("/"), None, strategy, progress, interrupt)
-        if params.trainer.epochs:
-            this = _with_steps(this, download)
-        changed = _check_same_run(this)
-        return _run(dataclasses.replace(this, checkpoint=_checkpoint(this, checkpoint)), changed, download)
+        with lock.held(this.model_dir, locks_of(mode, this.is_chief), progress.say):
+            if params.trainer.epochs:
+                this = _with_steps(this, download)
+            changed = _check_same_run(this)
+            return _run(dataclasses.replace(this, checkpoint=_checkpoint(this, checkpoint)), changed, download)
+
+
+def locks_of(mode: Mode, is_chief: bool) -> list[str]:
+    """What a run writes to its folder, and so keeps others from; in a cluster only the chief does.
+
+    One that watches goes beside a training; one evaluation does not, whose checkpoint might go meanwhile.
+    """
+    is_alone = not mode.watches
+    return is_chief * ([lock.TRAINING] * is_alone + [lock.EVALUATION] * mode.evaluates)
 
 
 def _with_steps(run: Run, download: bool) -> Run:
@@ -89,6 +99,10 @@ def _check_same_run(run: Run) -> list[str]:
     """See `records.check_params`. What a start left that came to no checkpoint holds nobody to its settings."""
     if not checkpoints.holds_run(run.model_dir):
         return []
+    if not records.recorded_params(run.model_dir):
+        run.progress.say(
+            f"{run.model_dir}/params.yaml is gone or empty: nothing says whether this is the same experiment."
+        )
     return records.check_params(run.model_dir, run.params, to_train=run.mode.trains)
 
 
@@ -150,6 +164,8 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
     if checkpoints.holds_run(run.model_dir):
         records.check_classes(run.model_dir, task.classes)
     if run.checkpoint and run.mode.trains and run.is_chief:
+        if swept := leftovers.sweep(run.model_dir, checkpoints.NAME, run.checkpoint.prefix, figures=run.mode.evaluates):
+            run.progress.say(swept)
         checkpoints.write_record(run.model_dir)
         _forget_evaluation_after(run)
     loops = runner.Runner(dataclasses.replace(run, params=_for_the_runner(run.params, seed)), task)
@@ -196,8 +212,7 @@ def _start_line(backbone) -> str:
 
 def _forget_evaluation_after(run: Run) -> None:
     """Figures of a checkpoint that is gone would be taken for those of the one that will have its step."""
-    metrics = storage.read_json(f"{run.model_dir}/metrics.json") or {}
-    if metrics.get("step", 0) > run.step:
+    if records.last_step(run.model_dir) > run.step:
         records.forget_evaluation(run.model_dir)
 
 
@@ -304,11 +319,12 @@ def _next_steps(run: Run) -> list[str]:
     """The checkpoint that the other tools take, and their commands."""
     checkpoint, folder = checkpoints.choose(run.model_dir), run.model_dir
     which = {checkpoints.BEST: "Best checkpoint", checkpoints.NEWEST: "Newest checkpoint"}[checkpoint.kind]
+    notes = f" ({'; '.join(checkpoint.notes)})" if checkpoint.notes else ""
     look = commands.of_tool("analyze", f"--model_dir={folder}", "--output=report.html")
     if not checkpoint.read_metrics():
         look = commands.of_tool("train", "--mode=eval", f"--model_dir={folder}")
     return [
-        f"{which}: {checkpoint}. Next:",
+        f"{which}: {checkpoint}{notes}. Next:",
         f"  {commands.of_tool('predict', f'--model={folder}', '--images=photos', '--output=out')}",
         f"  {commands.of_tool('export', '--format=saved_model', f'--model_dir={folder}', '--output=exported')}",
         f"  {look}",

@@ -15,7 +15,7 @@ from fsaf_tf.detect import trained
 from fsaf_tf.detect.predict_files import to_coco
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
-from fsaf_tf.run import records
+from fsaf_tf.run import lock, records
 from fsaf_tf.serving import canvas, exported_models
 from fsaf_tf.terminal.progress import Progress, evaluation_line, track
 
@@ -44,12 +44,24 @@ def evaluate(
             test-time augmentation.
     """
     exported_models.refuse_augmentation(path, params.task.test_augmentation.enabled)
-    output = output or f"{path.removesuffix('.tflite')}-eval"
+    output = output or folder_of(path)
     if os.path.exists(f"{output}/params.yaml"):
         raise UserError(f"{output} is the folder of a run, whose figures these are not; give another --model_dir")
     detector, progress = exported_models.load(path), Progress()
     source = _with_classes(open_source(params.task.validation_data, download=download), detector.classes, path)
-    storage.make_folder(output)
+    with lock.held(output, [lock.EVALUATION], progress.say):
+        return _evaluate(path, params, output, source, detector, progress)
+
+
+def _evaluate(
+    path: str,
+    params: config_definitions.ExperimentConfig,
+    output: str,
+    source: Source,
+    detector: Callable,
+    progress: Progress,
+) -> dict:
+    """Detects, counts, writes and says."""
     counts = f"{source.name}: {source.num_images} images, {len(source.classes)} classes"
     progress.say("\n  ".join([counts, *(finding.line for finding in source.findings)]))
     start = time.monotonic()
@@ -64,6 +76,11 @@ def evaluate(
     progress.say(metrics_table.format_table(metrics))
     progress.say(f"The figures are in {output}/metrics.json, the detections in {output}/detections.json")
     return metrics
+
+
+def folder_of(path: str) -> str:
+    """Where the evaluation of a model goes if nothing else is said: beside it."""
+    return f"{path.removesuffix('.tflite')}-eval"
 
 
 def open_validation(detector: trained.Detector) -> Source:

@@ -16,18 +16,20 @@ from fsaf_tf.classes import LABELS
 from fsaf_tf.data import images
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
+from fsaf_tf.run import leftovers
 from fsaf_tf.serving import decode, frozen, warmup
 from fsaf_tf.terminal import native_log
 
 # Pictures that the network sees together, and pictures that are decoded at a time: memory does not grow with a request.
 TOGETHER, DECODED = 4, 2
 NAMES = "labels.txt"
+IN_WRITING = ".export-"  # before the name of a version that is being written
 
 _ENCODED = tf.TensorSpec([None], tf.string, name="inputs")
 _IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="inputs")
 
 
-def export(detector: trained.Detector, output: str) -> str:
+def export(detector: trained.Detector, output: str, say: Callable[[str], None] = print) -> str:
     """Writes `output/<version>`, a number higher than those there, and settings for the server beside it.
 
     A version is written under another name, tried by requests to all of its signatures, and then renamed: a server that
@@ -36,6 +38,7 @@ def export(detector: trained.Detector, output: str) -> str:
     Args:
         detector: from `load_detector`.
         output: the model's folder on this machine; the model gets its name.
+        say: takes a line on what exports that were killed have left there, which goes.
 
     Returns:
         The folder of the version.
@@ -48,10 +51,11 @@ def export(detector: trained.Detector, output: str) -> str:
     name = os.path.basename(os.path.abspath(output))
     try:
         os.makedirs(output, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=".export-", dir=output)
+        folder = tempfile.mkdtemp(prefix=f"{leftovers.signed(IN_WRITING)}-", dir=output)
     except OSError as error:
         raise UserError(f"{output} cannot be written to: {error.strerror}") from error
     try:
+        leftovers.sweep_dead(f"{output}/{IN_WRITING}", say)
         _write(detector, folder)
         gc.collect()  # the traced functions refer to each other and hold the network several times
         requests = warmup.requests(name)

@@ -20,7 +20,7 @@ from fsaf_tf import storage
 from fsaf_tf.cli import train
 from fsaf_tf.config import backbone_keys, experiment
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import checkpoints, controller, devices, training
+from fsaf_tf.run import checkpoints, controller, devices, lock, training
 from fsaf_tf.run.mode import parse
 
 IMAGES = 4
@@ -213,10 +213,15 @@ def test_run_killed_in_the_middle_goes_on_and_ends_at_its_last_step(data, tmp_pa
     first.send_signal(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
     newest = max(int(path.stem[5:]) for path in (tmp_path / "run").glob("ckpt-*.index"))
+    (tmp_path / "run/ckpt-1.index").unlink(missing_ok=True)  # as between the two files of a checkpoint that goes
+    (tmp_path / "run/ckpt-1.data-00000-of-00001").write_text("")
+    (tmp_path / "run/ckpt-99_temp").mkdir()
     training.run(experiment.load(tiny, overrides=f"{eager},trainer.train_steps={newest + 2}"), folder, "train")
     steps = [start["from_step"] for start in storage.read_json(f"{folder}/run.json")["starts"]]
     assert steps[0] == 0 and 3 <= steps[1] <= newest
-    assert f"Going on from step {steps[1]}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"Going on from step {steps[1]}" in said and "Left by a kill and taken away: " in said
+    assert not list((tmp_path / "run").glob("ckpt-*_temp")) and not list((tmp_path / "run").glob("ckpt-1.*"))
     assert variables(f"{folder}/ckpt-{newest + 2}")["global_step/.ATTRIBUTES/VARIABLE_VALUE"] == newest + 2
 
 
@@ -432,6 +437,17 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_built(par
         training.run(params, "/sys/none", "train")
 
 
+@pytest.mark.parametrize("mode", ["train_and_eval", "train", "eval", "continuous_eval"])
+def test_a_folder_that_another_process_writes_to_is_refused(params, tmp_path, mode):
+    with lock.held(str(tmp_path), [lock.TRAINING, lock.EVALUATION], print):
+        before = sorted(os.listdir(tmp_path))
+        with pytest.raises(
+            UserError, match=f"^{tmp_path} is in use: process {os.getpid()} on .*; wait for it, or take"
+        ):
+            training.run(params, str(tmp_path), mode)
+        assert sorted(os.listdir(tmp_path)) == before
+
+
 def test_other_model_in_the_folder_is_an_error_and_the_record_stays(copy, params):
     before = (copy / "params.yaml").read_bytes()
     params.task.model.fpn.channels = 32
@@ -442,6 +458,16 @@ def test_other_model_in_the_folder_is_an_error_and_the_record_stays(copy, params
     with pytest.raises(UserError, match="best_ckpt-3 is not a checkpoint of this model: .* in it and"):
         training.run(params, str(copy), "eval")
     assert not (copy / "params.yaml").exists()
+
+
+def test_a_finished_run_says_what_is_wrong_with_its_best_and_its_record(copy, params, capsys):
+    (copy / "best" / "best_ckpt-3.index").unlink()
+    (copy / "params.yaml").write_text("")
+    training.run(params, str(copy), "train_and_eval")
+    said = capsys.readouterr().out
+    assert f"{copy}/params.yaml is gone or empty: nothing says whether this is the same experiment" in said
+    assert f"Newest checkpoint: {copy}/ckpt-4, step 4" in said
+    assert f"(the best, {copy}/best/best_ckpt-3, cannot be read: " in said
 
 
 def test_evaluation_without_a_checkpoint_is_an_error(params, tmp_path):

@@ -17,12 +17,13 @@ from injected import (
     Case,
     of_tensorflow,
     says,
+    system,
 )
 from small_run import small_params
 
 from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
-from fsaf_tf.run import checkpoints, ending, init_weights, restore
+from fsaf_tf.run import checkpoints, ending, init_weights, leftovers, restore
 from fsaf_tf.terminal.progress import Progress
 
 CLASSES = Classes(("cat",), (1,))
@@ -110,6 +111,21 @@ def go_on(folder) -> None:
         checkpoints.newest_readable(str(folder), set_aside=True, say=print)
 
 
+def sweep(folder) -> None:
+    """Sweeps a run's folder with an old checkpoint that is whole, one that was being deleted, and one in writing."""
+    kept = saved(folder)
+    saved(folder, "ckpt-3")
+    os.remove(f"{saved(folder, 'ckpt-2')}.index")
+    (folder / "ckpt-8_temp").mkdir()
+    leftovers.sweep(str(folder), checkpoints.NAME, kept, figures=True)
+
+
+def sweep_dead(folder) -> None:
+    """Looks for what a process that is there, and so not dead, may be writing."""
+    (folder / leftovers.signed("out.part-")).mkdir()
+    leftovers.sweep_dead(f"{folder}/out.part-", print)
+
+
 GO_ON = Case(go_on, TF_CREATE)
 RECORD = Case(lambda folder: checkpoints.write_record(os.path.dirname(saved(folder))), TF_OPEN)
 CHECKPOINTS = {
@@ -129,7 +145,8 @@ CHECKPOINTS = {
     ),
     "run/checkpoints.py:_step_of:tf.train.load_checkpoint": NAMED,
     "run/checkpoints.py:_step_of:reader.get_tensor": NAMED._replace(errors=TF_READ, via="tf.train.load_checkpoint"),
-    "run/checkpoints.py:put_aside:tf.io.gfile.listdir": GO_ON,
+    "run/checkpoints.py:files_of:tf.io.gfile.listdir": GO_ON,
+    "run/checkpoints.py:is_complete:tf.io.gfile.stat": Case(sweep, TF_OPEN),
     "run/checkpoints.py:put_aside:tf.io.gfile.rename": GO_ON,
     "run/checkpoints.py:_trace_of_a_run:tf.io.gfile.glob": Case(
         lambda folder: checkpoints.choose(str(folder)), TF_OPEN
@@ -139,6 +156,17 @@ CHECKPOINTS = {
     "run/checkpoints.py:write_record:tf.io.gfile.remove": Case(
         lambda folder: checkpoints.write_record(os.path.dirname(text(folder, "checkpoint"))), TF_OPEN
     ),
+}
+
+
+SWEEP = Case(sweep, TF_OPEN)
+LEFTOVERS = {
+    "run/leftovers.py:sweep:tf.io.gfile.listdir": SWEEP,
+    "run/leftovers.py:sweep:tf.io.gfile.exists": SWEEP,
+    "run/leftovers.py:_remove:tf.io.gfile.rmtree": SWEEP,
+    "run/leftovers.py:_remove:tf.io.gfile.remove": SWEEP,
+    "run/leftovers.py:sweep_dead:tf.io.gfile.listdir": Case(sweep_dead, TF_OPEN),
+    "run/leftovers.py:is_alive:os.kill": Case(sweep_dead, system(errno.ESRCH, errno.EPERM), goes_on=True),
 }
 
 
@@ -175,4 +203,4 @@ RESTORING = {
 }
 
 
-CASES = CHECKPOINTS | RESTORING
+CASES = CHECKPOINTS | LEFTOVERS | RESTORING

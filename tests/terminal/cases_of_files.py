@@ -19,6 +19,7 @@ from injected import (
     TF_OPEN,
     TF_READ,
     TF_WRITE,
+    WRITE,
     Case,
     simply,
 )
@@ -92,6 +93,8 @@ CASES = {
     "storage.py:write_bytes:file.write": Case(WRITE_BYTES, TF_WRITE, GFILE, "write"),
     "storage.py:_whole:tf.io.gfile.GFile": Case(WRITE_BYTES, TF_CREATE),
     "storage.py:_whole:tf.io.gfile.rename": Case(WRITE_BYTES, TF_CREATE),
+    "storage.py:_flush_to_disk:open": Case(WRITE_BYTES, OPEN),
+    "storage.py:_flush_to_disk:os.fsync": Case(WRITE_BYTES, WRITE, names="result.json"),
     "storage.py:results_file:file.write": Case(add_results, TF_WRITE, GFILE, "write"),
     "storage.py:results_file.add:file.write": Case(add_results, TF_WRITE, GFILE, "write"),
     "storage.py:results_file:file.flush": Case(add_results, TF_WRITE, GFILE, "flush"),

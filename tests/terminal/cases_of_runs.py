@@ -15,13 +15,14 @@ from injected import (
     TF_READ,
     TF_RUN,
     TF_WRITE,
+    WRITE,
     Case,
     nameless,
     system,
 )
 
 from fsaf_tf.config import schema
-from fsaf_tf.run import best, import_published, records, runner, training
+from fsaf_tf.run import best, import_published, lock, records, runner, training
 from fsaf_tf.run.controller import Controller
 
 
@@ -112,8 +113,16 @@ def write_records(folder) -> None:
     training._write_records(run, types.SimpleNamespace(classes=CLASSES))
 
 
+def lock_it(folder) -> None:
+    """Locks a folder that is not there yet."""
+    with lock.held(f"{folder}/run", [lock.TRAINING], print):
+        pass
+
+
 LOG_EVALUATION = Case(told(log_evaluation), (*TF_WRITE, *TF_OPEN), orbit.utils.SummaryManager)
 IMPORT = Case(write_import, TF_CREATE)
+LOCK = Case(lock_it, CREATE)
+LOCK_WRITE = Case(lock_it, WRITE, via="open", names="train.lock")
 CASES = {
     "run/best.py:BestExporter.maybe_export_checkpoint:self._get_checkpoint_manager.save": Case(
         told(keep_best), (*TF_CREATE, *TF_RUN), tf.train.CheckpointManager, "save"
@@ -149,6 +158,14 @@ CASES = {
     ),
     "run/import_published.py:_write:tf.io.gfile.rmtree": IMPORT._replace(errors=TF_OPEN[:-1], leaves=True),
     "run/import_published.py:_write:tf.io.gfile.rename": IMPORT,
+    "run/lock.py:_open:open": LOCK,
+    "run/lock.py:_open:os.stat": LOCK._replace(errors=LOOK[1:]),  # one that is gone is opened anew
+    "run/lock.py:_open:os.fstat": LOCK._replace(errors=nameless(5, 116)),
+    "run/lock.py:_held:file.truncate": LOCK_WRITE._replace(attribute="truncate"),
+    "run/lock.py:_held:file.write": LOCK_WRITE._replace(attribute="write"),
+    "run/lock.py:_held:file.flush": LOCK_WRITE._replace(attribute="flush"),
+    "run/lock.py:_held:os.remove": LOCK._replace(errors=LOOK, goes_on=True),
+    "run/lock.py:_remove_empty:os.rmdir": LOCK._replace(errors=LOOK, goes_on=True),
     "run/records.py:write_evaluation:tf.io.gfile.makedirs": Case(write_evaluation, TF_CREATE),
     "run/records.py:forget_evaluation:tf.io.gfile.exists": Case(write_evaluation, TF_OPEN),
     "run/records.py:forget_evaluation:tf.io.gfile.remove": Case(write_evaluation, TF_CREATE),

@@ -15,7 +15,7 @@ from cases_of_weights import weights
 from injected import CREATE, LOOK, MEMORY, OPEN, READ, WRITE, Case, nameless, system
 from PIL import Image
 
-from fsaf_tf.cli import import_weights
+from fsaf_tf.cli import import_weights, outputs
 from fsaf_tf.data import pixels
 from fsaf_tf.terminal import lasting, native_log
 from fsaf_tf.weights import files
@@ -148,9 +148,31 @@ def draw(folder) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(draw_shapes, "_OUTPUT", types.SimpleNamespace(value=f"{folder}/out"))
         patch.setattr(draw_shapes, "_COUNT", types.SimpleNamespace(value=1))
+        patch.setattr(draw_shapes, "_OVERWRITE", types.SimpleNamespace(value=False))
         draw_shapes._draw()
 
 
+def look_at_output(folder) -> None:
+    """Looks at files that are there and would be replaced."""
+    outputs.check(
+        [*outputs.in_folder(str(folder), "x"), text(folder, "a.json"), picture(folder, "a.png")],
+        reads=(),
+        is_ours=outputs.by_ending(json=outputs.has_keys(), png=outputs.has_mark("PNG")),
+        overwrite=False,
+    )
+
+
+OUTPUT = Case(look_at_output, OPEN)
+OUTPUTS = {
+    "cli/outputs.py:in_folder:os.listdir": Case(look_at_output, LOOK),
+    "cli/outputs.py:_identity:os.stat": Case(look_at_output, LOOK, goes_on=True),
+    "cli/outputs.py:_ends:open": OUTPUT,
+    "cli/outputs.py:_ends:os.path.getsize": Case(look_at_output, LOOK),
+    "cli/outputs.py:_ends:file.read": Case(look_at_output, READ, via="open", names="a.png"),
+    "cli/outputs.py:_ends:file.seek": Case(look_at_output, READ, via="open", names="a.png"),
+    "cli/outputs.py:_read_dict:open": OUTPUT,
+    "cli/outputs.py:_read_dict:json.load": Case(look_at_output, READ, names="a.json"),
+}
 TOOLS = {
     "tools/draw_shapes.py:_draw:folder.mkdir": Case(draw, CREATE, pathlib.Path, "mkdir"),
     "tools/draw_shapes.py:_draw:Image.fromarray.save": Case(draw, (*CREATE, *WRITE), Image.Image, "save"),
@@ -182,4 +204,4 @@ TOOLS = {
         lambda folder: benchmark_inference._bytes("saved_model", str(folder)), LOOK
     ),
 }
-CASES = TERMINAL | ORDER | TOOLS
+CASES = TERMINAL | ORDER | OUTPUTS | TOOLS

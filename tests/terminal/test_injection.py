@@ -49,6 +49,8 @@ NOT_INJECTED = {
     "detect/predict_video.py:_frames_in:capture.isOpened": ANSWERS_NO,
     "detect/predict_video.py:_frames_in:capture.release": ANSWERS_NO,
     "detect/predict_video.py:_open:capture.isOpened": ANSWERS_NO,
+    "figures/write_figures.py:_write:Image.fromarray.save": IN_MEMORY,
+    "figures/write_figures.py:_write:figure.savefig": IN_MEMORY,
     "figures/pictures.py:_source.read:tf.data.Dataset.from_generator": "reads nothing before it runs; its rows do",
     "figures/pictures.py:of_files.rows:Image.fromarray.save": IN_MEMORY,
     "serving/client.py:encoded:Image.fromarray.save": IN_MEMORY,
@@ -98,7 +100,7 @@ def outcome(name: str, error, folder) -> tuple[int | str, BaseException]:
     place, case, raised = PLACES[name], CASES[name], []
 
     def raise_it(path: str) -> BaseException:
-        raised.append(error(re.sub(r"(\.part(-\d+)?|/)$", "", path)))
+        raised.append(error(re.sub(r"(\.part(-[\w.-]+-\d+)?|/)$", "", path)))
         return raised[-1]
 
     try:

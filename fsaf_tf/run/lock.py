@@ -1,0 +1,118 @@
+"""One process writes to the folder of a run: a lock there, which says whose it is.
+
+`flock` on a file with host and process. The system lets go of it when a process dies, however, and takes no later
+process of the same number for it; two cannot take over a dead one's lock at once, as they could a file that is only
+created. Where other machines share the folder they may not see it, and go by what the file says.
+"""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from typing import TextIO
+
+from fsaf_tf import storage
+from fsaf_tf.errors import UserError
+from fsaf_tf.run import leftovers
+from fsaf_tf.terminal import faults
+
+TRAINING, EVALUATION = "train.lock", "evaluate.lock"  # the checkpoints of a run; its figures
+_NO_FLOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # file systems without it
+
+
+@contextlib.contextmanager
+def held(folder: str, names: Sequence[str], say: Callable[[str], None]) -> Iterator[None]:
+    """Locks a folder, as a context, which makes it if it is not there, and takes it away if it stays empty.
+
+    Args:
+        folder: on this machine or shared with others; one with `://` in its name is not locked, which is said.
+        names: what is written there: `TRAINING`, `EVALUATION`.
+        say: prints a line, such as that the lock of a dead process is taken over.
+
+    Raises:
+        UserError: another process has it; or one of another machine had it and did not come to its end.
+    """
+    if "://" in folder:
+        if names:
+            say(f"{folder} cannot be locked: no other process may write to it meanwhile.")
+        yield
+        return
+    is_new = not os.path.isdir(folder)
+    with contextlib.ExitStack() as locks:
+        if names:
+            storage.make_folder(folder)
+        locks.callback(_remove_empty if is_new else bool, folder)
+        for name in names:
+            locks.enter_context(_held(f"{folder}/{name}", say))
+        yield
+
+
+@contextlib.contextmanager
+def _held(path: str, say: Callable[[str], None]) -> Iterator[None]:
+    with _open(path) as file:
+        before = storage.read_dict(path)
+        if before and before.get("host") != platform.node():
+            raise UserError(f"{_whose(path, before)}; if it no longer runs there, delete {path}")
+        if before:
+            say(f"{_whose(path, before)}, and is dead: its lock is taken over.")
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        owner = {"host": platform.node(), "pid": os.getpid(), "since": now}
+        try:
+            with faults.named(path):
+                file.truncate(0)
+                file.write(json.dumps(owner))
+                file.flush()
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # the folder may be gone; a lock that stays is known for a dead one's
+                os.remove(path)
+
+
+def _open(path: str) -> TextIO:
+    """The file of a lock, locked."""
+    while True:
+        file = open(path, "a+", encoding="utf-8")
+        try:
+            if not _is_free(file, path):
+                owner = storage.read_dict(path)
+                other = owner.get("host", platform.node()) != platform.node()
+                unless = f"; if it no longer runs there, delete {path}" if other else ""
+                raise UserError(f"{_whose(path, owner)}; wait for it, or take another folder{unless}")
+            with contextlib.suppress(FileNotFoundError):
+                if os.fstat(file.fileno()).st_ino == os.stat(path).st_ino:  # else its owner has just removed it
+                    return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _is_free(file: TextIO, path: str) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_FLOCK:
+            error.filename = path
+            raise
+        owner = storage.read_dict(path)
+        is_here = owner.get("host") == platform.node() and isinstance(owner.get("pid"), int)
+        return not (is_here and owner["pid"] != os.getpid() and leftovers.is_alive(owner["pid"]))
+    return True
+
+
+def _whose(path: str, owner: dict) -> str:
+    folder, said = os.path.dirname(path), "another process writes to it"
+    if owner:
+        said = f"process {owner.get('pid')} on {owner.get('host')} writes to it since {owner.get('since')}"
+    return f"{folder} is in use: {said}"
+
+
+def _remove_empty(folder: str) -> None:
+    with contextlib.suppress(OSError):  # something is in it
+        os.rmdir(folder)
