@@ -25,6 +25,7 @@ SEED = 1
 # The files that take a minute or more, the longest first: one of them at the end would leave a worker idle.
 LONG_FILES = (
     "test_training.py",
+    "test_task.py",
     "test_wiring.py",
     "test_criterion.py",
     "test_saved_model.py",

@@ -99,22 +99,26 @@ def test_two_replicas_of_two_images_are_one_of_four():
     assert found["anchor_free/positives"] > 0 and np.isfinite(found["gradient_norm"])
 
 
-@pytest.mark.parametrize(
-    ("parts", "way"), [(2, "eager"), (4, "eager"), (2, "graph"), (4, "graph"), (2, "compiled")], ids=str
-)
-def test_a_step_in_parts_is_the_step_at_once(parts, way):
-    task, batch = FSAFTask(_params(**BOTH)), _batch(4)
+def _step(task: FSAFTask, batch, run=lambda step: step) -> tuple[list[np.ndarray], dict[str, float]]:
+    """The weights after a step, and its terms."""
+    model, metrics = _model(task), task.build_metrics()
+    loss = run(task.train_step)(batch, model, tf_keras.optimizers.legacy.SGD(1.0), metrics)[task.loss]
+    return _values(model), {"loss": float(loss)} | {metric.name: float(metric.result()) for metric in metrics}
+
+
+@pytest.fixture(scope="module")
+def at_once():
+    return _step(FSAFTask(_params(**BOTH)), _batch(4))
+
+
+@pytest.mark.parametrize(("parts", "way"), [(2, "eager"), (4, "eager"), (2, "graph"), (2, "compiled")], ids=str)
+def test_a_step_in_parts_is_the_step_at_once(parts, way, at_once):
     runtime = config_definitions.RuntimeConfig(enable_xla=way == "compiled")
-    in_parts = FSAFTask(task.task_config.replace(accumulation_steps=parts), runtime=runtime)
-    run = tf.function if way == "graph" else lambda step: step
-    seen = []
-    for each in (task, in_parts):
-        model, metrics = _model(each), each.build_metrics()
-        loss = run(each.train_step)(batch, model, tf_keras.optimizers.legacy.SGD(1.0), metrics)[each.loss]
-        seen.append((_values(model), {"loss": float(loss)} | {m.name: float(m.result()) for m in metrics}))
-    (values, terms), (values_in_parts, terms_in_parts) = seen
-    assert terms_in_parts == pytest.approx(terms, rel=1e-4, abs=1e-6)
-    for one, other in zip(values, values_in_parts):
+    in_parts = FSAFTask(_params(**BOTH).replace(accumulation_steps=parts), runtime=runtime)
+    found, terms = _step(in_parts, _batch(4), *([tf.function] if way == "graph" else []))
+    values, terms_at_once = at_once
+    assert terms == pytest.approx(terms_at_once, rel=1e-4, abs=1e-6)
+    for one, other in zip(values, found):
         np.testing.assert_allclose(other, one, atol=1e-4 * max(1, np.abs(one).max()))
 
 
