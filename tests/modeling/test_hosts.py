@@ -111,7 +111,7 @@ def _batch() -> dict[str, tf.Tensor]:
 
 @pytest.mark.parametrize(("host", "joint"), [*((host, False) for host in BUILDERS), ("ssd", True)])
 def test_trains_on_every_host(host, joint):
-    """FSAF alone on each, and jointly on the cheapest: some steps on the same two images lessen the loss, and move every part."""
+    """FSAF alone on each, both on the cheapest: steps on the same two images lessen the loss, and move every part."""
     task = schema.Task()
     changes = {
         "pyramid": host,
