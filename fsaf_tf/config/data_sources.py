@@ -43,6 +43,8 @@ class Data(hyperparams.Config):
         tfds_data_dir: where TFDS keeps its data; empty for TFDS's own place.
         annotation_file: COCO JSON.
         image_dir: the folder of the images that `annotation_file` names.
+        images_outside: these names may lead out of `image_dir`, as `../1.jpg` and `/photos/1.jpg` do. If not, such a
+            picture is looked for in `image_dir` by the end of its name, and refused where it is not there.
         input_path: TFRecord files in the Garden's keys, a glob.
         label_map: names of the category ids of `input_path`: a JSON file `{"1": "person", ...}`; empty for
             `label_map.json` beside the shards.
@@ -58,6 +60,7 @@ class Data(hyperparams.Config):
     tfds_data_dir: str = ""
     annotation_file: str = ""
     image_dir: str = ""
+    images_outside: bool = False
     input_path: str = ""
     label_map: str = ""
     exif_orientation: str = chosen("auto", FRAMES)

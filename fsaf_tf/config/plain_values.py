@@ -8,6 +8,8 @@ import yaml
 
 from fsaf_tf.errors import UserError
 
+MOST_VALUES = 10_000  # that YAML may have by its aliases
+
 
 def hint(word: str, known) -> str:
     """`, did you mean 'fsaf_r50'?` when a known word is near, else nothing."""
@@ -44,7 +46,9 @@ def parse(text: str, origin: str, wanted: str = "keys with values") -> dict:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise UserError(f"{origin}, line {mark.line + 1}: {' '.join(error.problem.split())}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a control character; a date such as 2020-13-01
+    except RecursionError as error:
+        raise UserError(f"{origin}: it is nested too deep") from error
+    except (yaml.YAMLError, ValueError) as error:  # a control character; a date such as 2020-13-01
         raise UserError(f"{origin}: {' '.join(str(error).split())}") from error
     if values is None:
         return {}
@@ -90,7 +94,16 @@ def nest(flat: dict) -> dict:
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, reading 1e-4 as YAML 1.2 does and refusing a key that stands twice."""
+    """The safe loader, reading 1e-4 as YAML 1.2 does and refusing a key that stands twice.
+
+    It looks at aliases before it makes values of them: nine of nine of nine ... are more than a machine holds.
+    """
+
+    def get_single_node(self):
+        node = super().get_single_node()
+        if node is not None:
+            _count(node, {})
+        return node
 
     def construct_mapping(self, node, deep=False):
         seen = []
@@ -99,6 +112,28 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
             seen.append(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _count(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """How many values a node has when its aliases are written out.
+
+    Args:
+        node: of YAML.
+        sizes: of the nodes up to here, by `id`; 0 of those that the node stands in.
+    """
+    if id(node) in sizes:
+        if not sizes[id(node)]:
+            raise yaml.composer.ComposerError(None, None, "it contains itself, by an alias", node.start_mark)
+        return sizes[id(node)]
+    sizes[id(node)] = 0
+    children = [] if isinstance(node, yaml.ScalarNode) else node.value
+    pairs = children if isinstance(node, yaml.MappingNode) else [(child,) for child in children]
+    total = 1 + sum(_count(child, sizes) for pair in pairs for child in pair)
+    sizes[id(node)] = total
+    if total > MOST_VALUES and total > len(sizes):  # else the text is as long
+        reason = f"by its aliases it has {total} values, more than {MOST_VALUES}"
+        raise yaml.composer.ComposerError(None, None, reason, node.start_mark)
+    return total
 
 
 _Loader.add_implicit_resolver(

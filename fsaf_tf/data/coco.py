@@ -21,18 +21,19 @@ from fsaf_tf.data.box_table import findings as box_findings
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, annotation
 
 
-def open_coco(annotation_file: str, image_dir: str, *, frame: str) -> Source:
+def open_coco(annotation_file: str, image_dir: str, *, frame: str, outside: bool = False) -> Source:
     """Opens COCO JSON with its images.
 
     Args:
         annotation_file: the JSON file.
         image_dir: the folder that its file names start from.
         frame: which way up boxes take the pictures, `exif_orientation` of the data.
+        outside: names may lead out of the folder, `images_outside` of the data.
 
     Raises:
         UserError: see the top of this file.
     """
-    folder = picture_files.Folder(image_dir, frame)
+    folder = picture_files.Folder(image_dir, frame, outside)
     table = coco_json.read(annotation_file, folder.size_of)
     names, moved = picture_files.find(annotation_file, folder, table.file_names)
     table = dataclasses.replace(table, file_names=names)

@@ -59,6 +59,11 @@ def entries(file: str, content: Any, key: str) -> list[dict]:
     looks = other_formats.of_content(content)
     if looks and (key == "annotations" or not isinstance(items, list)):
         raise UserError(f"{file}: not COCO JSON with boxes: {other_formats.refusal(looks)}")
+    if key == "annotations" and items == []:
+        raise UserError(
+            f"{file}: no box is in it, `annotations` is empty: a training and an evaluation need one or more, and AP"
+            " has no value without; add pictures with boxes: others beside them may have none"
+        )
     if not isinstance(items, list) or not items:
         raise UserError(f"{file}: not COCO JSON with boxes: it needs `{key}`, a list that is not empty")
     if not all(isinstance(item, dict) for item in items):

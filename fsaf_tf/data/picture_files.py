@@ -7,6 +7,7 @@ orientations and the frame that is taken, more than 8 bits a channel, several pa
 
 import itertools
 import os
+import posixpath
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,29 +34,38 @@ class Folder:
     Args:
         path: the folder that names start from.
         rule: `frames.turn`'s.
+        outside: names may lead out of it, as `../1.jpg` and `/photos/1.jpg` do.
     """
 
-    def __init__(self, path: str, rule: str):
-        self._path, self._rule = path, rule
+    def __init__(self, path: str, rule: str, outside: bool = False):
+        self.path, self._rule, self._outside = path, rule, outside
         self._listings: dict[str, set[str]] = {}
 
     def has(self, name: str) -> bool:
         """Whether there is such a file."""
         folder, base = os.path.split(name)
         if folder not in self._listings:
-            self._listings[folder] = _listing(os.path.join(self._path, folder))
+            self._listings[folder] = _listing(os.path.join(self.path, folder))
         return base in self._listings[folder]
 
     def find(self, name: str) -> str:
         """A name without as many of its first folders as it takes for it to be there; itself if none is."""
         parts = name.split("/")
-        ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
-        return name if self.has(name) else next((end for end in ends if end and self.has(end)), name)
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next((end for end in ends if end and self.allows(end) and self.has(end)), name)
+
+    def allows(self, name: str) -> bool:
+        """Whether a name may be looked for: a stranger's annotations could show any picture of the machine."""
+        plain = posixpath.normpath(name)
+        return self._outside or not (plain == ".." or plain.startswith(("../", "/")))
 
     def size_of(self, name: str) -> tuple[int, int] | None:
         """Height and width of the picture of a name in its frame, None if it is not there or cannot be read."""
+        path = self.find(name)
+        if not self.allows(path):
+            return None
         try:
-            header = pixels.read_header(os.path.join(self._path, self.find(name)))
+            header = pixels.read_header(os.path.join(self.path, path))
         except UserError:
             return None
         is_turned = self._rule != frames.STORED and header.orientation > 4
@@ -74,7 +84,7 @@ def find(file: str, folder: Folder, names: Sequence[str]) -> tuple[list[str], li
         I names, those of pictures that are not there unchanged; and a finding of those that are not as given.
 
     Raises:
-        UserError: two names would be one file.
+        UserError: two names would be one file, or one leads out of the folder and may not.
     """
     known = [folder.find(name) for name in names]
     given_of: dict[str, str] = {}
@@ -82,6 +92,8 @@ def find(file: str, folder: Folder, names: Sequence[str]) -> tuple[list[str], li
     for name, path in zip(names, known):
         if given_of.setdefault(path, name) != name:
             mistakes.add("files of several folders, where the image folder has one", f"{given_of[path]} and {name}")
+        if not folder.allows(path) and folder.has(path):
+            mistakes.add(f"image outside of {folder.path}, which only `images_outside` of the data allows", short(name))
     mistakes.raise_any()
     cases = [f"{name} is {path}" for name, path in zip(names, known) if path != name]
     words = "pictures lie in the image folder without the first folders of their names; taken from there"

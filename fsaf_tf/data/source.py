@@ -67,7 +67,7 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
         )
     frame = config.exif_orientation
     if config.annotation_file:
-        return coco.open_coco(config.annotation_file, config.image_dir, frame=frame)
+        return coco.open_coco(config.annotation_file, config.image_dir, frame=frame, outside=config.images_outside)
     upright = frame == frames.UPRIGHT
     if config.tfds_name:
         name, split, folder = config.tfds_name, config.tfds_split, config.tfds_data_dir

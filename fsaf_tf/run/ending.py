@@ -35,7 +35,11 @@ def told(progress: Progress, model_dir: str, task: schema.Task) -> Iterator[None
     """
     try:
         yield
-    except Interrupted as stop:
+    except (Interrupted, SystemError) as error:
+        # The latter is what TensorFlow's C++ makes of an exception that is raised in the middle of it.
+        stop = error.__cause__ or error.__context__ if isinstance(error, SystemError) else error
+        if not isinstance(stop, Interrupted):
+            raise
         progress.say(f"Stopped by {stop} ({_kept(model_dir)}). The same command goes on: {commands.this_one()}")
         raise SystemExit(128 + stop.signum) from None
     except tf.errors.InvalidArgumentError as error:

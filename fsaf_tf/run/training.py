@@ -168,7 +168,9 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
             run.progress.say(swept)
         checkpoints.write_record(run.model_dir)
         _forget_evaluation_after(run)
-    loops = runner.Runner(dataclasses.replace(run, params=_for_the_runner(run.params, seed)), task)
+    with run.interrupt.deferred():  # raised in TensorFlow's C++ it would be a traceback of its own
+        loops = runner.Runner(dataclasses.replace(run, params=_for_the_runner(run.params, seed)), task)
+    run.interrupt.check()
     if run.params.task.freeze and run.mode.trains:
         run.progress.say(freezing.report(loops.trainer.model, run.params.task.freeze))
     if run.is_chief and not run.mode.watches:  # there, the run that trains writes them

@@ -11,7 +11,8 @@ import world_data
 def _variant(data: dict) -> tuple[str, str]:
     """Of which variant the colours and the boxes are."""
     if data["annotation_file"]:
-        return data["image_dir"][-1], data["annotation_file"].removesuffix(".json")
+        leads_out = data["annotation_file"].startswith("outside_") and data["images_outside"]
+        return "a" if leads_out else data["image_dir"][-1], data["annotation_file"].removesuffix(".json")[-1]
     if data["input_path"]:
         return "a", data["input_path"].removesuffix(".tfrecord")
     return data["tfds_name"][-1], "a"

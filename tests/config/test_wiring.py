@@ -176,6 +176,12 @@ ROWS = [
     # Which data, and how they come.
     Row("task.train_data.annotation_file", "b.json", ("train_data/boxes", "train_data/classes")),
     Row("task.train_data.image_dir", "pictures_b", ("train_data/image_bytes",)),
+    Row(
+        "task.train_data.images_outside",
+        True,
+        ("train_data/image_bytes",),
+        of("task.train_data", {"annotation_file": "outside_a.json", "image_dir": "pictures_b"}),
+    ),
     Row("task.train_data.exif_orientation", "stored", ("train_data/turn",), {"task.train_data.image_dir": "turned_a"}),
     Row(
         "task.train_data.input_path",
@@ -210,6 +216,12 @@ ROWS = [
         ("validation_data/boxes", "validation_data/classes", "figures/AP"),
     ),
     Row("task.validation_data.image_dir", "pictures_a", ("validation_inputs/images",)),
+    Row(
+        "task.validation_data.images_outside",
+        True,
+        ("validation_inputs/images",),
+        of("task.validation_data", {"annotation_file": "outside_b.json", "image_dir": "pictures_b"}),
+    ),
     Row(
         "task.validation_data.exif_orientation",
         "stored",

@@ -320,6 +320,7 @@ _NORMALISATION = ("task.model.backbone.type", "task.model.backbone.resnet.form")
 _SOURCE = (
     *("tfds_name", "tfds_split", "tfds_data_dir", "annotation_file", "image_dir", "input_path", "label_map"),
     "exif_orientation",
+    "images_outside",
 )
 _BATCH = (
     *("global_batch_size", "max_instances", "random_flip", "shorter_sides", "augmentation."),
@@ -352,7 +353,7 @@ FOLLOWS = {
     validation_data: (*_of("validation_data", _SOURCE), "task.evaluation."),
     inputs: (*_of("train_data", _BATCH), "task.train_data.input_path", "task.input_size."),
     validation_inputs: (
-        *_of("validation_data", (*_BATCH, "image_dir", "exif_orientation")),
+        *_of("validation_data", (*_BATCH, "image_dir", "images_outside", "exif_orientation")),
         "task.input_size.",
         *_of("test_augmentation", ("enabled", "shorter_sides", "ratios")),
     ),

@@ -69,7 +69,8 @@ def encoded(one: Picture, orientation: int = 1) -> bytes:
 def write(folder: pathlib.Path) -> None:
     """Writes `pictures_a/`, `a.json`, `a.tfrecord`, likewise `b`, `label_map.json`, `other_map.json` and `turned_a/`.
 
-    The last has the pictures of `pictures_a` with an EXIF orientation: upside down.
+    The last has the pictures of `pictures_a` with an EXIF orientation: upside down. `outside_a.json` and
+    `outside_b.json` have names that lead out of the folder, to `pictures_a`.
     """
     (folder / "turned_a").mkdir()
     for number in SIZES:
@@ -79,6 +80,7 @@ def write(folder: pathlib.Path) -> None:
         for number in SIZES:
             (folder / f"pictures_{variant}" / f"{number}.png").write_bytes(encoded(picture(number, variant)))
         (folder / f"{variant}.json").write_text(json.dumps(_coco(variant)))
+        (folder / f"outside_{variant}.json").write_text(json.dumps(_coco(variant, "../pictures_a/")))
         with tf.io.TFRecordWriter(str(folder / f"{variant}.tfrecord")) as file:
             for number in SIZES:
                 file.write(_record(number, variant))
@@ -87,14 +89,14 @@ def write(folder: pathlib.Path) -> None:
     (folder / "other_map.json").write_text(json.dumps({1: "ant", **names}))
 
 
-def _coco(variant: str) -> dict:
+def _coco(variant: str, prefix: str = "") -> dict:
     annotations = []
     for number in SIZES:
         for k, (y1, x1, y2, x2) in _ROWS[variant][number]:
             box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "image_id": number, "category_id": IDS[k]}
             annotations.append({"id": len(annotations) + 1, **box})
     return {
-        "images": [{"id": n, "file_name": f"{n}.png", "height": h, "width": w} for n, (h, w) in SIZES.items()],
+        "images": [{"id": n, "file_name": f"{prefix}{n}.png", "height": h, "width": w} for n, (h, w) in SIZES.items()],
         "annotations": annotations,
         "categories": [{"id": number, "name": name} for number, name in zip(IDS, NAMES)],
     }

@@ -120,6 +120,7 @@ BROKEN = {
     "no size, no picture": (_image(width=None, file_name="d.png"), "no `height` and `width`, and no picture"),
     "crowd of 2": (_annotation(iscrowd=2), "iscrowd is not 0 or 1 (1 of 4"),
     "no images": (lambda content: content.update(images=[]), "it needs `images`, a list that is not empty"),
+    "empty annotations": (lambda content: content.update(annotations=[]), "no box is in it, `annotations` is empty: a"),
     "no annotations": (lambda content: content.pop("annotations"), "it needs `annotations`, a list that is not empty"),
     "images by name": (lambda content: content.update(images={"a.png": {}}), "it needs `images`, a list"),
     "images as text": (lambda content: content.update(images=["a.png"]), "an entry of `images` is no object"),

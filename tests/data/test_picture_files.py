@@ -44,6 +44,30 @@ def test_a_picture_is_found_by_the_end_of_its_name(folder, name):
     assert len(told) == (name != "./a.png") and all(line.endswith("a.png is a.png)") for line in told)
 
 
+@pytest.mark.parametrize("name", ["../secret.png", "sub/../../secret.png", "{}/secret.png", "file://{}/secret.png"])
+@pytest.mark.parametrize("declared", [{}, {"width": None, "height": None}])
+def test_a_picture_outside_of_the_folder_is_refused(folder, tmp_path, name, declared):
+    """Else a report on a stranger's annotations would show any picture of the machine."""
+    inside = tmp_path / "inside"
+    (inside / "sub").mkdir(parents=True)
+    (tmp_path / "secret.png").write_bytes((folder / "a.png").read_bytes())
+    name = name.format(tmp_path)
+    with pytest.raises(UserError) as error:
+        opened(inside, {"file_name": name, **declared})
+    assert (
+        name.startswith("file:")
+        or declared
+        or f"image outside of {inside}, which only `images_outside`" in str(error.value)
+    )
+    (inside / "secret.png").write_bytes(encode(Image.new("RGB", (40, 30), (9, 9, 9)), "png"))
+    [example] = opened(inside, {"file_name": name, **declared}).examples().as_numpy_iterator()
+    assert example["image_bytes"] == (inside / "secret.png").read_bytes()
+    if not name.startswith("file:"):
+        source = coco.open_coco(f"{inside}/x.json", str(inside), frame="auto", outside=True)
+        [example] = source.examples().as_numpy_iterator()
+        assert example["image_bytes"] == (folder / "a.png").read_bytes()
+
+
 def test_a_name_keeps_the_folders_that_are_there(folder):
     source = opened(folder, {"file_name": "photos/sub/b.jpg", "width": 50, "height": 20})
     assert source.boxes().file_names == ["sub/b.jpg"]

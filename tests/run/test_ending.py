@@ -1,5 +1,7 @@
 """How a run ends before its end: whatever TensorFlow, the Garden and the machine raise is a line."""
 
+import signal
+
 import pytest
 import tensorflow as tf
 from official.core import actions
@@ -7,6 +9,7 @@ from official.core import actions
 from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import ending
+from fsaf_tf.terminal.interrupts import Interrupted
 from fsaf_tf.terminal.progress import Progress
 
 
@@ -67,7 +70,22 @@ def test_who_does_not_answer(tmp_path, monkeypatch):
     assert line_of(step, tmp_path).startswith("A worker of the cluster was lost; start all of them again")
 
 
-@pytest.mark.parametrize("error", [RuntimeError("x"), tf.errors.InternalError(None, None, "x")], ids=repr)
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_a_signal_in_the_middle_of_tensorflow_is_a_signal(tmp_path, capsys, is_wrapped):
+    """Its C++ makes a SystemError of an exception that is raised while it calls Python."""
+    stop = Interrupted(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end, ending.told(Progress(), str(tmp_path), schema.Task()):
+        if is_wrapped:
+            raise SystemError("returned a result with an exception set") from stop
+        raise stop
+    assert (
+        end.value.code == 128 + signal.SIGTERM and "Stopped by SIGTERM (no checkpoint yet)" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("x"), SystemError("x"), tf.errors.InternalError(None, None, "x")], ids=repr
+)
 def test_our_own_mistakes_stay(tmp_path, error):
     with pytest.raises(type(error)), ending.told(Progress(), str(tmp_path), schema.Task()):
         raise error

@@ -20,7 +20,7 @@ from fsaf_tf import storage
 from fsaf_tf.cli import train
 from fsaf_tf.config import backbone_keys, experiment
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import checkpoints, controller, devices, lock, training
+from fsaf_tf.run import checkpoints, controller, devices, lock, runner, training
 from fsaf_tf.run.mode import parse
 
 IMAGES = 4
@@ -190,6 +190,22 @@ def test_signal_stops_with_a_checkpoint_and_the_same_call_ends_as_if_there_had_b
     # One run is a graph, the other not: sums differ in their order. Other images make differences of 1.
     for name in straight.keys() - {"save_counter/.ATTRIBUTES/VARIABLE_VALUE"}:
         np.testing.assert_allclose(resumed[name], straight[name], rtol=1e-3, atol=3e-4, err_msg=name)
+
+
+def test_signal_while_the_network_is_built_waits_for_its_end(params, tmp_path, monkeypatch, capsys):
+    """In the middle of it TensorFlow's C++ would print a traceback."""
+    built = []
+
+    def build(run, task):
+        os.kill(os.getpid(), signal.SIGTERM)
+        built.append(run)
+
+    monkeypatch.setattr(runner, "Runner", build)
+    with pytest.raises(SystemExit) as stop:
+        training.run(params, str(tmp_path / "run"), "train")
+    assert stop.value.code == 128 + signal.SIGTERM and built
+    assert "Stopped by SIGTERM (no checkpoint yet). The same command goes on" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()  # nor a lock
 
 
 # Four steps cost less than to trace one.
