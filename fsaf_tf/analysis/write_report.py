@@ -53,9 +53,8 @@ def make(
         if evaluation.line:
             progress.say(evaluation.line)
     ground_truth, source, findings = inputs.open_ground_truth(data, folders)
-    for finding in findings:
-        progress.say(f"{finding.where}: {finding.line}")
-    for line in filter(None, (inputs.check_unchanged(folder, ground_truth) for folder in folders)):
+    notes = [f"{finding.where}: {finding.line}" for finding in findings]
+    for line in filter(None, [*notes, *(inputs.check_unchanged(folder, ground_truth) for folder in folders)]):
         progress.say(line)
     runs = {}
     for name, path in zip(names, paths):
