@@ -6,7 +6,7 @@ from typing import Any
 from official.core import train_utils
 
 from fsaf_tf import storage
-from fsaf_tf.run import checkpoints, leftovers, records
+from fsaf_tf.run import checkpoints, leftovers, on_disk, records
 
 _STEP = "best_ckpt_global_step"
 
@@ -37,11 +37,11 @@ class BestExporter(train_utils.BestCheckpointExporter):
         """
         super().__init__(export_dir, metric_name, metric_comp)
         best, notes = checkpoints.find_best(export_dir)
-        swept = leftovers.sweep(export_dir, checkpoints.BEST_NAME, best, figures=True)
-        checkpoints.write_record(export_dir, checkpoints.BEST_NAME)
+        swept = leftovers.sweep(export_dir, on_disk.BEST_NAME, best, figures=True)
+        on_disk.write_record(export_dir, on_disk.BEST_NAME)
         recorded = (self._best_ckpt_logs or {}).get(_STEP)
         # Weights of a later step than the record's are the better ones that a run was killed after.
-        if not best or (recorded is not None and recorded > checkpoints.number(best)):
+        if not best or (recorded is not None and recorded > on_disk.number(best)):
             self._best_ckpt_logs = None
         figure = (self._best_ckpt_logs or {}).get(metric_name)
         if figure is not None and (isinstance(figure, bool) or not isinstance(figure, (int, float))):
@@ -78,7 +78,7 @@ class BestExporter(train_utils.BestCheckpointExporter):
             figures: those that the next ones are compared with.
         """
         step = metrics["step"]
-        name = f"{self._export_dir.rsplit('/', 1)[1]}/{checkpoints.BEST_NAME}-{step}"
+        name = f"{self._export_dir.rsplit('/', 1)[1]}/{on_disk.BEST_NAME}-{step}"
         records.write_evaluation(self._export_dir, {**metrics, "checkpoint": name}, detections)
         digest = {records.DIGEST: metrics[records.DIGEST]}
         storage.write_json(self.best_ckpt_logs_path, {**figures, **digest, _STEP: step})

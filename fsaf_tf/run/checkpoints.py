@@ -1,9 +1,8 @@
-"""The checkpoints of a run: which one a tool takes, and whether it can be read."""
+"""The checkpoints of a run: which one a tool takes, and what training goes on from."""
 
 import contextlib
 import dataclasses
 import os
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,15 +11,10 @@ import tensorflow as tf
 from fsaf_tf import storage
 from fsaf_tf.config import experiment
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import early_stop, records
-from fsaf_tf.terminal import faults
+from fsaf_tf.run import early_stop, on_disk, records
 
-NAME, BEST_NAME = "ckpt", "best_ckpt"  # of files, before the step
 BEST, NEWEST = "best", "newest"  # what `--checkpoint` takes beside a path; the first is a folder's name too
-UNREADABLE, UNFINISHED = "unreadable-", "unfinished-"  # before the names of files that are set aside
 INFO = "info.json"  # the figures of the best checkpoint, beside it
-_STEP = "global_step/.ATTRIBUTES/VARIABLE_VALUE"
-_FILE_END = r"\.(index|data-\d{5}-of-\d{5})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,25 +100,27 @@ def choose(path: str, wanted: str | None = None) -> Checkpoint:
         return chosen if run == path else _named(chosen.prefix, run)  # a folder inside a run, such as that of its best
     if wanted:
         raise UserError(f"{path} is not the folder of a run, of which --checkpoint={wanted} says one")
-    return _named(_existing(path), run)
+    return _named(on_disk.existing(path), run)
 
 
 def _of_folder(folder: str, wanted: str | None) -> Checkpoint:
     """The rule."""
     best, notes = (None, []) if wanted == NEWEST else find_best(best_folder(folder))
     if best:
-        newest = next(iter(prefixes(folder)), "")
-        is_another = newest and number(newest) != number(best)
+        newest = next(iter(on_disk.prefixes(folder)), "")
+        is_another = newest and on_disk.number(newest) != on_disk.number(best)
         other = f"--checkpoint={NEWEST} takes {os.path.basename(newest)}" if is_another else ""
         return _described(best, folder, BEST, notes, other)
     if wanted == BEST:
         raise UserError("; ".join([*(notes or [f"{folder} has no best checkpoint"]), _what_there_is(folder)]))
-    newest, broken = _first_readable(prefixes(folder) or prefixes(folder, BEST_NAME) or _recorded(folder))
+    newest, broken = on_disk.first_readable(
+        on_disk.prefixes(folder) or on_disk.prefixes(folder, on_disk.BEST_NAME) or _recorded(folder)
+    )
     if not newest:
         _complain(folder, broken, notes)
         raise UserError(f"{folder} holds no checkpoint; train first, or give the folder or file prefix of one")
     notes += [f"{prefix} cannot be read: {reason}" for prefix, reason in broken.items()]
-    best = next(iter(prefixes(best_folder(folder), BEST_NAME)), "") if wanted == NEWEST else ""
+    best = next(iter(on_disk.prefixes(best_folder(folder), on_disk.BEST_NAME)), "") if wanted == NEWEST else ""
     return _described(newest, folder, NEWEST, notes, best and f"--checkpoint={BEST} takes {os.path.basename(best)}")
 
 
@@ -136,13 +132,16 @@ def find_best(folder: str) -> tuple[str | None, list[str]]:
     """
     info_path = f"{folder}/{INFO}"
     step = recorded_best(folder).get("best_ckpt_global_step")
-    candidates = sorted(prefixes(folder, BEST_NAME), key=lambda prefix: number(prefix) != step)
-    best, broken = _first_readable(candidates)
+    candidates = sorted(
+        on_disk.prefixes(folder, on_disk.BEST_NAME),
+        key=lambda prefix: on_disk.number(prefix) != step,
+    )
+    best, broken = on_disk.first_readable(candidates)
     notes = [f"the best, {prefix}, cannot be read: {reason}" for prefix, reason in broken.items()]
     if best is None:
         traces = [path for path in (info_path, f"{folder}/checkpoint") if tf.io.gfile.exists(path)]
         return None, notes or [f"the best, which {path} records, is gone" for path in traces[:1]]
-    if tf.io.gfile.exists(info_path) and step != number(best):
+    if tf.io.gfile.exists(info_path) and step != on_disk.number(best):
         notes.append(f"{info_path} {'cannot be read' if step is None else f'is of step {step}'}")
     return best, notes
 
@@ -157,19 +156,19 @@ def best_folder(run: str) -> str:
 
 def _named(prefix: str, run: str) -> Checkpoint:
     """A checkpoint that was named by its path."""
-    reason = problem(prefix)
+    reason = on_disk.problem(prefix)
     if reason:
         raise UserError(f"{prefix} cannot be read ({reason}); give another checkpoint")
     folder, kind = os.path.dirname(prefix) or ".", ""
     if _is_same(folder, best_folder(run)) and _is_same(find_best(best_folder(run))[0] or "", prefix):
         kind = BEST
-    elif _is_same(folder, run) and _is_same(_first_readable(prefixes(run))[0] or "", prefix):
+    elif _is_same(folder, run) and _is_same(on_disk.first_readable(on_disk.prefixes(run))[0] or "", prefix):
         kind = NEWEST
     return _described(prefix, run, kind)
 
 
 def _described(prefix: str, run: str, kind: str, notes: Sequence[str] = (), other: str = "") -> Checkpoint:
-    checkpoint = Checkpoint(prefix, _step_of(prefix), None, kind, tuple(notes), other)
+    checkpoint = Checkpoint(prefix, on_disk.step_of(prefix), None, kind, tuple(notes), other)
     return dataclasses.replace(checkpoint, ap=_recorded_ap(checkpoint, run))
 
 
@@ -187,15 +186,8 @@ def _recorded_ap(checkpoint: Checkpoint, run: str) -> float | None:
     return next((float(value) for value in values if isinstance(value, (int, float))), None)
 
 
-def _existing(path: str) -> str:
-    prefix = re.sub(f"{_FILE_END}$", "", path)
-    if not tf.io.gfile.exists(f"{prefix}.index"):
-        raise UserError(f"{path} is neither a folder nor a checkpoint: there is no {prefix}.index")
-    return prefix
-
-
 def _what_there_is(folder: str) -> str:
-    names = [os.path.basename(prefix) for prefix in prefixes(folder)]
+    names = [os.path.basename(prefix) for prefix in on_disk.prefixes(folder)]
     return f"there is {', '.join(names)}, the newest first (--checkpoint={NEWEST})" if names else "nor is there another"
 
 
@@ -218,79 +210,6 @@ def _is_same(path: str, other: str) -> bool:
     return os.path.realpath(path) == os.path.realpath(other)
 
 
-# Files.
-
-
-def prefixes(directory: str, name: str = NAME) -> list[str]:
-    """File prefixes of the checkpoints in `directory`, newest step first, whole or not.
-
-    The files count, not the record named `checkpoint` beside them: it may be missing or stale.
-    """
-    files = tf.io.gfile.listdir(directory) if tf.io.gfile.isdir(directory) else []
-    matches = (re.fullmatch(rf"({name}-\d+){_FILE_END}", file) for file in files)
-    return [f"{directory}/{each}" for each in sorted({match[1] for match in matches if match}, key=number)[::-1]]
-
-
-def files_of(prefix: str) -> list[str]:
-    """The names of the files of a checkpoint that are there, in order."""
-    directory, name = os.path.split(prefix)
-    return sorted(
-        file for file in tf.io.gfile.listdir(directory) if re.fullmatch(f"{re.escape(name)}{_FILE_END}", file)
-    )
-
-
-def is_complete(prefix: str) -> bool:
-    """Whether all files of a checkpoint are there and none is empty: a look that costs nothing, unlike `problem`."""
-    files = files_of(prefix)
-    parts = {int(file[-5:]) for file in files if not file.endswith(".index")}  # as `.data-00000-of-00002` says
-    is_whole = bool(parts) and len(files) == max(parts) + 1 and f"{os.path.basename(prefix)}.index" in files
-    return is_whole and all(tf.io.gfile.stat(f"{os.path.dirname(prefix)}/{file}").length for file in files)
-
-
-def number(prefix: str) -> int:
-    """The step in the name of a checkpoint."""
-    return int(prefix.rsplit("-", 1)[1])
-
-
-def problem(prefix: str) -> str | None:
-    """Reads every tensor of a checkpoint: None if that works, else why not, in one line.
-
-    Raises:
-        UserError: the machine cannot read them now, or this user may not, which says nothing about what is in them.
-    """
-    try:
-        reader = tf.train.load_checkpoint(prefix)
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
-    except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        if faults.is_of_the_machine(error):
-            raise UserError(f"{prefix} may not be read: {faults.line(error) or reason}") from None
-        return reason
-    return None
-
-
-def _first_readable(candidates: Sequence[str]) -> tuple[str | None, dict[str, str]]:
-    """The first prefix that can be read, and why those before it cannot."""
-    broken = {}
-    for prefix in candidates:
-        reason = problem(prefix)
-        if reason is None:
-            return prefix, broken
-        broken[prefix] = reason
-    return None, broken
-
-
-def is_best(prefix: str) -> bool:
-    """Whether it was written as the best of a run: in the middle of an evaluation."""
-    return os.path.basename(prefix).startswith(f"{BEST_NAME}-")
-
-
-def _step_of(prefix: str) -> int:
-    reader = tf.train.load_checkpoint(prefix)
-    return int(reader.get_tensor(_STEP)) if reader.has_tensor(_STEP) else 0
-
-
 # What training goes on from.
 
 
@@ -310,17 +229,17 @@ def newest_readable(directory: str, *, set_aside: bool, say: Callable[[str], Non
     Raises:
         UserError: the folder holds a run, but no checkpoint of it can be read. Starting from step 0 would hide that.
     """
-    newest, broken = _first_readable(prefixes(directory))
+    newest, broken = on_disk.first_readable(on_disk.prefixes(directory))
     if not newest and not holds_run(directory):
         for prefix in broken:
-            moved = f"; set aside as {put_aside(prefix, UNFINISHED)}" if set_aside else ""
+            moved = f"; set aside as {on_disk.put_aside(prefix, on_disk.UNFINISHED)}" if set_aside else ""
             say(f"Checkpoint {prefix}, the first of its run, was not written to its end{moved}; starting anew.")
         return None
     if not newest:
         _complain(directory, broken)
         return None
     for prefix, reason in broken.items():
-        moved = f"; set aside as {put_aside(prefix)}" if set_aside else ""
+        moved = f"; set aside as {on_disk.put_aside(prefix)}" if set_aside else ""
         say(f"Checkpoint {prefix} cannot be read ({reason}){moved}; going on from {newest}.")
     return _described(newest, directory, NEWEST)
 
@@ -330,16 +249,8 @@ def _ever_saved(directory: str) -> bool:
 
     TensorFlow writes that list when the first one is whole. One alone that cannot be read is what a kill left of it.
     """
-    candidates = prefixes(directory)
-    return len(candidates) > 1 or bool(_first_readable(candidates)[0])
-
-
-def put_aside(prefix: str, mark: str = UNREADABLE) -> str:
-    """Renames the files of a checkpoint that cannot be read, and returns their pattern."""
-    directory, name = prefix.rsplit("/", 1)
-    for file in files_of(prefix):
-        tf.io.gfile.rename(f"{directory}/{file}", f"{directory}/{mark}{file}", overwrite=True)
-    return f"{mark}{name}.*"
+    candidates = on_disk.prefixes(directory)
+    return len(candidates) > 1 or bool(on_disk.first_readable(candidates)[0])
 
 
 def _complain(directory: str, broken: dict[str, str], notes: Sequence[str] = ()) -> None:
@@ -358,25 +269,6 @@ def _trace_of_a_run(directory: str) -> str | None:
     metrics = f"{directory}/metrics.json"
     if records.last_step(directory):  # 0: weights from elsewhere were evaluated
         return metrics
-    best = f"{best_folder(directory)}/{BEST_NAME}-*"
-    patterns = (f"{directory}/checkpoint", f"{directory}/{UNREADABLE}{NAME}-*", best)
+    best = f"{best_folder(directory)}/{on_disk.BEST_NAME}-*"
+    patterns = (f"{directory}/checkpoint", f"{directory}/{on_disk.UNREADABLE}{on_disk.NAME}-*", best)
     return next((path for pattern in patterns for path in tf.io.gfile.glob(pattern)), None)
-
-
-def write_record(directory: str, name: str = NAME) -> None:
-    """Writes the file `checkpoint` anew from the files that are there, names relative to it; none where there are none.
-
-    TensorFlow's manager takes the list of what it may delete from it, and `tf.train.latest_checkpoint` the newest.
-    """
-    record = f"{directory}/checkpoint"
-    whole = [prefix for prefix in prefixes(directory, name)[::-1] if tf.io.gfile.exists(f"{prefix}.index")]
-    if not whole:
-        if tf.io.gfile.exists(record):
-            tf.io.gfile.remove(record)
-        return
-    ages = [tf.io.gfile.stat(f"{prefix}.index").mtime_nsec / 1e9 for prefix in whole]
-    names = [os.path.basename(prefix) for prefix in whole]
-    lines = [f'model_checkpoint_path: "{names[-1]}"', *(f'all_model_checkpoint_paths: "{each}"' for each in names)]
-    lines += [f"all_model_checkpoint_timestamps: {age}" for age in ages]
-    lines += [f"last_preserved_timestamp: {min(ages) - 1}"]  # older than all: the manager keeps those before it
-    storage.write_text(record, "\n".join(lines) + "\n")

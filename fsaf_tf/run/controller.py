@@ -7,7 +7,7 @@ import orbit
 import tensorflow as tf
 
 from fsaf_tf import storage
-from fsaf_tf.run import checkpoints, early_stop, init_weights, records, restore
+from fsaf_tf.run import early_stop, init_weights, on_disk, records, restore
 from fsaf_tf.run.level_watch import LevelWatch
 from fsaf_tf.run.run import Run
 from fsaf_tf.run.task import VALIDATION_LOSS, FSAFTask
@@ -151,7 +151,7 @@ class Controller(orbit.Controller):
         with self.strategy.scope():
             if self._checkpoint:
                 restore.restore(self.checkpoint_manager.checkpoint, self._checkpoint)
-                if checkpoints.is_best(self._checkpoint):
+                if on_disk.is_best(self._checkpoint):
                     self.evaluator.swap_averages()
             elif self._params.task.init_checkpoint:
                 init_weights.restore_weights(
@@ -202,7 +202,7 @@ class Controller(orbit.Controller):
     def evaluate_continuously(self, steps: int = -1, timeout: float | None = None, timeout_fn=None) -> dict:
         """Evaluates each new checkpoint of `model_dir`, until that of the last step or until none comes in time."""
         for prefix in tf.train.checkpoints_iterator(self._run.model_dir, timeout=timeout, timeout_fn=timeout_fn):
-            reason = checkpoints.problem(prefix)
+            reason = on_disk.problem(prefix)
             if reason:
                 self._progress.say(f"Checkpoint {prefix} cannot be read ({reason}); waiting for the next.")
                 continue

@@ -10,7 +10,7 @@ import tensorflow as tf
 from fsaf_tf.config import schema
 from fsaf_tf.data import images, records
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import checkpoints
+from fsaf_tf.run import on_disk
 from fsaf_tf.run.task import NON_FINITE
 from fsaf_tf.terminal import commands, faults
 from fsaf_tf.terminal.interrupts import Interrupted
@@ -63,7 +63,7 @@ def told(progress: Progress, model_dir: str, task: schema.Task) -> Iterator[None
 
 
 def _kept(model_dir: str) -> str:
-    newest = next(iter(checkpoints.prefixes(model_dir)), None)
+    newest = next(iter(on_disk.prefixes(model_dir)), None)
     return f"{newest} is kept" if newest else "no checkpoint yet"
 
 

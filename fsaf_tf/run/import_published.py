@@ -13,7 +13,7 @@ from fsaf_tf.classes import LABELS, Classes, in_place_of
 from fsaf_tf.config import experiment, plain_values, schema, strict
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
-from fsaf_tf.run import checkpoints, leftovers
+from fsaf_tf.run import leftovers, on_disk
 from fsaf_tf.run.published_classes import Published, find_classes
 from fsaf_tf.terminal import faults
 from fsaf_tf.weights import files, keras, mmdet, torchvision
@@ -148,7 +148,7 @@ def _write(output: str, params, model: tf_keras.Model, classes: Classes) -> None
         storage.write_text(f"{part}/params.yaml", experiment.to_yaml(params))
         classes.write(f"{part}/{LABELS}")
         tf.train.Checkpoint(model=model, global_step=tf.Variable(0, dtype=tf.int64)).write(f"{part}/ckpt-0")
-        checkpoints.write_record(part)
+        on_disk.write_record(part)
         if tf.io.gfile.isdir(output):
             tf.io.gfile.rmtree(output)  # empty
         tf.io.gfile.rename(part, output)

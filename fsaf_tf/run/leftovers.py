@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from fsaf_tf import storage
 from fsaf_tf.classes import LABELS
-from fsaf_tf.run import checkpoints
+from fsaf_tf.run import checkpoints, on_disk
 
 _NAMES_SHOWN = 6
 _RECORDS = ("params.yaml", LABELS, "run.json", "evaluations.json", checkpoints.INFO, "checkpoint")
@@ -39,15 +39,15 @@ def sweep(folder: str, name: str, kept: str | None, *, figures: bool) -> str | N
     for file in swept:
         _remove(f"{folder}/{file}")
     aside = []
-    for prefix in checkpoints.prefixes(folder, name):
-        if os.path.basename(prefix) == os.path.basename(kept or "") or (kept and checkpoints.is_complete(prefix)):
+    for prefix in on_disk.prefixes(folder, name):
+        if os.path.basename(prefix) == os.path.basename(kept or "") or (kept and on_disk.is_complete(prefix)):
             continue
         if kept and not tf.io.gfile.exists(f"{prefix}.index"):
-            swept += checkpoints.files_of(prefix)
-            for file in checkpoints.files_of(prefix):
+            swept += on_disk.files_of(prefix)
+            for file in on_disk.files_of(prefix):
                 _remove(f"{folder}/{file}")
         else:
-            aside.append(checkpoints.put_aside(prefix))
+            aside.append(on_disk.put_aside(prefix))
     gone = [f"taken away: {_listed(swept)}"] * bool(swept) + [f"set aside: {_listed(aside)}"] * bool(aside)
     return f"Left by a kill and {'; '.join(gone)}, in {folder}." if gone else None
 

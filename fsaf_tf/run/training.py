@@ -15,7 +15,18 @@ from fsaf_tf.data.source import Sources, open_source, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.modeling import backbones, freezing
-from fsaf_tf.run import checkpoints, data_report, devices, early_stop, ending, leftovers, lock, records, runner
+from fsaf_tf.run import (
+    checkpoints,
+    data_report,
+    devices,
+    early_stop,
+    ending,
+    leftovers,
+    lock,
+    on_disk,
+    records,
+    runner,
+)
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode, parse
 from fsaf_tf.run.run import Run
@@ -164,9 +175,9 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
     if checkpoints.holds_run(run.model_dir):
         records.check_classes(run.model_dir, task.classes)
     if run.checkpoint and run.mode.trains and run.is_chief:
-        if swept := leftovers.sweep(run.model_dir, checkpoints.NAME, run.checkpoint.prefix, figures=run.mode.evaluates):
+        if swept := leftovers.sweep(run.model_dir, on_disk.NAME, run.checkpoint.prefix, figures=run.mode.evaluates):
             run.progress.say(swept)
-        checkpoints.write_record(run.model_dir)
+        on_disk.write_record(run.model_dir)
         _forget_evaluation_after(run)
     with run.interrupt.deferred():  # raised in TensorFlow's C++ it would be a traceback of its own
         loops = runner.Runner(dataclasses.replace(run, params=_for_the_runner(run.params, seed)), task)

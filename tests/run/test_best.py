@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from fsaf_tf import storage
-from fsaf_tf.run import best, checkpoints
+from fsaf_tf.run import best, checkpoints, on_disk
 
 DATA = ".data-00000-of-00001"
 
@@ -37,7 +37,7 @@ def known(folder):
     """Steps of the weights, of the pair and of the record in the folder of the best."""
     metrics, info = (storage.read_json(f"{folder}/{name}.json") or {} for name in ("metrics", "info"))
     return (
-        [checkpoints.number(prefix) for prefix in checkpoints.prefixes(str(folder), "best_ckpt")],
+        [on_disk.number(prefix) for prefix in on_disk.prefixes(str(folder), "best_ckpt")],
         metrics.get("step"),
         info.get("best_ckpt_global_step"),
     )

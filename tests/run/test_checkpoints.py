@@ -11,7 +11,7 @@ import tf_keras
 
 from fsaf_tf import storage
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import checkpoints, restore
+from fsaf_tf.run import checkpoints, on_disk, restore
 
 DATA = ".data-00000-of-00001"
 
@@ -63,7 +63,7 @@ BREAK = {
 
 
 def test_newest_is_the_greatest_step(folder):
-    names = [os.path.basename(prefix) for prefix in checkpoints.prefixes(folder)]
+    names = [os.path.basename(prefix) for prefix in on_disk.prefixes(folder)]
     assert names == ["ckpt-10", "ckpt-2", "ckpt-1"]
     said = []
     newest = checkpoints.newest_readable(folder, set_aside=True, say=said.append)
@@ -79,7 +79,7 @@ def test_unreadable_checkpoint_is_set_aside_and_the_one_before_taken(folder, dam
     assert len(said) == 1 and "ckpt-10" in said[0] and "unreadable-ckpt-10" in said[0] and "\n" not in said[0]
     assert list(pathlib.Path(folder).glob("unreadable-ckpt-10.*"))
     assert not list(pathlib.Path(folder).glob("ckpt-10.*"))
-    checkpoints.write_record(folder)
+    on_disk.write_record(folder)
     assert tf.train.latest_checkpoint(folder) == f"{folder}/ckpt-2"
 
 
@@ -230,7 +230,7 @@ def test_a_best_alone_is_a_run_that_no_training_starts_over(run):
 
 def test_imported_weights_have_no_step(tmp_path):
     make().write(str(tmp_path / "ckpt-0"))
-    checkpoints.write_record(str(tmp_path))
+    on_disk.write_record(str(tmp_path))
     (tmp_path / "params.yaml").write_text("task: {}")
     assert checkpoints.choose(str(tmp_path)).line == f"Checkpoint: {tmp_path}/ckpt-0, imported weights (the newest)"
 
@@ -271,10 +271,14 @@ def test_record_is_written_anew_and_old_checkpoints_still_go(folder, content):
     if content is not None:
         record.write_bytes(content)
     assert checkpoints.newest_readable(folder, set_aside=True, say=print).prefix == f"{folder}/ckpt-10"
-    checkpoints.write_record(folder)
+    on_disk.write_record(folder)
     manager = tf.train.CheckpointManager(make(), folder, max_to_keep=3)
     manager.save(checkpoint_number=11)
-    assert [os.path.basename(prefix) for prefix in checkpoints.prefixes(folder)] == ["ckpt-11", "ckpt-10", "ckpt-2"]
+    assert [os.path.basename(prefix) for prefix in on_disk.prefixes(folder)] == [
+        "ckpt-11",
+        "ckpt-10",
+        "ckpt-2",
+    ]
 
 
 def test_restore_brings_back_weights_and_momentum(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from fsaf_tf import storage
-from fsaf_tf.run import best, checkpoints, early_stop, leftovers, records
+from fsaf_tf.run import best, checkpoints, early_stop, leftovers, on_disk, records
 from fsaf_tf.serving import saved_model
 
 DATA = ".data-00000-of-00001"
@@ -22,7 +22,7 @@ def save(folder, name="ckpt", steps=(1, 2, 10), is_recorded=True):
         step.assign(number)
         tf.train.Checkpoint(model=tf.Variable([1.0]), global_step=step).write(f"{folder}/{name}-{number}")
     if is_recorded:
-        checkpoints.write_record(str(folder), name)
+        on_disk.write_record(str(folder), name)
     return str(folder)
 
 
@@ -31,8 +31,8 @@ def go_on(folder):
     said = []
     newest = checkpoints.newest_readable(folder, set_aside=True, say=said.append)
     if newest:
-        said += filter(None, [leftovers.sweep(folder, checkpoints.NAME, newest.prefix, figures=True)])
-    checkpoints.write_record(folder)
+        said += filter(None, [leftovers.sweep(folder, on_disk.NAME, newest.prefix, figures=True)])
+    on_disk.write_record(folder)
     assert all("\n" not in line for line in said)
     return newest and os.path.basename(newest.prefix), said
 
@@ -55,7 +55,7 @@ def test_an_old_checkpoint_in_part_is_no_longer_among_them(tmp_path, damage):
     BREAK[damage](f"{save(tmp_path)}/ckpt-1")
     prefix, said = go_on(str(tmp_path))
     assert prefix == "ckpt-10" and len(said) == 1 and "ckpt-1" in said[0]
-    kept = [os.path.basename(each) for each in checkpoints.prefixes(str(tmp_path))]
+    kept = [os.path.basename(each) for each in on_disk.prefixes(str(tmp_path))]
     assert kept == ["ckpt-10", "ckpt-2"]
     is_aside = bool(list(tmp_path.glob("unreadable-ckpt-1.*")))
     assert is_aside == (damage != "index gone") and ("set aside" in said[0]) == is_aside
@@ -72,7 +72,7 @@ def test_a_first_save_that_was_killed_is_no_run(tmp_path, damage):
         assert (
             prefix is None and len(said) == 1 and "ckpt-10" in said[0] and "set aside as unfinished-ckpt-10" in said[0]
         )
-    assert not checkpoints.prefixes(str(tmp_path)) and list(tmp_path.glob("unfinished-ckpt-10.*"))
+    assert not on_disk.prefixes(str(tmp_path)) and list(tmp_path.glob("unfinished-ckpt-10.*"))
 
 
 def test_what_was_being_written_is_swept_and_what_is_the_users_stays(tmp_path):
@@ -142,7 +142,7 @@ def test_a_best_that_is_broken_is_set_aside_and_does_not_count(tmp_path, damage)
     (BREAK | {"data truncated": truncate})[damage](f"{folder}/best_ckpt-5")
     assert keep(folder, 6, 0.1, said)
     assert len(said) == 2 and "best_ckpt-5, cannot be read" in said[1] and "the next evaluation decides" in said[1]
-    assert [os.path.basename(each) for each in checkpoints.prefixes(folder, "best_ckpt")] == ["best_ckpt-6"]
+    assert [os.path.basename(each) for each in on_disk.prefixes(folder, "best_ckpt")] == ["best_ckpt-6"]
     assert list(pathlib.Path(folder).glob("unreadable-best_ckpt-5.*")) and "set aside" in said[0]
 
 

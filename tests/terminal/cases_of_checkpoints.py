@@ -23,7 +23,7 @@ from small_run import small_params
 
 from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
-from fsaf_tf.run import checkpoints, ending, init_weights, leftovers, restore
+from fsaf_tf.run import checkpoints, ending, init_weights, leftovers, on_disk, restore
 from fsaf_tf.terminal.progress import Progress
 
 CLASSES = Classes(("cat",), (1,))
@@ -117,7 +117,7 @@ def sweep(folder) -> None:
     saved(folder, "ckpt-3")
     os.remove(f"{saved(folder, 'ckpt-2')}.index")
     (folder / "ckpt-8_temp").mkdir()
-    leftovers.sweep(str(folder), checkpoints.NAME, kept, figures=True)
+    leftovers.sweep(str(folder), on_disk.NAME, kept, figures=True)
 
 
 def sweep_dead(folder) -> None:
@@ -127,34 +127,34 @@ def sweep_dead(folder) -> None:
 
 
 GO_ON = Case(go_on, TF_CREATE)
-RECORD = Case(lambda folder: checkpoints.write_record(os.path.dirname(saved(folder))), TF_OPEN)
+RECORD = Case(lambda folder: on_disk.write_record(os.path.dirname(saved(folder))), TF_OPEN)
 CHECKPOINTS = {
     "run/checkpoints.py:find_best:tf.io.gfile.exists": Case(with_best, TF_OPEN),
     "run/checkpoints.py:_recorded_ap:tf.io.gfile.exists": Case(evaluated, TF_OPEN),
-    "run/checkpoints.py:_existing:tf.io.gfile.exists": NAMED,
+    "run/on_disk.py:existing:tf.io.gfile.exists": NAMED,
     "run/checkpoints.py:choose:tf.io.gfile.exists": Case(
         lambda folder: checkpoints.choose(os.path.dirname(saved(folder)), "other"), TF_OPEN
     ),
     "run/checkpoints.py:_recorded:tf.train.latest_checkpoint": Case(
         lambda folder: checkpoints.choose(str(folder)), TF_OPEN
     ),
-    "run/checkpoints.py:prefixes:tf.io.gfile.listdir": CHOOSE,
-    "run/checkpoints.py:problem:tf.train.load_checkpoint": NAMED._replace(errors=(*DAMAGED, *PASSING), names="ckpt-7"),
-    "run/checkpoints.py:problem:reader.get_tensor": NAMED._replace(
+    "run/on_disk.py:prefixes:tf.io.gfile.listdir": CHOOSE,
+    "run/on_disk.py:problem:tf.train.load_checkpoint": NAMED._replace(errors=(*DAMAGED, *PASSING), names="ckpt-7"),
+    "run/on_disk.py:problem:reader.get_tensor": NAMED._replace(
         errors=(*DAMAGED, *PASSING), via="tf.train.load_checkpoint", names="ckpt-7"
     ),
-    "run/checkpoints.py:_step_of:tf.train.load_checkpoint": NAMED,
-    "run/checkpoints.py:_step_of:reader.get_tensor": NAMED._replace(errors=TF_READ, via="tf.train.load_checkpoint"),
-    "run/checkpoints.py:files_of:tf.io.gfile.listdir": GO_ON,
-    "run/checkpoints.py:is_complete:tf.io.gfile.stat": Case(sweep, TF_OPEN),
-    "run/checkpoints.py:put_aside:tf.io.gfile.rename": GO_ON,
+    "run/on_disk.py:step_of:tf.train.load_checkpoint": NAMED,
+    "run/on_disk.py:step_of:reader.get_tensor": NAMED._replace(errors=TF_READ, via="tf.train.load_checkpoint"),
+    "run/on_disk.py:files_of:tf.io.gfile.listdir": GO_ON,
+    "run/on_disk.py:is_complete:tf.io.gfile.stat": Case(sweep, TF_OPEN),
+    "run/on_disk.py:put_aside:tf.io.gfile.rename": GO_ON,
     "run/checkpoints.py:_trace_of_a_run:tf.io.gfile.glob": Case(
         lambda folder: checkpoints.choose(str(folder)), TF_OPEN
     ),
-    "run/checkpoints.py:write_record:tf.io.gfile.exists": RECORD,
-    "run/checkpoints.py:write_record:tf.io.gfile.stat": RECORD,
-    "run/checkpoints.py:write_record:tf.io.gfile.remove": Case(
-        lambda folder: checkpoints.write_record(os.path.dirname(text(folder, "checkpoint"))), TF_OPEN
+    "run/on_disk.py:write_record:tf.io.gfile.exists": RECORD,
+    "run/on_disk.py:write_record:tf.io.gfile.stat": RECORD,
+    "run/on_disk.py:write_record:tf.io.gfile.remove": Case(
+        lambda folder: on_disk.write_record(os.path.dirname(text(folder, "checkpoint"))), TF_OPEN
     ),
 }
 
