@@ -45,7 +45,8 @@ def held(folder: str, names: Sequence[str], say: Callable[[str], None]) -> Itera
     with contextlib.ExitStack() as locks:
         if names:
             storage.make_folder(folder)
-        locks.callback(_remove_empty if is_new else bool, folder)
+        if is_new:
+            locks.callback(_remove_empty, folder)
         for name in names:
             locks.enter_context(_held(f"{folder}/{name}", say))
         yield
