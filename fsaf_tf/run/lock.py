@@ -2,7 +2,8 @@
 
 `flock` on a file with host and process. The system lets go of it when a process dies, however, and takes no later
 process of the same number for it; two cannot take over a dead one's lock at once, as they could a file that is only
-created. Where other machines share the folder they may not see it, and go by what the file says.
+created. Other machines that share the folder may not see it: they go by the age of the file, which its owner touches
+every minute. So a run that is killed and started again on another machine goes on after ten minutes at most.
 """
 
 import contextlib
@@ -12,6 +13,8 @@ import fcntl
 import json
 import os
 import platform
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
@@ -21,6 +24,7 @@ from fsaf_tf.run import leftovers
 from fsaf_tf.terminal import faults
 
 TRAINING, EVALUATION = "train.lock", "evaluate.lock"  # the checkpoints of a run; its figures
+SIGN, SILENCE = 60, 600  # seconds between two signs of an owner's life, and without one until it is dead elsewhere
 _NO_FLOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # file systems without it
 
 
@@ -34,7 +38,7 @@ def held(folder: str, names: Sequence[str], say: Callable[[str], None]) -> Itera
         say: prints a line, such as that the lock of a dead process is taken over.
 
     Raises:
-        UserError: another process has it; or one of another machine had it and did not come to its end.
+        UserError: another process has it, or one of another machine that may live.
     """
     if "://" in folder:
         if names:
@@ -56,8 +60,9 @@ def held(folder: str, names: Sequence[str], say: Callable[[str], None]) -> Itera
 def _held(path: str, say: Callable[[str], None]) -> Iterator[None]:
     with _open(path) as file:
         before = storage.read_dict(path)
-        if before and before.get("host") != platform.node():
-            raise UserError(f"{_whose(path, before)}; if it no longer runs there, delete {path}")
+        if before and before.get("host") != platform.node() and _age(file) < SILENCE:
+            until = f"it counts as dead {SILENCE // 60} minutes after its last sign; if it is, delete {path}"
+            raise UserError(f"{_whose(path, before)}; {until}")
         if before:
             say(f"{_whose(path, before)}, and is dead: its lock is taken over.")
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
@@ -67,10 +72,34 @@ def _held(path: str, say: Callable[[str], None]) -> Iterator[None]:
                 file.truncate(0)
                 file.write(json.dumps(owner))
                 file.flush()
-            yield
+            with _signs_of_life(path):
+                yield
         finally:
             with contextlib.suppress(OSError):  # the folder may be gone; a lock that stays is known for a dead one's
                 os.remove(path)
+
+
+def _age(file: TextIO) -> float:
+    """Seconds since the last sign of its owner."""
+    return time.time() - os.fstat(file.fileno()).st_mtime
+
+
+@contextlib.contextmanager
+def _signs_of_life(path: str) -> Iterator[None]:
+    is_over = threading.Event()
+
+    def give() -> None:
+        while not is_over.wait(SIGN):
+            with contextlib.suppress(OSError):  # a file system that is away for a while is no reason to end
+                os.utime(path)
+
+    thread = threading.Thread(target=give, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _open(path: str) -> TextIO:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -72,14 +73,26 @@ def test_it_is_let_go_at_every_end_and_a_new_folder_goes_that_stays_empty(tmp_pa
     assert os.listdir(tmp_path) == []
 
 
-def test_that_of_another_machine_is_left_and_what_to_delete_is_said(tmp_path):
-    path = tmp_path / lock.TRAINING
+def test_that_of_another_machine_is_left_until_it_is_silent(tmp_path):
+    path, said = tmp_path / lock.TRAINING, []
     path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": "2026-01-01"}))
-    line = f"process 1 on elsewhere writes to it since 2026-01-01; if it no longer runs there, delete {path}$"
+    line = "process 1 on elsewhere writes to it since 2026-01-01; it counts as dead 10 minutes after its last sign; "
+    line += f"if it is, delete {path}$"
     with pytest.raises(UserError, match=re.escape(str(tmp_path)) + f" is in use: {line}"):
         take(tmp_path)
-    path.unlink()
-    assert take(tmp_path)
+    os.utime(path, (time.time() - lock.SILENCE - 60,) * 2)
+    assert take(tmp_path, say=said.append)["host"] == platform.node()
+    assert "process 1 on elsewhere" in said[0] and said[0].endswith("and is dead: its lock is taken over.")
+
+
+def test_an_owner_gives_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "SIGN", 0.01)
+    with lock.held(str(tmp_path), [lock.TRAINING], print):
+        path = tmp_path / lock.TRAINING
+        os.utime(path, (0, 0))
+        while path.stat().st_mtime == 0:  # a sign comes sooner or later
+            time.sleep(0.01)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("content", ["", "garbage", "[1]", '{"pid": '])

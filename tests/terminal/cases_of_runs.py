@@ -119,6 +119,12 @@ def lock_it(folder) -> None:
         pass
 
 
+def lock_of_another(folder) -> None:
+    """Locks a folder that another machine has locked."""
+    text(folder, f"run/{lock.TRAINING}", '{"host": "elsewhere", "pid": 1, "since": "2026"}')
+    lock_it(folder)
+
+
 LOG_EVALUATION = Case(told(log_evaluation), (*TF_WRITE, *TF_OPEN), orbit.utils.SummaryManager)
 IMPORT = Case(write_import, TF_CREATE)
 LOCK = Case(lock_it, CREATE)
@@ -161,6 +167,7 @@ CASES = {
     "run/lock.py:_open:open": LOCK,
     "run/lock.py:_open:os.stat": LOCK._replace(errors=LOOK[1:]),  # one that is gone is opened anew
     "run/lock.py:_open:os.fstat": LOCK._replace(errors=nameless(5, 116)),
+    "run/lock.py:_age:os.fstat": Case(lock_of_another, nameless(5, 116), names="error:"),
     "run/lock.py:_held:file.truncate": LOCK_WRITE._replace(attribute="truncate"),
     "run/lock.py:_held:file.write": LOCK_WRITE._replace(attribute="write"),
     "run/lock.py:_held:file.flush": LOCK_WRITE._replace(attribute="flush"),
