@@ -66,6 +66,11 @@ class Source:
     most_boxes: int = 0
     given: Callable[[], tf.data.Dataset] | None = None
 
+    @property
+    def at_once(self) -> int:
+        """How many of its pictures are decoded at a time, by their sizes where these are known."""
+        return images.fitting_at_once(self.boxes().sizes) if self.boxes else images.AT_ONCE
+
 
 def with_classes(source: Source, classes: Classes, whose: str) -> Source:
     """A source with the classes of a detector or of other data, of which it may list only some.

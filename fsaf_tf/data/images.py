@@ -15,6 +15,9 @@ import tensorflow as tf
 from fsaf_tf.data import exif, pixels
 from fsaf_tf.errors import UserError
 
+AT_ONCE = 16  # pictures that are decoded at a time, where their memory allows it
+MEMORY = 2**30  # bytes of pictures that are being decoded
+BYTES_OF_PIXEL = 6  # one copy as it is decoded, one that is turned
 _PREFIX = "Bad input: "
 
 
@@ -102,10 +105,21 @@ def decode(data: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def decode_examples(examples: tf.data.Dataset) -> tf.data.Dataset:
+def fitting_at_once(sizes: np.ndarray) -> int:
+    """How many pictures `[I, 2]` may be decoded at a time, whichever they are: the largest fit `MEMORY` together."""
+    areas = np.sort(np.prod(sizes, axis=1, dtype=np.int64))[::-1][:AT_ONCE]
+    fitting = np.count_nonzero(np.cumsum(areas * BYTES_OF_PIXEL) <= MEMORY)
+    return AT_ONCE if fitting == len(areas) else max(int(fitting), 1)
+
+
+def decode_examples(examples: tf.data.Dataset, at_once: int = AT_ONCE) -> tf.data.Dataset:
     """Puts `image` `[h, w, 3]` uint8 in the place of `image_bytes`; a damaged file is an error that names it.
 
     The image is as it is stored, or, if examples have `turn`, turned by this EXIF orientation.
+
+    Args:
+        examples: with encoded pictures.
+        at_once: how many are decoded at a time, `examples.Source.at_once` of their source.
     """
     nothing, as_stored = tf.zeros([0, 0, 3], tf.uint8), functools.partial(pixels.read, upright=False)
 
@@ -131,5 +145,11 @@ def decode_examples(examples: tf.data.Dataset) -> tf.data.Dataset:
         with tf.control_dependencies([_is_readable(example, problem)]):
             return {**example, "image": tf.identity(image)}
 
-    decoded = examples.interleave(attempt, cycle_length=16, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return decoded.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    calls = parallel_calls(at_once)
+    decoded = examples.interleave(attempt, cycle_length=at_once, num_parallel_calls=calls, deterministic=True)
+    return decoded.map(finish, num_parallel_calls=calls, deterministic=True)
+
+
+def parallel_calls(at_once: int) -> int:
+    """Of a stage that holds whole pictures: as many as tf.data finds best, or as their memory allows."""
+    return tf.data.AUTOTUNE if at_once == AT_ONCE else at_once

@@ -62,7 +62,8 @@ def build_dataset(
         examples = examples.shuffle(
             config.shuffle_buffer_size, seed=config.seed, reshuffle_each_iteration=True
         ).repeat()
-    decoded = images.decode_examples(examples)
+    at_once = source.at_once
+    decoded = images.decode_examples(examples, at_once)
     if training:
         decoded = decoded.enumerate().map(
             lambda number, example: draw.of_image(example, config, tf.stack([config.seed, number * shards + shard]))
@@ -70,7 +71,7 @@ def build_dataset(
     room = max(config.max_instances, source.most_boxes)
     canvases = decoded.map(
         lambda example: _to_canvas(example, input_size, room) | _views(example, input_size, view_sizes),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_parallel_calls=images.parallel_calls(at_once),
         deterministic=True,
     )
     batches = canvases.group_by_window(

@@ -136,7 +136,10 @@ def figures(
 
 def _detect(rows: dict[str, Callable], source: Source, classes: Classes, progress: Progress) -> dict[str, list[dict]]:
     """COCO's results of each detector, by its name."""
-    examples, results = named_errors(images.decode_examples(source.examples())), {name: [] for name in rows}
+    examples, results = (
+        named_errors(images.decode_examples(source.examples(), source.at_once)),
+        {name: [] for name in rows},
+    )
     for example in track(examples, progress, lambda done, rate: evaluation_line(done, source.num_images, rate)):
         for name, detector in rows.items():
             results[name] += to_coco(detector(example["image"]), example["image_id"], classes.ids)

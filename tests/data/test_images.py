@@ -124,3 +124,22 @@ def test_order_is_kept_when_decoding_in_parallel():
 
 def test_other_errors_are_not_taken_for_ours():
     assert images.user_error(tf.errors.InvalidArgumentError(None, None, "assertion failed: [x]")) is None
+
+
+def test_as_many_are_decoded_at_a_time_as_fit_the_memory(monkeypatch):
+    small, large = [480, 640], [10_000, 10_000]
+    assert images.fitting_at_once(np.array([small] * 100)) == images.AT_ONCE
+    assert images.fitting_at_once(np.array([small] * 100 + [large])) == images.AT_ONCE
+    assert images.fitting_at_once(np.array([small] * 100 + [large] * 8)) == 1
+    assert images.fitting_at_once(np.array([[3000, 4000]] * 100)) == 14
+    assert images.fitting_at_once(np.array([[20_000, 20_000]])) == 1
+    monkeypatch.setattr(images, "MEMORY", 3 * images.BYTES_OF_PIXEL * HEIGHT * WIDTH)
+    assert images.fitting_at_once(np.array([[HEIGHT, WIDTH]] * 9)) == 3
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_fewer_at_a_time_are_the_same_in_the_same_order(at_once):
+    data = [encode(picture().resize((8 + i, 8)), "PNG") for i in range(9)]
+    examples = tf.data.Dataset.from_tensor_slices({"image_bytes": data, "file_name": [str(i) for i in range(9)]})
+    decoded = images.decode_examples(images.add_headers(examples), at_once)
+    assert [example["image"].shape[1] for example in decoded] == [8 + i for i in range(9)]
