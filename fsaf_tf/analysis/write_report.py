@@ -56,15 +56,8 @@ def make(
     notes = [f"{finding.where}: {finding.line}" for finding in findings]
     for line in filter(None, [*notes, *(inputs.check_unchanged(folder, ground_truth) for folder in folders)]):
         progress.say(line)
-    runs = {}
-    for name, path in zip(names, paths):
-        runs[name] = measures.analyze(
-            ground_truth,
-            inputs.read_results(path, ground_truth),
-            score_threshold=score_threshold,
-            max_detections=most,
-            tell=lambda text, name=name: progress.update(f"{name}: {text}"),
-        )
+    values = {"score_threshold": score_threshold, "max_detections": most}
+    runs = {name: _measured(name, path, ground_truth, progress, values) for name, path in zip(names, paths)}
     for name, evaluation in zip(names, evaluated):
         metrics = storage.read_dict(f"{evaluation.folder}/metrics.json")
         runs[name] |= {key: metrics[key] for key in ("levels", "levels_by_size") if metrics.get(key)}
@@ -86,6 +79,12 @@ def make(
     if problem:
         raise UserError(f"{len(shown) - len(thumbnails)} of {len(shown)} pictures are not in the report: {problem}")
     return found
+
+
+def _measured(name: str, path: str, ground_truth: dict, progress: Progress, values: dict) -> dict:
+    """What there is to say of one detector; `values` are those of `measures.analyze`."""
+    results = inputs.read_results(path, ground_truth)
+    return measures.analyze(ground_truth, results, tell=lambda text: progress.update(f"{name}: {text}"), **values)
 
 
 def _detections_in(folders: Sequence[str]) -> list[str]:

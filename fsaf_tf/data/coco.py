@@ -38,7 +38,7 @@ def open_coco(annotation_file: str, image_dir: str, *, frame: str, outside: bool
     names, moved = picture_files.find(annotation_file, folder, table.file_names)
     table = dataclasses.replace(table, file_names=names)
     distinct = table.distinct()
-    of_files = picture_files.check(annotation_file, image_dir, table.file_names, table.sizes, frame)
+    of_files = picture_files.check(annotation_file, folder, table.file_names, table.sizes)
     boxes = clipped_yxyx(distinct)
 
     def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:

@@ -135,8 +135,10 @@ def check_finite(example: dict) -> dict:
 
 
 def clip_boxes(example: dict) -> dict:
-    """Clips the boxes `[n, 4]` of an example to its `size`; those outside of it and those that end before they start
-    are left out, as of COCO JSON, and counted by `data.inspection`."""
+    """Clips the boxes `[n, 4]` of an example to its `size`, and leaves out what is outside or ends too early.
+
+    As of COCO JSON; `data.inspection` counts them.
+    """
     boxes = example["boxes"]
     clipped = tf.clip_by_value(boxes, 0.0, tf.cast(tf.tile(example["size"], [2]), tf.float32))
     # A box without area is left out of training later; one whose area is all outside is a mistake.

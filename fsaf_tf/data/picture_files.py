@@ -38,7 +38,7 @@ class Folder:
     """
 
     def __init__(self, path: str, rule: str, outside: bool = False):
-        self.path, self._rule, self._outside = path, rule, outside
+        self.path, self.rule, self._outside = path, rule, outside
         self._listings: dict[str, set[str]] = {}
 
     def has(self, name: str) -> bool:
@@ -68,7 +68,7 @@ class Folder:
             header = pixels.read_header(os.path.join(self.path, path))
         except UserError:
             return None
-        is_turned = self._rule != frames.STORED and header.orientation > 4
+        is_turned = self.rule != frames.STORED and header.orientation > 4
         return (header.width, header.height) if is_turned else (header.height, header.width)
 
 
@@ -100,15 +100,14 @@ def find(file: str, folder: Folder, names: Sequence[str]) -> tuple[list[str], li
     return known, found("first_folders", len(cases), len(names), words, cases, file)
 
 
-def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, rule: str) -> tuple[Finding, ...]:
+def check(file: str, folder: Folder, names: Sequence[str], sizes: np.ndarray) -> tuple[Finding, ...]:
     """Checks the files of an annotation file.
 
     Args:
         file: the annotation file, for messages.
-        image_dir: the folder that names start from.
+        folder: of the pictures.
         names: I of them.
         sizes: `[I, 2]` int32, declared height and width.
-        rule: `frames.turn`'s.
 
     Returns:
         What is to be known of them.
@@ -116,11 +115,13 @@ def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, ru
     Raises:
         UserError: see the top of this file.
     """
+    image_dir = folder.path
     if not tf.io.gfile.isdir(image_dir):
         raise UserError(f"{image_dir}: there is no such image folder")
     mistakes = Findings(file, "images", len(names))
-    for name in _missing(image_dir, names):
-        mistakes.add(f"image missing in {image_dir}", short(name))
+    for name in names:
+        if not folder.has(name):
+            mistakes.add(f"image missing in {image_dir}", short(name))
     mistakes.raise_any()
     if len(names) > MAX_HEADERS or not os.path.isdir(image_dir):
         return ()
@@ -133,19 +134,13 @@ def check(file: str, image_dir: str, names: Sequence[str], sizes: np.ndarray, ru
     mistakes.raise_any()
     orientations = np.array([headers[name].orientation for name in names], np.int32)
     stored = np.array([headers[name][:2] for name in names], np.int32)
-    turns = np.asarray(frames.turn(orientations, stored, sizes, rule))
+    turns = np.asarray(frames.turn(orientations, stored, sizes, folder.rule))
     for name, seen, declared in zip(names, frames.seen_size(stored, turns).numpy().tolist(), sizes.tolist()):
         if seen != declared:
             case = f"{name}, {seen[1]} x {seen[0]} and not {declared[1]} x {declared[0]}"
             mistakes.add("image of another size than declared", case)
     mistakes.raise_any()
     return _findings(file, image_dir, headers, orientations, turns)
-
-
-def _missing(image_dir: str, names: Sequence[str]) -> list[str]:
-    folders = {os.path.dirname(name) for name in names}
-    present = {folder: _listing(os.path.join(image_dir, folder)) for folder in folders}
-    return [name for name in names if os.path.basename(name) not in present[os.path.dirname(name)]]
 
 
 def _listing(folder: str) -> set[str]:

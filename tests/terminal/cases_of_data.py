@@ -63,7 +63,7 @@ def remote(folder):
     """Looks for a picture in a folder of another file system."""
     path = f"ram://{folder}"
     tf.io.gfile.makedirs(path)
-    picture_files.check("file", path, ["x.png"], np.ones([1, 2]), "auto")
+    picture_files.check("file", picture_files.Folder(path, "auto"), ["x.png"], np.ones([1, 2]))
 
 
 def builder(folder):
@@ -91,7 +91,7 @@ CASES = {
         lambda folder: list(examples.named_errors(DATASET.range(2))), TF_RUN, DATASET, "as_numpy_iterator"
     ),
     "data/picture_files.py:_listing:os.listdir": Case(
-        lambda folder: picture_files.check("file", str(folder), ["x.png"], np.ones([1, 2]), "auto"), LOOK
+        lambda folder: picture_files.Folder(str(folder), "auto").has("x.png"), LOOK
     ),
     "data/picture_files.py:_listing:tf.io.gfile.listdir": Case(remote, TF_OPEN),
     "data/picture_files.py:_read_header:open": READ_HEADER,
