@@ -26,7 +26,6 @@ import tensorflow as tf  # noqa: E402
 
 from fsaf_tf import storage  # noqa: E402
 from fsaf_tf.config import experiment  # noqa: E402
-from fsaf_tf.data import images  # noqa: E402
 from fsaf_tf.data.examples import Source  # noqa: E402
 from fsaf_tf.data.source import open_sources  # noqa: E402
 from fsaf_tf.detect.trained import Detector  # noqa: E402
@@ -78,7 +77,7 @@ def by_branch(model_dir: str) -> dict[str, float]:
 def _detect(detector: Detector, source: Source) -> list[dict]:
     """Every picture of a data set, eagerly, so that the program is the one that the detector has now."""
     results = []
-    for example in images.decode_examples(source.examples()):
+    for example in source.decode(source.examples()):
         canvas, size = detector.program.fit(example["image"])
         original = tf.shape(example["image"])[None, :2]
         detections = detector.program.detect(detector.model, canvas[None], size[None], original)

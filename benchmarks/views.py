@@ -96,12 +96,12 @@ def _see(detector, source, ratios: list[float]) -> list[tuple]:
     import tensorflow as tf
 
     from fsaf_tf import postprocess
-    from fsaf_tf.data import augment, images
+    from fsaf_tf.data import augment
     from fsaf_tf.modeling import views
     from fsaf_tf.terminal.progress import Progress, evaluation_line, track
 
     program, network = detector.program, tf.function(detector.model, reduce_retracing=True)
-    seen, examples = [], images.decode_examples(source.examples())
+    seen, examples = [], source.decode(source.examples())
     for example in track(examples, Progress(), lambda done, rate: evaluation_line(done, source.num_images, rate)):
         resized = {}
         for ratio in ratios:

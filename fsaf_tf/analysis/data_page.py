@@ -11,7 +11,7 @@ from PIL import Image
 
 from fsaf_tf import storage
 from fsaf_tf.analysis import data_template, page
-from fsaf_tf.data import images, inspection, kept_boxes
+from fsaf_tf.data import inspection, kept_boxes
 from fsaf_tf.data.examples import Order, named_errors
 from fsaf_tf.data.findings import counted
 from fsaf_tf.data.inspection import Inspection
@@ -139,7 +139,7 @@ def _with_first_rows(image_index: np.ndarray, rows: np.ndarray) -> list[Shown]:
 def _images(part: Inspection, places: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Place and pixels `[h, w, 3]` uint8 of some of the pictures, as boxes have them."""
     chosen = part.source.examples(Order(places=places))
-    return zip(places, (row["image"] for row in named_errors(images.decode_examples(chosen, part.source.at_once))))
+    return zip(places, (row["image"] for row in named_errors(part.source.decode(chosen))))
 
 
 def _encoded(image: np.ndarray) -> str:

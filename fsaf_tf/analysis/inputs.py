@@ -12,7 +12,7 @@ from PIL import Image
 from fsaf_tf import storage
 from fsaf_tf.classes import recorded_classes
 from fsaf_tf.config import data_sources, experiment, schema
-from fsaf_tf.data import box_table, coco, coco_json, digest, examples, frames, images
+from fsaf_tf.data import box_table, coco, coco_json, digest, examples, frames
 from fsaf_tf.data.findings import Finding
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
@@ -208,7 +208,7 @@ def thumbnails(source: examples.Source, image_ids: Sequence[int]) -> Iterator[tu
     """
     wanted = tf.constant(list(image_ids), tf.int64)
     chosen = source.examples().filter(lambda example: tf.reduce_any(example["image_id"] == wanted))
-    for example in examples.named_errors(images.decode_examples(chosen, source.at_once)):
+    for example in examples.named_errors(source.decode(chosen)):
         picture = Image.fromarray(example["image"])
         picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         encoded = io.BytesIO()

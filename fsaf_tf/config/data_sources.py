@@ -118,7 +118,9 @@ class TrainData(Data):
         augmentation: what else is drawn for each image.
         repeat_rare: images with a class that less than this share of the images have come more often: the square root
             of how many times less, in the mean. 0 takes all images equally often.
-        shuffle_buffer_size: encoded images held for shuffling.
+        shuffle_buffer_size: examples held for shuffling; of TFDS and TFRecord with their encoded images.
+        max_bad_pictures: the share of the images that may be left out because they are missing or cannot be read; they
+            are counted and named. With 0 the first one ends the run.
         seed: of order and of what is drawn.
     """
 
@@ -128,4 +130,5 @@ class TrainData(Data):
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     repeat_rare: float = limited(0.0, 0, 1)
     shuffle_buffer_size: int = limited(1000, 1)
+    max_bad_pictures: float = limited(0.0, 0, 1)
     seed: int = 0

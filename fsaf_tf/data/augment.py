@@ -14,6 +14,12 @@ def canvas_sizes(shorter_side: int, longer_side: int) -> tuple[tuple[int, int], 
     return (short, long), (long, short)
 
 
+def canvas_of(size: tf.Tensor, shorter_side: int, longer_side: int) -> tf.Tensor:
+    """Height and width `[2]` int32 of the canvas of an image of this height and width; a square one is landscape."""
+    landscape, portrait = canvas_sizes(shorter_side, longer_side)
+    return tf.where(size[0] > size[1], portrait, landscape)
+
+
 def resized_size(size: tf.Tensor, shorter_side: int, longer_side: int) -> tf.Tensor:
     """Height and width `[2]` int32 after resizing: the aspect is kept, and neither side gets longer than its limit."""
     sides = tf.cast(size, tf.float32)
@@ -54,8 +60,7 @@ def resize_and_pad(
         The canvas `[H, W, 3]` uint8, zero outside of the image, and the image's height and width on it, `[2]` int32.
     """
     size = tf.shape(image)[:2]
-    landscape, portrait = canvas_sizes(shorter_side, longer_side)
-    canvas = tf.where(size[0] > size[1], portrait, landscape)
+    canvas = canvas_of(size, shorter_side, longer_side)
     wanted_side = shorter_side if drawn_side is None else tf.cast(drawn_side, tf.float32)
     new_size = resized_size(size, wanted_side, longer_side) if keep_aspect else canvas
     if shrink is not None:
@@ -83,7 +88,8 @@ def quarter_turn(image: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
     """Turns an image and its boxes by 90 degrees to the left; see `flip`."""
     width = tf.cast(tf.shape(image)[1], boxes.dtype)
     y1, x1, y2, x2 = tf.unstack(boxes, axis=1)
-    return tf.image.rot90(image), tf.stack([width - x2, y1, width - x1, y2], axis=1)
+    turned = tf.reverse(tf.transpose(image, [1, 0, 2]), [0])
+    return turned, tf.stack([width - x2, y1, width - x1, y2], axis=1)
 
 
 def crop(
@@ -101,7 +107,7 @@ def crop(
         The part, what is in it of the boxes in its own pixels, and which share of each box that is, `[n]` float32: 0 of
         one without area.
     """
-    part = tf.slice(image, [*tf.unstack(corner), 0], [*tf.unstack(size), 3])
+    part = tf.slice(image, [*tf.unstack(corner), 0], [*tf.unstack(size), -1])
     moved = boxes - tf.cast(tf.tile(corner, [2]), boxes.dtype)
     clipped = tf.clip_by_value(moved, 0.0, tf.cast(tf.tile(size, [2]), boxes.dtype))
     area, left = (tf.reduce_prod(each[:, 2:] - each[:, :2], axis=1) for each in (boxes, clipped))

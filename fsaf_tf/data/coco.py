@@ -10,18 +10,22 @@ seen upright: see `data.frames`.
 """
 
 import dataclasses
+import functools
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf.data import coco_json, frames, images, picture_files
+from fsaf_tf.data import coco_json, frames, picture_files
+from fsaf_tf.data.bad_pictures import BadPictures
 from fsaf_tf.data.box_table import BoxTable
 from fsaf_tf.data.box_table import findings as box_findings
-from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, annotation
+from fsaf_tf.data.examples import Order, Source, annotation
 
 
-def open_coco(annotation_file: str, image_dir: str, *, frame: str, outside: bool = False) -> Source:
+def open_coco(
+    annotation_file: str, image_dir: str, *, frame: str, outside: bool = False, max_bad: float = 0.0
+) -> Source:
     """Opens COCO JSON with its images.
 
     Args:
@@ -29,6 +33,7 @@ def open_coco(annotation_file: str, image_dir: str, *, frame: str, outside: bool
         image_dir: the folder that its file names start from.
         frame: which way up boxes take the pictures, `exif_orientation` of the data.
         outside: names may lead out of the folder, `images_outside` of the data.
+        max_bad: the share of pictures that may be left out because they are missing or cannot be read.
 
     Raises:
         UserError: see the top of this file.
@@ -36,20 +41,20 @@ def open_coco(annotation_file: str, image_dir: str, *, frame: str, outside: bool
     folder = picture_files.Folder(image_dir, frame, outside)
     table = coco_json.read(annotation_file, folder.size_of)
     names, moved = picture_files.find(annotation_file, folder, table.file_names)
+    bad = BadPictures(max_bad, len(names))
+    of_files = picture_files.check(annotation_file, folder, names, table.sizes, bad)
     table = dataclasses.replace(table, file_names=names)
+    if bad.problems:
+        table = table.of_images(np.array([name not in bad.problems for name in names]))
     distinct = table.distinct()
-    of_files = picture_files.check(annotation_file, folder, table.file_names, table.sizes)
     boxes = clipped_yxyx(distinct)
-
-    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        with_headers = images.add_headers(_read(distinct, boxes, image_dir, order))
-        return with_headers.map(lambda example: frames.check_declared(example, frame))
-
     return Source(
         name=annotation_file,
         classes=table.classes,
         num_images=len(table.image_ids),
-        examples=examples,
+        rows=lambda order: _rows(distinct, boxes, image_dir, order),
+        read_pictures=functools.partial(frames.read_declared, bad=bad, rule=frame),
+        bad=bad,
         ground_truth=lambda: ground_truth(table),
         findings=(*table.findings, *moved, *box_findings(box_table(table), annotation_file), *of_files),
         boxes=lambda: box_table(table),
@@ -80,7 +85,7 @@ def box_table(table: coco_json.Annotations) -> BoxTable:
     )
 
 
-def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order) -> tf.data.Dataset:
+def _rows(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order) -> tf.data.Dataset:
     names, image_ids = tf.constant(table.file_names), tf.constant(table.image_ids)
     paths = tf.constant([os.path.join(image_dir, name) for name in table.file_names])
     sizes, splits = tf.constant(table.sizes), tf.constant(table.splits)
@@ -91,12 +96,12 @@ def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order
         "area": tf.constant(table.area, tf.float32),
     }
 
-    def load(i: tf.Tensor) -> dict:
+    def row(i: tf.Tensor) -> dict:
         return {
-            "image_bytes": tf.io.read_file(paths[i]),
+            "path": paths[i],
             "file_name": names[i],
             "image_id": image_ids[i],
-            "declared": sizes[i],
+            "size": sizes[i],
             **{key: column[splits[i] : splits[i + 1]] for key, column in columns.items()},
         }
 
@@ -105,7 +110,7 @@ def _read(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order
     if order.seed is not None:
         indices = indices.shuffle(len(image_ids), seed=order.seed, reshuffle_each_iteration=True)
     indices = indices.shard(order.num_shards, order.shard)
-    return indices.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return indices.map(row)
 
 
 def ground_truth(table: coco_json.Annotations) -> dict:

@@ -18,6 +18,8 @@ from fsaf_tf.errors import UserError
 
 __all__ = ("Annotations", "Findings", "categories", "is_number", "read", "sizes")
 
+_COLUMNS = ("boxes_xywh", "class_indices", "crowd", "ignored", "duplicate", "area")  # one value an annotation
+
 
 @dataclasses.dataclass(frozen=True)
 class Annotations:
@@ -58,15 +60,27 @@ class Annotations:
         """`[n]` int64, the place of each annotation's image."""
         return np.repeat(np.arange(len(self.image_ids)), np.diff(self.splits))
 
+    def of_images(self, kept: np.ndarray) -> "Annotations":
+        """The same of some of the images, `[I]` bool."""
+        counts = np.diff(self.splits)
+        are_kept = np.repeat(kept, counts)  # [n]
+        return dataclasses.replace(
+            self,
+            image_ids=self.image_ids[kept],
+            file_names=[name for name, is_kept in zip(self.file_names, kept) if is_kept],
+            sizes=self.sizes[kept],
+            splits=np.concatenate([[0], np.cumsum(counts[kept])]),
+            **{name: getattr(self, name)[are_kept] for name in _COLUMNS},
+        )
+
     def distinct(self) -> "Annotations":
         """The same without the boxes that stand there a second time."""
         kept = ~self.duplicate
         counts = np.bincount(self.image_index[kept], minlength=len(self.image_ids))
-        columns = ("boxes_xywh", "class_indices", "crowd", "ignored", "duplicate", "area")
         return dataclasses.replace(
             self,
             splits=np.concatenate([[0], np.cumsum(counts)]),
-            **{name: getattr(self, name)[kept] for name in columns},
+            **{name: getattr(self, name)[kept] for name in _COLUMNS},
         )
 
 

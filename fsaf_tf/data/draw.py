@@ -11,20 +11,22 @@ from fsaf_tf.data import augment
 
 CROP_ASPECTS = (0.5, 2.0)  # width over height of a crop, as in SSD
 CROP_COVERS = 0.5  # of one object's box or more
+COLOURS = ("brightness", "contrast", "saturation", "hue")
 
 
-def of_image(example: dict, config: data_sources.TrainData, seed: tf.Tensor) -> dict:
+def of_image(example: dict, config: data_sources.TrainData) -> dict:
     """Draws for one image; each draw has a number of its own, which it keeps.
 
     Args:
-        example: a decoded one: its `image` `[h, w, 3]` uint8 and its `boxes` `[n, 4]` yxyx in pixels are changed.
+        example: a decoded one: its `image` `[h, w, 3]` uint8 and its `boxes` `[n, 4]` yxyx in pixels are changed; its
+            `seed` `[2]` int64 is of this image in this epoch.
         config: which draws are wanted.
-        seed: `[2]` int64, of this image in this epoch.
 
     Returns:
         The example, with what is drawn of its size: `drawn_side`, `shrink` (see `augment.resize_and_pad`); and
         `is_seen` `[n]` bool, whether enough is left of a box.
     """
+    seed = example["seed"]
     of = functools.partial(tf.random.experimental.stateless_fold_in, seed)
     image, boxes, drawn = example["image"], example["boxes"], {}
     if config.random_flip:
@@ -42,6 +44,17 @@ def of_image(example: dict, config: data_sources.TrainData, seed: tf.Tensor) -> 
             image, boxes = _perhaps(augment.quarter_turn, image, boxes, number < turns)
     image, boxes, of_size = _part(image, boxes, wanted, of)
     return {**example, **drawn, **of_size, "image": _recolour(image, wanted, of), "boxes": boxes}
+
+
+def size_of_drawn(row: dict, config: data_sources.TrainData) -> tf.Tensor:
+    """Height and width `[2]` int32 of what `of_image` makes of a row whose picture has not been read.
+
+    All that moves pixels is drawn for an image without channels.
+    """
+    image, no_colours = tf.zeros([*tf.unstack(row["size"]), 0], tf.uint8), data_sources.Augmentation()
+    colours = {key: getattr(no_colours, key) for key in COLOURS}
+    drawn = of_image({**row, "image": image}, config.replace(augmentation=colours))
+    return tf.shape(drawn["image"])[:2]
 
 
 def _perhaps(change, image: tf.Tensor, boxes: tf.Tensor, wanted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

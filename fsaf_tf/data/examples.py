@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
+from fsaf_tf.data.bad_pictures import NONE_ALLOWED, BadPictures
 from fsaf_tf.data.box_table import BoxTable
 from fsaf_tf.data.findings import Finding, found
 from fsaf_tf.errors import UserError
@@ -42,12 +43,11 @@ class Source:
         name: for messages.
         classes: K of them, their ids those of the annotations.
         num_images: images, those without objects among them.
-        examples: `examples()`, or with an `Order`, gives a data set of
-            `image_bytes` (the encoded file), `file_name`, `image_id` int64, `size` `[2]` int32 (height, width),
-            `boxes` `[n, 4]` float32 (yxyx, pixels of the stored image, clipped to it), `classes` `[n]` int32,
-            `crowd` `[n]` bool (not trained on, ignored in evaluation) and `area` `[n]` float32.
+        rows: gives, for an `Order`, the examples as far as they are known without reading picture files.
+        read_pictures: makes examples of rows; where the pictures are in the same files as the boxes, they are that.
         ground_truth: gives COCO's dict (`images`, `annotations`, `categories`) with the same image ids.
         findings: what was taken, joined, clipped or left out when it was opened.
+        bad: its pictures that cannot be read.
         boxes: gives all boxes without going through the pictures; None where only the examples have them.
         image_dir: the local folder that `file_name`s start from; empty where there is none.
         most_boxes: of a picture, 0 where that is not known before they are gone through.
@@ -58,13 +58,30 @@ class Source:
     name: str
     classes: Classes
     num_images: int
-    examples: Callable[..., tf.data.Dataset]
+    rows: Callable[[Order], tf.data.Dataset]
     ground_truth: Callable[[], dict]
     findings: tuple[Finding, ...] = ()
+    read_pictures: Callable[[tf.data.Dataset], tf.data.Dataset] = staticmethod(lambda rows: rows)
+    bad: BadPictures = NONE_ALLOWED
     boxes: Callable[[], BoxTable] | None = None
     image_dir: str = ""
     most_boxes: int = 0
     given: Callable[[], tf.data.Dataset] | None = None
+
+    def examples(self, order: Order = FIXED_ORDER) -> tf.data.Dataset:
+        """The examples, their pictures not decoded yet.
+
+        Returns:
+            A data set of dicts: `image_bytes` (the encoded file), `file_name`, `image_id` int64, `size` `[2]` int32
+            (height, width), `boxes` `[n, 4]` float32 (yxyx, pixels of the image in its frame, clipped to it),
+            `classes` `[n]` int32, `crowd` `[n]` bool (not trained on, ignored in evaluation) and `area` `[n]` float32.
+            Where that frame may not be the stored one `turn`, the EXIF orientation that leads there.
+        """
+        return self.read_pictures(self.rows(order))
+
+    def decode(self, examples: tf.data.Dataset) -> tf.data.Dataset:
+        """Puts `image` `[h, w, 3]` uint8, turned by `turn`, in the place of `image_bytes` of some of its examples."""
+        return self.bad.leave_out(images.decode_examples(examples, self.at_once))
 
     @property
     def at_once(self) -> int:
@@ -105,7 +122,7 @@ def with_classes(source: Source, classes: Classes, whose: str) -> Source:
     return dataclasses.replace(
         source,
         classes=classes,
-        examples=lambda order=FIXED_ORDER: renumbered(source.examples(order)),
+        rows=lambda order: renumbered(source.rows(order)),
         given=source.given and (lambda: renumbered(source.given())),
         boxes=source.boxes and boxes,
         ground_truth=lambda: {**source.ground_truth(), "categories": classes.categories()},

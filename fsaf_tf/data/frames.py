@@ -9,6 +9,7 @@ otherwise.
 import tensorflow as tf
 
 from fsaf_tf.data import images
+from fsaf_tf.data.bad_pictures import BadPictures
 
 AUTO, UPRIGHT, STORED = "auto", "upright", "stored"
 
@@ -40,22 +41,30 @@ def seen_size(stored: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.expand_dims(orientation > 4, -1), tf.reverse(stored, [-1]), stored)
 
 
-def check_declared(example: dict, rule: str) -> dict:
-    """Puts `turn` in the place of `declared` and `orientation`, and the turned size into `size`.
+def check_declared(examples: tf.data.Dataset, rule: str) -> tf.data.Dataset:
+    """Adds `turn`, which the header of a picture and its declared `size` say, and `problem`: "" if they fit.
 
-    Raises (when the data set runs): a picture whose size is not the declared one.
+    Args:
+        examples: with `image_bytes` and the declared `size`.
+        rule: `turn`'s.
     """
-    declared, stored = example.pop("declared"), example["size"]
-    turned = turn(example.pop("orientation"), stored, declared, rule)
-    size = seen_size(stored, turned)
-    check = images.require(
-        tf.reduce_all(size == declared),
-        *(example["file_name"], " has height, width "),
-        tf.strings.reduce_join(tf.strings.as_string(size), separator=", "),
-        " and not as declared",
-    )
-    with tf.control_dependencies([check]):
-        return {**example, "size": tf.identity(size), "turn": turned}
+
+    def check(example: dict) -> dict:
+        declared, stored = example.pop("declared"), example["size"]
+        turned = turn(example.pop("orientation"), stored, declared, rule)
+        size = seen_size(stored, turned)
+        sides = tf.strings.reduce_join(tf.strings.as_string(size), separator=", ")
+        differs = tf.strings.join(["has height, width ", sides, " and not as declared"])
+        problem = images.first_problem(example, tf.where(tf.reduce_all(size == declared), "", differs))
+        return {**example, "size": size, "turn": turned, "problem": problem}
+
+    declared = examples.map(lambda example: {**example, "declared": example["size"]})
+    return images.add_headers(declared).map(check)
+
+
+def read_declared(rows: tf.data.Dataset, bad: BadPictures, rule: str) -> tf.data.Dataset:
+    """Reads the picture files of rows with a `path` and the declared `size`, and leaves out the bad ones."""
+    return bad.leave_out(check_declared(images.read_files(rows, may_fail=bad.are_allowed), rule))
 
 
 def take(example: dict, *, upright: bool) -> dict:

@@ -6,6 +6,7 @@ refuses, by Pillow on the host.
 
 import functools
 import io
+import os
 import re
 from collections.abc import Callable
 
@@ -14,10 +15,12 @@ import tensorflow as tf
 
 from fsaf_tf.data import exif, pixels
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import faults
 
 AT_ONCE = 16  # pictures that are decoded at a time, where their memory allows it
 MEMORY = 2**30  # bytes of pictures that are being decoded
 BYTES_OF_PIXEL = 6  # one copy as it is decoded, one that is turned
+UNREADABLE = "cannot be read: "
 _PREFIX = "Bad input: "
 
 
@@ -51,43 +54,75 @@ def _is_of_tensorflow(data: tf.Tensor) -> tf.Tensor:
 
 
 def _on_host(read: Callable, data: tf.Tensor, shape: list, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
-    """`read` of `data` as a file, by Python, and "".
+    """`read` of `data`, by Python, and "".
 
     Zeros, of a side of 0 where none is given, and what is wrong, if it raises a `UserError`.
     """
 
     def attempt(data: bytes) -> tuple[np.ndarray, bytes]:
         try:
-            return np.asarray(read(io.BytesIO(data)), dtype.as_numpy_dtype), b""
+            return np.asarray(read(data), dtype.as_numpy_dtype), b""
         except UserError as error:
-            return np.zeros([side or 0 for side in shape], dtype.as_numpy_dtype), str(error).encode()
+            nothing = b"" if dtype == tf.string else 0
+            problem = f"{UNREADABLE}{error}".encode()
+            return np.full([side or 0 for side in shape], nothing, dtype.as_numpy_dtype), problem
 
     value, problem = tf.numpy_function(attempt, [data], (dtype, tf.string), stateful=False)
     return tf.ensure_shape(value, shape), tf.ensure_shape(problem, [])
 
 
-def add_headers(examples: tf.data.Dataset) -> tf.data.Dataset:
-    """Adds what the header of `image_bytes` says: `size` `[2]` int32, height and width as stored, and `orientation`.
+def read_files(rows: tf.data.Dataset, *, may_fail: bool) -> tf.data.Dataset:
+    """Puts `image_bytes` in the place of `path`.
 
-    That is EXIF's, 1 to 8. A file that is no image, or has more than `pixels.MAX_PIXELS`, is an error that names its
-    `file_name`.
+    Args:
+        rows: with the paths of picture files.
+        may_fail: a file that cannot be read is no error: it gets a `problem`, which says what is wrong.
     """
 
-    def of_stream(stream: io.BytesIO) -> tuple[int, ...]:
-        return pixels.read_header(stream)[:3]
+    def read(row: dict) -> dict:
+        path = row.pop("path")
+        if not may_fail:
+            return {**row, "image_bytes": tf.io.read_file(path)}
+        data, problem = _on_host(_bytes_of, path, [], tf.string)
+        return {**row, "image_bytes": data, "problem": problem}
+
+    return rows.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _bytes_of(path: bytes) -> bytes:
+    try:
+        with tf.io.gfile.GFile(os.fsdecode(path), "rb") as stream:
+            return stream.read()
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(faults.line(error) or str(error)) from error
+
+
+def add_headers(examples: tf.data.Dataset) -> tf.data.Dataset:
+    """Adds what the header of `image_bytes` says, and `problem`.
+
+    Args:
+        examples: with the encoded pictures.
+
+    Returns:
+        The examples with `size` `[2]` int32, height and width as stored, EXIF's `orientation`, 1 to 8, and `problem`:
+        "", unless it says that the file is no image, or has more than `pixels.MAX_PIXELS`. What is to become of that
+        `bad_pictures` says.
+    """
 
     def add(example: dict) -> dict:
         numbers, problem = _on_host(
-            lambda stream: pixels.read_header(stream)[:3], example["image_bytes"], [3], tf.int32
+            lambda data: pixels.read_header(io.BytesIO(data))[:3], example["image_bytes"], [3], tf.int32
         )
-        with tf.control_dependencies([_is_readable(example, problem)]):
-            return {**example, "size": numbers[:2], "orientation": tf.identity(numbers[2])}
+        problem = first_problem(example, problem)
+        return {**example, "size": numbers[:2], "orientation": numbers[2], "problem": problem}
 
     return examples.map(add, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
-def _is_readable(example: dict, problem: tf.Tensor) -> tf.Operation:
-    return require(problem == "", example["file_name"], " cannot be read: ", problem)
+def first_problem(example: dict, problem: tf.Tensor) -> tf.Tensor:
+    """The `problem` that an example has, or else this one."""
+    known = example.get("problem", "")
+    return tf.where(tf.equal(known, ""), problem, known)
 
 
 def decode(data: tf.Tensor) -> tf.Tensor:
@@ -113,9 +148,10 @@ def fitting_at_once(sizes: np.ndarray) -> int:
 
 
 def decode_examples(examples: tf.data.Dataset, at_once: int = AT_ONCE) -> tf.data.Dataset:
-    """Puts `image` `[h, w, 3]` uint8 in the place of `image_bytes`; a damaged file is an error that names it.
+    """Puts `image` `[h, w, 3]` uint8 in the place of `image_bytes`, and `problem`: what is wrong with it, or "".
 
-    The image is as it is stored, or, if examples have `turn`, turned by this EXIF orientation.
+    The image is as it is stored, or, if examples have `turn`, turned by this EXIF orientation. That of a damaged file
+    has no pixels.
 
     Args:
         examples: with encoded pictures.
@@ -138,12 +174,11 @@ def decode_examples(examples: tf.data.Dataset, at_once: int = AT_ONCE) -> tf.dat
         image, problem = tf.cond(
             tf.size(image) > 0,
             lambda: (image, tf.constant("")),
-            lambda: _on_host(as_stored, data, [None, None, 3], tf.uint8),
+            lambda: _on_host(lambda data: as_stored(io.BytesIO(data)), data, [None, None, 3], tf.uint8),
         )
         turn = example.pop("turn", None)
         image = image if turn is None else exif.turn_upright(image, turn)
-        with tf.control_dependencies([_is_readable(example, problem)]):
-            return {**example, "image": tf.identity(image)}
+        return {**example, "image": image, "problem": problem}
 
     calls = parallel_calls(at_once)
     decoded = examples.interleave(attempt, cycle_length=at_once, num_parallel_calls=calls, deterministic=True)

@@ -39,7 +39,7 @@ class Inspection:
     @property
     def is_whole(self) -> bool:
         """Whether all pictures were looked at."""
-        return len(self.table.sizes) == self.source.num_images
+        return len(self.table.sizes) + len(self.source.bad.problems) >= self.source.num_images
 
     def of_classes(self) -> dict[str, tuple[int, int]]:
         """Boxes of each class, and how many of them are trained on."""
@@ -91,6 +91,7 @@ def inspect(
         judgements.ceiling(table, source.classes.names, max_detections, where),
         judgements.fitting_anchors(table, sizing, branch, levels, where) if branch and is_trained.any() else (),
         same_pictures.repeated(_pictures(source, table), where) if source.image_dir else (),
+        source.bad.finding(where),
     )
     return Inspection(source, sizing, table, is_trained, (*itertools.chain(*judged), *source.findings, *findings))
 

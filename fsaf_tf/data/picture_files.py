@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from fsaf_tf.data import frames, pixels
+from fsaf_tf.data.bad_pictures import NONE_ALLOWED, BadPictures
 from fsaf_tf.data.findings import Finding, found, short
 from fsaf_tf.data.mistakes import Findings
 from fsaf_tf.errors import UserError
@@ -100,7 +101,9 @@ def find(file: str, folder: Folder, names: Sequence[str]) -> tuple[list[str], li
     return known, found("first_folders", len(cases), len(names), words, cases, file)
 
 
-def check(file: str, folder: Folder, names: Sequence[str], sizes: np.ndarray) -> tuple[Finding, ...]:
+def check(
+    file: str, folder: Folder, names: Sequence[str], sizes: np.ndarray, bad: BadPictures = NONE_ALLOWED
+) -> tuple[Finding, ...]:
     """Checks the files of an annotation file.
 
     Args:
@@ -108,37 +111,46 @@ def check(file: str, folder: Folder, names: Sequence[str], sizes: np.ndarray) ->
         folder: of the pictures.
         names: I of them.
         sizes: `[I, 2]` int32, declared height and width.
+        bad: gets those that are wrong, where some may be left out.
 
     Returns:
-        What is to be known of them.
+        What is to be known of the good ones.
 
     Raises:
-        UserError: see the top of this file.
+        UserError: see the top of this file, or more are bad than may be.
     """
     image_dir = folder.path
     if not tf.io.gfile.isdir(image_dir):
         raise UserError(f"{image_dir}: there is no such image folder")
     mistakes = Findings(file, "images", len(names))
+
+    def refuse(name: str, kind: str, case: str) -> None:
+        if bad.are_allowed:
+            bad.add(name, f"is an {kind}: {case}" if case else f"is an {kind}")
+        else:
+            mistakes.add(kind, f"{short(name)}, {case}" if case else short(name))
+
     for name in names:
         if not folder.has(name):
-            mistakes.add(f"image missing in {image_dir}", short(name))
+            refuse(name, f"image missing in {image_dir}", "")
     mistakes.raise_any()
     if len(names) > MAX_HEADERS or not os.path.isdir(image_dir):
         return ()
     headers = {}
-    for name in names:
+    for name in (name for name in names if name not in bad.problems):
         try:
             headers[name] = _read_header(os.path.join(image_dir, name))
         except UserError as error:
-            mistakes.add("image that cannot be read", f"{name}, {error}")
+            refuse(name, "image that cannot be read", str(error))
     mistakes.raise_any()
-    orientations = np.array([headers[name].orientation for name in names], np.int32)
-    stored = np.array([headers[name][:2] for name in names], np.int32)
-    turns = np.asarray(frames.turn(orientations, stored, sizes, folder.rule))
-    for name, seen, declared in zip(names, frames.seen_size(stored, turns).numpy().tolist(), sizes.tolist()):
-        if seen != declared:
-            case = f"{name}, {seen[1]} x {seen[0]} and not {declared[1]} x {declared[0]}"
-            mistakes.add("image of another size than declared", case)
+    orientations = np.array([header.orientation for header in headers.values()], np.int32)
+    stored = np.array([header[:2] for header in headers.values()], np.int32).reshape(-1, 2)
+    declared = np.array([size for name, size in zip(names, sizes) if name in headers], np.int32).reshape(-1, 2)
+    turns = np.asarray(frames.turn(orientations, stored, declared, folder.rule))
+    for name, seen, size in zip(headers, frames.seen_size(stored, turns).numpy().tolist(), declared.tolist()):
+        if seen != size:
+            case = f"{seen[1]} x {seen[0]} and not {size[1]} x {size[0]}"
+            refuse(name, "image of another size than declared", case)
     mistakes.raise_any()
     return _findings(file, image_dir, headers, orientations, turns)
 

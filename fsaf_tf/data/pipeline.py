@@ -23,10 +23,12 @@ def build_dataset(
     batch_size: int,
     input_context: tf.distribute.InputContext | None = None,
     view_sizes: Sequence[tuple[int, int]] = (),
+    first_step: int = 0,
 ) -> tf.data.Dataset:
     """Host batches: endless, shuffled and flipped for `TrainData`, else every image once.
 
-    The order of `TrainData`, its flips and its sizes follow from its `seed`; all are new in every epoch.
+    The order of `TrainData`, its flips and its sizes follow from its `seed`; all are new in every epoch. They are the
+    same from whichever step it begins.
 
     Args:
         source: the opened data.
@@ -35,6 +37,8 @@ def build_dataset(
         batch_size: images a batch. Training batches are full, the last ones of either orientation else may not be.
         input_context: which part of the data is wanted; without it all.
         view_sizes: shorter and longer side of further sizes that each image is wanted in, those of `views.Views`.
+        first_step: of training; the batches of those before it are left out, without reading more files for them than
+            the source needs to list its rows.
 
     Returns:
         A data set of dicts:
@@ -55,19 +59,19 @@ def build_dataset(
     """
     training = isinstance(config, schema.TrainData)
     shards, shard = (input_context.num_input_pipelines, input_context.input_pipeline_id) if input_context else (1, 0)
-    examples = source.examples(Order(config.seed if training else None, shards, shard))
+    first_batch = first_step * (input_context.num_replicas_in_sync // shards if input_context else 1)
+    rows = source.rows(Order(config.seed if training else None, shards, shard))
     if training:
-        if config.repeat_rare:
-            examples = balance.repeat_rare(examples, source, config.repeat_rare, config.seed)
-        examples = examples.shuffle(
-            config.shuffle_buffer_size, seed=config.seed, reshuffle_each_iteration=True
-        ).repeat()
-    at_once = source.at_once
-    decoded = images.decode_examples(examples, at_once)
-    if training:
-        decoded = decoded.enumerate().map(
-            lambda number, example: draw.of_image(example, config, tf.stack([config.seed, number * shards + shard]))
+        rows = _endless(rows, source, config)
+        rows = rows.enumerate().map(
+            lambda number, row: {**row, "seed": tf.stack([config.seed, number * shards + shard])}
         )
+        if first_batch:
+            rows = _of_batches(rows, config, input_size, batch_size).skip(first_batch * batch_size)
+    decoded = source.decode(source.read_pictures(rows))
+    if training:
+        decoded = decoded.map(lambda example: draw.of_image(example, config))
+    at_once = source.at_once
     room = max(config.max_instances, source.most_boxes)
     canvases = decoded.map(
         lambda example: _to_canvas(example, input_size, room) | _views(example, input_size, view_sizes),
@@ -75,12 +79,12 @@ def build_dataset(
         deterministic=True,
     )
     batches = canvases.group_by_window(
-        key_func=_is_portrait,
+        key_func=lambda example: _is_portrait(tf.shape(example["image"])),
         reduce_func=lambda _, window: window.batch(batch_size, drop_remainder=training),
         window_size=batch_size,
     )
     if training and (config.augmentation.mosaic or config.augmentation.mixup):
-        batches = batches.enumerate().map(
+        batches = batches.enumerate(first_batch).map(
             lambda number, batch: mix.of_batch(
                 batch, config.augmentation, tf.stack([config.seed, number * shards + shard])
             ),
@@ -92,8 +96,26 @@ def build_dataset(
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def _is_portrait(example: dict) -> tf.Tensor:
-    shape = tf.shape(example["image"], tf.int64)
+def _endless(rows: tf.data.Dataset, source: Source, config: schema.TrainData) -> tf.data.Dataset:
+    """The rows of a training, in another order each time they are gone through."""
+    if config.repeat_rare:
+        rows = balance.repeat_rare(rows, source, config.repeat_rare, config.seed)
+    return rows.shuffle(config.shuffle_buffer_size, seed=config.seed, reshuffle_each_iteration=True).repeat()
+
+
+def _of_batches(
+    rows: tf.data.Dataset, config: schema.TrainData, input_size: schema.InputSize, batch_size: int
+) -> tf.data.Dataset:
+    """The rows in the order in which they get into batches, each of `batch_size` of one orientation."""
+    sides = input_size.shorter_side, input_size.longer_side
+    return rows.group_by_window(
+        key_func=lambda row: _is_portrait(augment.canvas_of(draw.size_of_drawn(row, config), *sides)),
+        reduce_func=lambda _, window: window,
+        window_size=batch_size,
+    )
+
+
+def _is_portrait(shape: tf.Tensor) -> tf.Tensor:
     return tf.cast(shape[0] > shape[1], tf.int64)
 
 

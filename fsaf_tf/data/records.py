@@ -16,6 +16,7 @@ import tensorflow as tf
 from fsaf_tf import storage
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import frames, images
+from fsaf_tf.data.bad_pictures import BadPictures
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, check_finite, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 
@@ -32,13 +33,14 @@ _FEATURES = {
 }
 
 
-def open_records(input_path: str, label_map: str, *, upright: bool) -> Source:
+def open_records(input_path: str, label_map: str, *, upright: bool, max_bad: float = 0.0) -> Source:
     """Opens TFRecord files.
 
     Args:
         input_path: a glob.
         label_map: the label map; empty for `label_map.json` beside the files.
         upright: boxes are of the pictures turned by their EXIF orientation, not as they are stored.
+        max_bad: the share of pictures that may be left out because they cannot be read.
 
     Raises:
         UserError: no files, a file that is cut off, or a label map that is missing or wrong.
@@ -50,20 +52,22 @@ def open_records(input_path: str, label_map: str, *, upright: bool) -> Source:
     num_images = sum(count_records(file) for file in files)
     if not num_images:
         raise UserError(f"input_path {input_path}: the files hold no records")
+    bad = BadPictures(max_bad, num_images)
 
     def given(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        with_headers = images.add_headers(at_places(_read(files, classes.ids, order), order))
-        return with_headers.map(functools.partial(frames.take, upright=upright)).map(_in_pixels).map(check_finite)
+        readable = bad.leave_out(images.add_headers(at_places(_read(files, classes.ids, order), order)))
+        return readable.map(functools.partial(frames.take, upright=upright)).map(_in_pixels).map(check_finite)
 
-    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
+    def rows(order: Order) -> tf.data.Dataset:
         return given(order).map(clip_boxes)
 
     return Source(
         name=input_path,
         classes=classes,
         num_images=num_images,
-        examples=examples,
-        ground_truth=lambda: collect_ground_truth(examples(), classes),
+        rows=rows,
+        ground_truth=lambda: collect_ground_truth(rows(FIXED_ORDER), classes),
+        bad=bad,
         given=given,
     )
 

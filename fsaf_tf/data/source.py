@@ -65,11 +65,13 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
         raise UserError(
             f"data needs exactly one of {', '.join(data_sources.SOURCES)}; it has {', '.join(given) or 'none'}"
         )
+    max_bad = config.max_bad_pictures if isinstance(config, schema.TrainData) else 0.0
     frame = config.exif_orientation
     if config.annotation_file:
-        return coco.open_coco(config.annotation_file, config.image_dir, frame=frame, outside=config.images_outside)
+        file, folder, outside = config.annotation_file, config.image_dir, config.images_outside
+        return coco.open_coco(file, folder, frame=frame, outside=outside, max_bad=max_bad)
     upright = frame == frames.UPRIGHT
     if config.tfds_name:
         name, split, folder = config.tfds_name, config.tfds_split, config.tfds_data_dir
-        return tfds.open_tfds(name, split, folder, download=download, upright=upright)
-    return records.open_records(config.input_path, config.label_map, upright=upright)
+        return tfds.open_tfds(name, split, folder, download=download, upright=upright, max_bad=max_bad)
+    return records.open_records(config.input_path, config.label_map, upright=upright, max_bad=max_bad)

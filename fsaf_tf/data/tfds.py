@@ -12,13 +12,14 @@ from google.protobuf import json_format
 
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import frames, images, shapes
+from fsaf_tf.data.bad_pictures import BadPictures
 from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, check_finite, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import faults
 
 
-def open_tfds(name: str, split: str, data_dir: str, *, download: bool, upright: bool) -> Source:
+def open_tfds(name: str, split: str, data_dir: str, *, download: bool, upright: bool, max_bad: float = 0.0) -> Source:
     """Opens a TFDS data set.
 
     Args:
@@ -27,6 +28,7 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool, upright: 
         data_dir: where TFDS keeps its data; empty for its own place.
         download: fetch and prepare it when it is not there. `shapes` is drawn without being asked.
         upright: boxes are of the pictures turned by their EXIF orientation, not as they are stored.
+        max_bad: the share of pictures that may be left out because they cannot be read.
 
     Raises:
         UserError: no such data set or split, it is not there, or it lacks the wanted features.
@@ -39,12 +41,14 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool, upright: 
         known = ", ".join(sorted(builder.info.splits))
         raise UserError(f"TFDS {name} has no split {split!r}; it has {known}, and parts such as train[:10%]") from None
 
+    bad = BadPictures(max_bad, num_images)
+
     def given(order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        chosen = images.add_headers(at_places(_read(builder, split, order), order))
-        taken = chosen.map(functools.partial(frames.take, upright=upright))
+        readable = bad.leave_out(images.add_headers(at_places(_read(builder, split, order), order)))
+        taken = readable.map(functools.partial(frames.take, upright=upright))
         return taken.map(lambda example: _with_boxes(example, builder.name)).map(check_finite)
 
-    def examples(order: Order = FIXED_ORDER) -> tf.data.Dataset:
+    def rows(order: Order) -> tf.data.Dataset:
         return given(order).map(clip_boxes)
 
     names = tuple(labels.names)
@@ -55,8 +59,9 @@ def open_tfds(name: str, split: str, data_dir: str, *, download: bool, upright: 
         name=f"TFDS {name} {split}",
         classes=classes,
         num_images=num_images,
-        examples=examples,
-        ground_truth=lambda: collect_ground_truth(examples(), classes),
+        rows=rows,
+        ground_truth=lambda: collect_ground_truth(rows(FIXED_ORDER), classes),
+        bad=bad,
         given=given,
     )
 

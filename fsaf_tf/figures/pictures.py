@@ -13,6 +13,7 @@ from PIL import Image
 from fsaf_tf import storage
 from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco, coco_json, examples, frames, images, pipeline
+from fsaf_tf.data.bad_pictures import NONE_ALLOWED
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
 from fsaf_tf.data.findings import Finding, found
 from fsaf_tf.detect import predict_files
@@ -27,7 +28,7 @@ _SIGNATURE = {
     "image_bytes": tf.TensorSpec([], tf.string),
     "file_name": tf.TensorSpec([], tf.string),
     "image_id": tf.TensorSpec([], tf.int64),
-    "declared": tf.TensorSpec([2], tf.int32),
+    "size": tf.TensorSpec([2], tf.int32),
     "boxes": tf.TensorSpec([None, 4], tf.float32),
     "classes": tf.TensorSpec([None], tf.int32),
     "crowd": tf.TensorSpec([None], tf.bool),
@@ -102,23 +103,23 @@ def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
 
 
 def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:
-    picture = {"image_bytes": data, "file_name": name, "image_id": image_id, "declared": size}
+    picture = {"image_bytes": data, "file_name": name, "image_id": image_id, "size": size}
     row = {**picture, **columns}
     return {key: np.asarray(value, _SIGNATURE[key].dtype.as_numpy_dtype) for key, value in row.items()}
 
 
 def _source(name: str, classes: Classes, count: int, rows, findings: Sequence[Finding] = ()) -> Source:
-    def read(order: Order = FIXED_ORDER) -> tf.data.Dataset:
+    def read(order: Order) -> tf.data.Dataset:
         del order  # figures take pictures as they come
-        with_headers = images.add_headers(tf.data.Dataset.from_generator(rows, output_signature=_SIGNATURE))
-        return with_headers.map(lambda example: frames.check_declared(example, frames.AUTO))
+        encoded = tf.data.Dataset.from_generator(rows, output_signature=_SIGNATURE)
+        return NONE_ALLOWED.leave_out(frames.check_declared(encoded, frames.AUTO))
 
     return Source(
         name=name,
         classes=classes,
         num_images=count,
-        examples=read,
-        ground_truth=lambda: examples.collect_ground_truth(read(), classes),
+        rows=read,
+        ground_truth=lambda: examples.collect_ground_truth(read(FIXED_ORDER), classes),
         findings=tuple(findings),
     )
 
@@ -130,14 +131,10 @@ def select(source: Source, image_ids: Sequence[int], count: int) -> Source:
         return dataclasses.replace(
             source,
             num_images=len(set(image_ids)),
-            examples=lambda order=FIXED_ORDER: source.examples(order).filter(
-                lambda row: tf.reduce_any(row["image_id"] == wanted)
-            ),
+            rows=lambda order: source.rows(order).filter(lambda row: tf.reduce_any(row["image_id"] == wanted)),
         )
     if count and count < source.num_images:
-        return dataclasses.replace(
-            source, num_images=count, examples=lambda order=FIXED_ORDER: source.examples(order).take(count)
-        )
+        return dataclasses.replace(source, num_images=count, rows=lambda order: source.rows(order).take(count))
     return source
 
 
@@ -148,7 +145,7 @@ def read(source: Source) -> Iterator[dict]:
         UserError: one cannot be read, or one of the ids is not there.
     """
     count = 0
-    for row in examples.named_errors(images.decode_examples(source.examples(), source.at_once)):
+    for row in examples.named_errors(source.decode(source.examples())):
         count += 1
         yield {**row, "file_name": row["file_name"].decode(), "image_id": int(row["image_id"])}
     _check_count(source, count)

@@ -7,6 +7,8 @@ import orbit
 import tensorflow as tf
 
 from fsaf_tf import storage
+from fsaf_tf.data.bad_pictures import NONE_ALLOWED
+from fsaf_tf.data.findings import listed
 from fsaf_tf.run import early_stop, init_weights, on_disk, records, restore
 from fsaf_tf.run.level_watch import LevelWatch
 from fsaf_tf.run.run import Run
@@ -42,6 +44,8 @@ class Controller(orbit.Controller):
         self._logs = []
         self._evaluation_seconds: float | None = None  # of the last one
         self._has_said_nothing_found = False
+        self._bad = task.training_source.bad if run.mode.trains else NONE_ALLOWED
+        self._bad_told = len(self._bad.problems)  # the others are told when the data are opened
         metrics = records.read_metrics(run.model_dir, run.params)
         is_current = bool(metrics) and run.mode.evaluates and records.is_of(metrics, task.data_digest())
         self.metrics = metrics if is_current else {}
@@ -116,9 +120,22 @@ class Controller(orbit.Controller):
     def _write_logs(self) -> None:
         total = sum(steps for steps, _ in self._logs)
         means = {name: sum(steps * logs[name] for steps, logs in self._logs) / total for name in self._logs[0][1]}
+        if self._bad.are_allowed:
+            means["bad_pictures"] = len(self._bad.problems)
+            self._tell_bad_pictures()
         self.summary_manager.write_summaries(means)
         self.summary_manager.flush()
         self._logs.clear()
+
+    def _tell_bad_pictures(self) -> None:
+        """Names those that were left out since the last time."""
+        cases = self._bad.cases[self._bad_told :]
+        if not cases:
+            return
+        self._bad_told += len(cases)
+        self._progress.say(f"Left out of training, as max_bad_pictures allows: {listed(cases)}.")
+        with self.summary_manager.summary_writer().as_default():
+            tf.summary.text("bad_pictures", cases, step=self.global_step)
 
     def _show(self, step: int, loss: float) -> None:
         trainer = self._run.trainer

@@ -37,7 +37,7 @@ class FSAFTask(base_task.Task):
         *,
         runtime=None,
         data: Sources | None = None,
-        train_steps: int | None = None,
+        steps: range | None = None,
     ):
         """Makes the task.
 
@@ -47,12 +47,13 @@ class FSAFTask(base_task.Task):
             name: see the base class.
             runtime: the experiment's `runtime`; its `enable_xla` compiles forward pass, losses and gradients.
             data: what it trains on and is evaluated on, and so the classes. Single steps, as in tests, need none.
-            train_steps: the experiment's; without them the selection has no warm-up, which is a share of them.
+            steps: of the training, from the one that it goes on from; without them the selection has no warm-up, which
+                is a share of all.
         """
         super().__init__(params, logging_dir=logging_dir, name=name)
         self._data = data
         self._ground_truth = functools.cache(lambda: self.source.ground_truth())  # TFDS and TFRecord read all images
-        self._branches, self._train_steps = params.branches(), train_steps
+        self._branches, self._steps = params.branches(), steps
         self._terms_and_gradients = self._plain_terms_and_gradients
         if runtime is not None and runtime.enable_xla:
             self._terms_and_gradients = tf.function(self._plain_terms_and_gradients, autograph=False, jit_compile=True)
@@ -63,6 +64,11 @@ class FSAFTask(base_task.Task):
     def source(self) -> Source:
         """The validation data."""
         return self._data.validation
+
+    @property
+    def training_source(self) -> Source | None:
+        """The training data."""
+        return self._data.train
 
     @property
     def classes(self) -> Classes:
@@ -101,6 +107,7 @@ class FSAFTask(base_task.Task):
             batch_size=params.global_batch_size // replicas,
             input_context=input_context,
             view_sizes=views.sizes if views else (),
+            first_step=0 if self._steps is None else self._steps.start,
         )
         if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
             return batches
@@ -197,7 +204,7 @@ class FSAFTask(base_task.Task):
         """The terms and the gradients of some images of a step."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         scaled = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
-        step = Step(optimizer.iterations, self._train_steps) if self._train_steps else None
+        step = None if self._steps is None else Step(optimizer.iterations, self._steps.stop)
         variables, weight_decay = model.trainable_variables, self.task_config.losses.weight_decay
         with tf.GradientTape() as tape:
             outputs = model(batch["images"], training=True)

@@ -50,7 +50,8 @@ def run(
     `run.json`, and TensorBoard's events in `train/` and `validation/`. Its `metrics.json` and `detections.json` are of
     the newest checkpoint, those in `best/` of the best one; an evaluation of any other writes to `<prefix>-eval`. A run
     that has reached its last step evaluates if that is missing, else only says so. A resumed run restores weights,
-    optimizer and step; the order of its data starts anew, from another seed.
+    optimizer and step, and goes on in the order of its data: on one CPU it ends with the same bits as one that was
+    never stopped.
 
     SIGINT and SIGTERM end it after the present loop with a checkpoint, and with SystemExit(128 + signal).
 
@@ -161,8 +162,7 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
         run.progress.say(f"The run in {run.model_dir} is finished: {ended}.")
         return _report(run, done)
     _say_start(run, changed)
-    seed = run.params.task.train_data.seed + run.step
-    tf_keras.utils.set_random_seed(seed)
+    tf_keras.utils.set_random_seed(run.params.task.train_data.seed)
     data = _open_data(run, download)
     with run.strategy.scope():
         task = FSAFTask(
@@ -170,7 +170,7 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
             logging_dir=run.model_dir,
             runtime=run.params.runtime,
             data=data,
-            train_steps=run.trainer.train_steps,
+            steps=range(run.step, run.trainer.train_steps),
         )
     if checkpoints.holds_run(run.model_dir):
         records.check_classes(run.model_dir, task.classes)
@@ -180,13 +180,16 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
         on_disk.write_record(run.model_dir)
         _forget_evaluation_after(run)
     with run.interrupt.deferred():  # raised in TensorFlow's C++ it would be a traceback of its own
-        loops = runner.Runner(dataclasses.replace(run, params=_for_the_runner(run.params, seed)), task)
+        loops = runner.Runner(dataclasses.replace(run, params=_for_the_runner(run.params)), task)
     run.interrupt.check()
     if run.params.task.freeze and run.mode.trains:
         run.progress.say(freezing.report(loops.trainer.model, run.params.task.freeze))
     if run.is_chief and not run.mode.watches:  # there, the run that trains writes them
         _write_records(run, task)
-    return _report(run, loops.run())
+    metrics = loops.run()
+    if data.train is not None and data.train.bad.problems:
+        run.progress.say(data.train.bad.line(data.train.name))
+    return _report(run, metrics)
 
 
 def _has_changed_data(run: Run, metrics: dict) -> bool:
@@ -241,17 +244,13 @@ def _end(run: Run, *, is_evaluated: bool) -> str | None:
     return None
 
 
-def _for_the_runner(params, seed: int):
+def _for_the_runner(params):
     """The experiment as the Garden's runner gets it.
 
     XLA is the task's: around the whole step, where the Garden has it, it fails on several replicas. The Garden's action
     on preemption restores a checkpoint by itself, and in a cluster only the chief's.
     """
-    return params.replace(
-        runtime={"enable_xla": False},
-        trainer={"preemption_on_demand_checkpoint": False},
-        task={"train_data": {"seed": seed}},
-    )
+    return params.replace(runtime={"enable_xla": False}, trainer={"preemption_on_demand_checkpoint": False})
 
 
 def _checkpoint(run: Run, wanted: str | None) -> Checkpoint | None:

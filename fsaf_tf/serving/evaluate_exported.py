@@ -8,7 +8,7 @@ from official.core import config_definitions
 
 from fsaf_tf import storage
 from fsaf_tf.classes import Classes
-from fsaf_tf.data import digest, images
+from fsaf_tf.data import digest
 from fsaf_tf.data.examples import Source, named_errors, with_classes
 from fsaf_tf.data.source import open_source
 from fsaf_tf.detect import trained
@@ -137,7 +137,7 @@ def figures(
 def _detect(rows: dict[str, Callable], source: Source, classes: Classes, progress: Progress) -> dict[str, list[dict]]:
     """COCO's results of each detector, by its name."""
     examples, results = (
-        named_errors(images.decode_examples(source.examples(), source.at_once)),
+        named_errors(source.decode(source.examples())),
         {name: [] for name in rows},
     )
     for example in track(examples, progress, lambda done, rate: evaluation_line(done, source.num_images, rate)):

@@ -31,7 +31,8 @@ def _picture(data: dict, number: int) -> world_data.Picture:
 
 
 def _numbers(data: dict) -> tuple[int, ...]:
-    return world_data.SPLITS[data["tfds_split"] or "every"]
+    numbers = world_data.SPLITS[data["tfds_split"] or "every"]
+    return numbers[1:] if data["image_dir"] == "few_a" else numbers
 
 
 def check_source(section: str, values: dict, seen: dict) -> None:
@@ -43,6 +44,9 @@ def check_source(section: str, values: dict, seen: dict) -> None:
         return
     if data["tfds_name"] == "none":
         assert found["line"].startswith("TFDS has no data set 'none'")
+        return
+    if data["image_dir"] == "few_a" and not data["max_bad_pictures"]:
+        assert "image missing in few_a (1 of 4 images, first: 1.png)" in found["line"]
         return
     colours, boxes = _variant(data)
     extra = data["label_map"] == "other_map.json"  # whose first class is in no picture

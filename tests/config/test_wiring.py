@@ -208,6 +208,7 @@ ROWS = [
     *(Row(f"{DRAWN}{name}", 1.0, ("inputs/*",)) for name in ("mosaic", "mixup")),
     Row(f"{DRAWN}least_kept", 1.0, ("inputs/*",), {f"{DRAWN}zoom": [1.2, 2.0]}),
     Row("task.train_data.repeat_rare", 1.0, ("inputs/*",)),
+    Row("task.train_data.max_bad_pictures", 0.5, ("train_data/*",), {"task.train_data.image_dir": "few_a"}),
     Row("task.train_data.shuffle_buffer_size", 1, ("inputs/*",), of("task.train_data", RECORDS)),
     Row("task.train_data.seed", 5, ("inputs/*",), {"task.train_data.random_flip": True}),
     Row(

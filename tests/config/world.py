@@ -168,7 +168,7 @@ def views() -> tuple[dict[str, tf.Tensor], ...]:
 
 def learning(params, values: dict) -> dict:
     """The terms of the loss, the rates, and what one step does to the weights."""
-    task, model = FSAFTask(params.task, train_steps=params.trainer.train_steps), stand_in(values)
+    task, model = FSAFTask(params.task, steps=range(params.trainer.train_steps)), stand_in(values)
     optimizer, metrics = task.create_optimizer(params.trainer.optimizer_config), task.build_metrics()
     before = {variable.name: variable.numpy() for variable in model.trainable_variables}
     seen = {f"rates/{step}": float(optimizer.learning_rate(step)) for step in (0, 500, 70_000, 85_000)}
@@ -188,11 +188,11 @@ def detections(params, values: dict) -> dict:
 def _with_data(section: str, params):
     """The task with the training or the validation data alone, and these."""
     config = getattr(params.task, section)
-    key = section, *(getattr(config, name) for name in (*_SOURCE, "max_instances"))
+    key = section, *(getattr(config, name, None) for name in (*_SOURCE, "max_instances"))
     if key not in _SOURCES:
         is_train = section == "train_data"
         opened = open_sources(params.task, train=is_train, validation=not is_train).of_classes
-        read = {name: functools.cache(getattr(opened, name)) for name in ("examples", "ground_truth")}
+        read = {name: functools.cache(getattr(opened, name)) for name in ("rows", "read_pictures", "ground_truth")}
         once = dataclasses.replace(opened, **read)
         _SOURCES[key] = Sources(once if is_train else None, None if is_train else once)
     return FSAFTask(params.task, data=_SOURCES[key]), _SOURCES[key].of_classes
@@ -321,6 +321,7 @@ _SOURCE = (
     *("tfds_name", "tfds_split", "tfds_data_dir", "annotation_file", "image_dir", "input_path", "label_map"),
     "exif_orientation",
     "images_outside",
+    "max_bad_pictures",
 )
 _BATCH = (
     *("global_batch_size", "max_instances", "random_flip", "shorter_sides", "augmentation."),

@@ -69,9 +69,12 @@ def encoded(one: Picture, orientation: int = 1) -> bytes:
 def write(folder: pathlib.Path) -> None:
     """Writes `pictures_a/`, `a.json`, `a.tfrecord`, likewise `b`, `label_map.json`, `other_map.json` and `turned_a/`.
 
-    The last has the pictures of `pictures_a` with an EXIF orientation: upside down. `outside_a.json` and
-    `outside_b.json` have names that lead out of the folder, to `pictures_a`.
+    That has the pictures of `pictures_a` with an EXIF orientation: upside down. `outside_a.json` and
+    `outside_b.json` have names that lead out of the folder, to `pictures_a`. In `few_a` the first picture is missing.
     """
+    (folder / "few_a").mkdir()
+    for number in [*SIZES][1:]:
+        (folder / "few_a" / f"{number}.png").write_bytes(encoded(picture(number)))
     (folder / "turned_a").mkdir()
     for number in SIZES:
         (folder / "turned_a" / f"{number}.png").write_bytes(encoded(picture(number), UPSIDE_DOWN))

@@ -17,7 +17,9 @@ CLASSES = {0: [0, 0, 1], **{number: [0] for number in range(1, 9)}, 9: []}
 
 def source() -> Source:
     rows = [{"image_id": number, "category_id": 5 + label} for number, found in CLASSES.items() for label in found]
-    return Source("ten", Classes(("cat", "dog", "owl"), (5, 6, 7)), 10, examples, lambda: {"annotations": rows})
+    return Source(
+        "ten", Classes(("cat", "dog", "owl"), (5, 6, 7)), 10, lambda order: examples(), lambda: {"annotations": rows}
+    )
 
 
 def examples() -> tf.data.Dataset:

@@ -11,7 +11,7 @@ from encoded import encode, turned
 from PIL import Image
 
 from fsaf_tf.config import schema
-from fsaf_tf.data import coco, frames, images, picture_files, records
+from fsaf_tf.data import coco, frames, picture_files, records
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
 
@@ -62,7 +62,7 @@ def open_photos(folder, file: str, frame: str = "auto"):
 def assert_boxes_are_red(source) -> list[list[int]]:
     """Each picture's box holds what is red, and nothing else does; returns the sizes of the pictures."""
     sizes = []
-    for example in images.decode_examples(source.examples()):
+    for example in source.decode(source.examples()):
         y1, x1, y2, x2 = map(int, example["boxes"][0])
         expected = np.zeros(example["image"].shape[:2], bool)
         expected[y1:y2, x1:x2] = True

@@ -11,6 +11,7 @@ from encoded import encode
 from PIL import Image
 
 from fsaf_tf.data import images
+from fsaf_tf.data.bad_pictures import NONE_ALLOWED
 from fsaf_tf.errors import UserError
 
 HEIGHT, WIDTH = 20, 30
@@ -27,10 +28,14 @@ def transparent() -> Image.Image:
     return image
 
 
+def decode(examples: tf.data.Dataset, *at_once: int) -> tf.data.Dataset:
+    return NONE_ALLOWED.leave_out(images.decode_examples(images.add_headers(examples), *at_once))
+
+
 def outcomes(files: dict[str, bytes]) -> dict:
     """The decoded example of each file, or its error: one pipeline goes on past failed checks."""
     examples = tf.data.Dataset.from_tensor_slices({"image_bytes": list(files.values()), "file_name": list(files)})
-    decoded, results = iter(images.decode_examples(images.add_headers(examples))), {}
+    decoded, results = iter(decode(examples)), {}
     for name in files:
         try:
             results[name] = next(decoded)
@@ -118,7 +123,7 @@ def test_huge_image_is_refused_by_its_header(results):
 def test_order_is_kept_when_decoding_in_parallel():
     data = [encode(picture().resize((8 + i, 8)), "PNG") for i in range(40)]
     examples = tf.data.Dataset.from_tensor_slices({"image_bytes": data, "file_name": [str(i) for i in range(40)]})
-    decoded = images.decode_examples(images.add_headers(examples.repeat(2)))
+    decoded = decode(examples.repeat(2))
     assert [example["image"].shape[1] for example in decoded] == 2 * [8 + i for i in range(40)]
 
 
@@ -141,5 +146,5 @@ def test_as_many_are_decoded_at_a_time_as_fit_the_memory(monkeypatch):
 def test_fewer_at_a_time_are_the_same_in_the_same_order(at_once):
     data = [encode(picture().resize((8 + i, 8)), "PNG") for i in range(9)]
     examples = tf.data.Dataset.from_tensor_slices({"image_bytes": data, "file_name": [str(i) for i in range(9)]})
-    decoded = images.decode_examples(images.add_headers(examples), at_once)
+    decoded = decode(examples, at_once)
     assert [example["image"].shape[1] for example in decoded] == [8 + i for i in range(9)]

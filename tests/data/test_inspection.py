@@ -126,7 +126,9 @@ def of_examples(rows: list[tuple[str, list, list]], num_images: int | None = Non
         signature = {key: tf.TensorSpec(*value) for key, value in spec.items()}
         return tf.data.Dataset.from_generator(each, output_signature=signature)
 
-    return Source("records", Classes(("cat",), (1,)), num_images or len(rows), examples, dict, given=examples)
+    return Source(
+        "records", Classes(("cat",), (1,)), num_images or len(rows), lambda order: examples(), dict, given=examples
+    )
 
 
 def test_data_without_a_table_are_gone_through(monkeypatch):

@@ -12,7 +12,8 @@ from PIL import Image
 
 from fsaf_tf import regions
 from fsaf_tf.config import schema
-from fsaf_tf.data import pipeline, source
+from fsaf_tf.data import images, pipeline, source
+from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import normalization
 
 INPUT_SIZE = schema.InputSize()
@@ -189,6 +190,69 @@ def test_evaluation_has_no_scale_jitter(validation):
     assert all((batch["image_size"].min(axis=1) == 64).all() for batch in validation)
 
 
+def assert_same(batches_of_one, batches_of_other):
+    for one, other in zip(batches_of_one, batches_of_other, strict=True):
+        for key, value in one.items():
+            np.testing.assert_array_equal(value, other[key], err_msg=key)
+
+
+def from_step(folder, step, count, config, batch_size=2, input_context=None):
+    size = schema.InputSize()
+    size.override({"shorter_side": 32, "longer_side": 64})
+    opened = source.open_source(config)
+    return batches(
+        pipeline.build_dataset(
+            opened, config, size, batch_size=batch_size, input_context=input_context, first_step=step
+        ),
+        count,
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"repeat_rare": 0.9, "shorter_sides": [24, 32], "shuffle_buffer_size": 3},
+        {"augmentation": {"quarter_turns": True, "crop": [0.2, 0.9], "zoom": [0.5, 2.0], "hue": 0.3}},
+        {"augmentation": {"mosaic": 0.5, "mixup": 0.5}},
+    ],
+    ids=str,
+)
+def test_from_any_step_on_a_training_is_the_same(folder, values):
+    config = data(folder, schema.TrainData, seed=5, **values)
+    whole = from_step(folder, 0, 30, config)
+    for step in (1, 2, 7, 19):
+        assert_same(from_step(folder, step, 30 - step, config), whole[step:])
+
+
+def test_from_a_step_on_two_replicas_and_two_workers_have_the_same(folder):
+    """A step of two replicas is two batches of one pipeline; each of two workers has half of the images."""
+    config = data(folder, schema.TrainData, seed=5)
+    for shards, shard in ((1, 0), (2, 1)):
+        context = tf.distribute.InputContext(shards, shard, num_replicas_in_sync=2)
+        whole = from_step(folder, 0, 12, config, input_context=context)
+        skipped = 3 * 2 // shards
+        assert_same(from_step(folder, 3, 12 - skipped, config, input_context=context), whole[skipped:])
+
+
+def test_pictures_of_steps_that_were_made_are_not_read(folder, tmp_path):
+    """400 pictures; some are read ahead of their step."""
+    picture, names = (folder / "1.png").read_bytes(), [f"{number}.png" for number in range(400)]
+    for name in names:
+        (tmp_path / name).write_bytes(picture)
+    rows = [{"id": number, "file_name": name, "height": 90, "width": 60} for number, name in enumerate(names)]
+    boxes = [{"image_id": number, "category_id": 1, "bbox": [1, 1, 9, 9]} for number in range(400)]
+    content = {"images": rows, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    config = data(tmp_path, schema.TrainData, seed=1, shuffle_buffer_size=1)
+    first = np.concatenate([batch["image_id"] for batch in from_step(tmp_path, 0, 50, config)])
+    dataset = pipeline.build_dataset(source.open_source(config), config, INPUT_SIZE, batch_size=2, first_step=50)
+    for image_id in first:
+        (tmp_path / names[image_id]).unlink()
+    [batch] = batches(dataset, 1)
+    assert len(first) == 100 and not set(batch["image_id"]) & set(first)
+
+
 def test_flips_can_be_switched_off(folder):
     config = data(folder, schema.TrainData, random_flip=False)
     assert not any(_flipped(batch)[batch["image_id"] != 3].any() for batch in batches(build(folder, config), 10))
@@ -346,6 +410,58 @@ def test_damaged_image_is_named_when_it_comes(folder, tmp_path):
     (tmp_path / "7.png").write_bytes(content[:45] + bytes(len(content) - 65) + content[-20:])  # its end is whole
     with pytest.raises(tf.errors.InvalidArgumentError, match="7.png cannot be read: damaged: "):
         batches(build(tmp_path, data(tmp_path)))
+
+
+@pytest.fixture
+def eleven(folder, tmp_path):
+    """The images, in a folder of their own."""
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def spoil(path) -> None:
+    """Damages the pixels of a PNG, not its header nor its end."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-60] + bytes(40) + content[-20:])
+
+
+def test_a_share_of_bad_pictures_is_left_out_of_training_and_counted(eleven):
+    config = data(eleven, schema.TrainData, seed=1, max_bad_pictures=0.4)
+    (eleven / "1.png").unlink()
+    (eleven / "2.png").write_bytes(b"no picture")
+    opened = source.open_source(config)
+    assert opened.num_images == 9 and list(opened.bad.problems) == ["1.png", "2.png"]
+    dataset = pipeline.build_dataset(opened, config, INPUT_SIZE, batch_size=2)
+    (eleven / "3.png").unlink()  # in the middle of the training
+    spoil(eleven / "4.png")
+    ids = np.concatenate([batch["image_id"] for batch in batches(dataset, 25)])
+    assert set(ids) == {5, 6, 7, 8, 9, 10, 11}
+    assert list(opened.bad.problems)[2:] in (["3.png", "4.png"], ["4.png", "3.png"])
+    assert opened.bad.problems["3.png"] == f"cannot be read: {eleven}/3.png: it is not there"
+    assert opened.bad.problems["4.png"].startswith("cannot be read: damaged")
+    [finding] = opened.bad.finding("x.json")
+    assert (finding.count, finding.of) == (4, 11) and finding.examples[0].startswith("1.png is an image missing in ")
+    spoil(eleven / "6.png")  # one more than 0.4 of 11
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        batches(dataset, 25)
+    assert "5 pictures of 11 cannot be read, more than max_bad_pictures, 0.4, allows" in str(
+        images.user_error(caught.value)
+    )
+
+
+def test_no_bad_picture_is_left_out_of_an_evaluation_or_unasked(eleven):
+    spoil(eleven / "4.png")
+    for kind, values in ((schema.Data, {}), (schema.TrainData, {"seed": 1})):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"4.png cannot be read"):
+            batches(build(eleven, data(eleven, kind, **values)), 12)
+
+
+def test_that_all_pictures_are_bad_is_an_error_whatever_is_allowed(eleven):
+    for image_id in SIZES:
+        (eleven / f"{image_id}.png").unlink()
+    with pytest.raises(UserError, match=r"11 pictures of 11 cannot be read, more than max_bad_pictures, 1, allows"):
+        source.open_source(data(eleven, schema.TrainData, max_bad_pictures=1.0))
 
 
 def test_device_stage(validation):

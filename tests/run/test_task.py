@@ -159,7 +159,7 @@ def test_the_selection_has_its_warm_up_for_a_share_of_the_steps():
     batch = _batch(2)
 
     def levels(model_values, step):
-        task = FSAFTask(_params(**model_values), train_steps=4)
+        task = FSAFTask(_params(**model_values), steps=range(4))
         model, optimizer, metrics = _model(task), tf_keras.optimizers.legacy.SGD(0.0), task.build_metrics()
         optimizer.iterations.assign(step)
         task.train_step(batch, model, optimizer, metrics)

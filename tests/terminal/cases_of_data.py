@@ -24,7 +24,7 @@ from injected import (
     system,
 )
 
-from fsaf_tf.data import coco_json, examples, picture_files, pixels, records, same_pictures
+from fsaf_tf.data import coco_json, examples, images, picture_files, pixels, records, same_pictures
 from fsaf_tf.data import tfds as tfds_data
 from fsaf_tf.detect import image_files
 from fsaf_tf.evaluate import coco_results
@@ -71,6 +71,11 @@ def builder(folder):
     return tfds_data._builder("shapes", str(folder))
 
 
+def bytes_of(folder) -> bytes:
+    """The bytes of a picture that may fail."""
+    return images._bytes_of(picture(folder).encode())
+
+
 READ_HEADER = Case(lambda folder: picture_files._read_header(picture(folder)), OPEN)
 NO_IMAGE = Case(lambda folder: pixels.read(text(folder, "picture.png", "text"), upright=True), OPEN)
 COUNT = Case(lambda folder: records.count_records(shard(folder)), TF_OPEN)
@@ -102,6 +107,8 @@ CASES = {
         lambda folder: pixels.read(picture(folder), upright=True), (*OPEN, *READ, *DAMAGED), names="error:"
     ),
     "data/pixels.py:_no_image:open": NO_IMAGE,
+    "data/images.py:_bytes_of:tf.io.gfile.GFile": Case(bytes_of, TF_OPEN),
+    "data/images.py:_bytes_of:stream.read": Case(bytes_of, TF_READ, owner=GFILE, attribute="read"),
     "data/pixels.py:_no_image:stream.seek": NO_IMAGE._replace(errors=READ, via="open"),
     "data/pixels.py:_no_image:stream.read": NO_IMAGE._replace(errors=READ, via="open"),
     "data/records.py:open_records:tf.io.gfile.glob": Case(

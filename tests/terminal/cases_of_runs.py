@@ -22,8 +22,10 @@ from injected import (
 )
 
 from fsaf_tf.config import schema
+from fsaf_tf.data.bad_pictures import NONE_ALLOWED, BadPictures
 from fsaf_tf.run import best, import_published, lock, records, runner, training
 from fsaf_tf.run.controller import Controller
+from fsaf_tf.terminal.progress import Progress
 
 
 def exporter(folder) -> best.BestExporter:
@@ -66,7 +68,18 @@ def summaries(folder) -> orbit.utils.SummaryManager:
 
 def log(folder) -> None:
     """Writes means of a training."""
-    Controller._write_logs(types.SimpleNamespace(summary_manager=summaries(folder), _logs=[(1, {"loss": 1.0})]))
+    this = types.SimpleNamespace(summary_manager=summaries(folder), _logs=[(1, {"loss": 1.0})], _bad=NONE_ALLOWED)
+    Controller._write_logs(this)
+
+
+def log_bad_pictures(folder) -> None:
+    """Writes the names of pictures that were left out."""
+    bad = BadPictures(0.5, 4)
+    bad.add("1.png", "cannot be read")
+    this = types.SimpleNamespace(
+        summary_manager=summaries(folder), _bad=bad, _bad_told=0, _progress=Progress(), global_step=7
+    )
+    Controller._tell_bad_pictures(this)
 
 
 def log_evaluation(folder) -> None:
@@ -144,6 +157,12 @@ CASES = {
     ),
     "run/controller.py:Controller._write_logs:self.summary_manager.flush": Case(
         told(log), TF_WRITE, orbit.utils.SummaryManager, "flush"
+    ),
+    "run/controller.py:Controller._tell_bad_pictures:self.summary_manager.summary_writer": Case(
+        told(log_bad_pictures), (*TF_WRITE, *TF_OPEN), orbit.utils.SummaryManager, "summary_writer"
+    ),
+    "run/controller.py:Controller._tell_bad_pictures:tf.summary.text": Case(
+        told(log_bad_pictures), (*TF_WRITE, *TF_READ)
     ),
     "run/controller.py:Controller._write_evaluation:self.eval_summary_manager.write_summaries": LOG_EVALUATION._replace(
         attribute="write_summaries"

@@ -37,7 +37,7 @@ NOT_INJECTED = {
     "analysis/inputs.py:thumbnails:picture.save": IN_MEMORY,
     "analysis/page.py:curves:_curves.savefig": IN_MEMORY,
     "config/catalog.py::_PACKAGED.is_dir": "is asked when the module is imported",
-    "data/coco.py:_read.load:tf.io.read_file": IN_A_GRAPH,
+    "data/images.py:read_files.read:tf.io.read_file": IN_A_GRAPH,
     "data/records.py:_read.records:tf.data.TFRecordDataset": IN_A_GRAPH,
     "data/shapes.py:Shapes._generate_examples:Image.fromarray.save": IN_MEMORY,
     "data/shapes.py:Shapes._generate_examples:encoded.seek": IN_MEMORY,

@@ -18,7 +18,7 @@ from injected import outcome
 from fsaf_tf import storage
 from fsaf_tf.analysis import inputs, write_report
 from fsaf_tf.config import schema
-from fsaf_tf.data import coco, images
+from fsaf_tf.data import coco
 from fsaf_tf.data.examples import named_errors
 from fsaf_tf.detect import predict_files, predict_video
 from fsaf_tf.errors import UserError
@@ -186,6 +186,6 @@ def test_a_picture_that_a_data_set_reads(tmp_path, kind):
 
     def train() -> None:
         with ending.told(Progress(), str(tmp_path), schema.Task()):
-            list(named_errors(images.decode_examples(source.examples())))
+            list(named_errors(source.decode(source.examples())))
 
     assert words in outcome(train)
