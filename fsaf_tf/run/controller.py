@@ -62,7 +62,7 @@ class Controller(orbit.Controller):
     # Training.
 
     def train(self, steps: int, checkpoint_at_completion: bool = True) -> None:
-        """Trains up to step `steps`; a signal ends it between two loops, with a checkpoint.
+        """Trains up to step `steps`; a signal ends it after the present step, with a checkpoint.
 
         In a cluster without: all workers must take part in saving, and a signal reaches one.
         """
@@ -101,8 +101,11 @@ class Controller(orbit.Controller):
         return reason is not None
 
     def _train_n_steps(self, num_steps: int) -> None:
-        start = time.monotonic()
+        start, first = time.monotonic(), self._step
         logs = self.trainer.train(tf.constant(num_steps, tf.int32))
+        num_steps = self._step - first  # fewer where a signal came
+        if not num_steps:
+            return
         for action in self.train_actions:
             action(logs)
         logs = tf.nest.map_structure(orbit.utils.get_value, logs)

@@ -35,10 +35,28 @@ class Trainer(base_trainer.Trainer):
     Attributes:
         on_batch: called after each batch of an evaluation.
         evaluated: the last evaluation.
+        is_stopped: a variable; once it is True, a loop of steps ends after the present one.
     """
 
     on_batch: Callable[[], None] = staticmethod(lambda: None)
     evaluated: Evaluated
+    is_stopped: tf.Variable
+
+    def create_train_loop_fn(self):
+        """A loop of at most so many steps; see the base class."""
+        options = self._train_options
+        step_fn = self.train_step
+        if options.use_tf_function and not options.use_tf_while_loop:
+            step_fn = tf.function(step_fn)
+
+        def loop(iterator, num_steps):
+            step = tf.constant(0)
+            while step < num_steps and not self.is_stopped:
+                with tf.name_scope(""):  # else the names of the steps' ops begin with that of the loop
+                    step_fn(iterator)
+                step += 1
+
+        return tf.function(loop) if options.use_tf_while_loop else loop
 
     def eval_reduce(self, state=None, step_outputs=None):
         """See the base class."""
@@ -103,6 +121,9 @@ class Runner(train_lib.OrbitExperimentRunner):
         """Builds the model and restores the run's checkpoint; see `Controller` and the base class."""
         self._run = run
         self._scratch = tempfile.TemporaryDirectory()  # what is not kept: all workers must take part in saving
+        with tf.device("CPU:0"):
+            self._is_stopped = tf.Variable(False, trainable=False)
+        run.interrupt.on_signal = lambda: self._is_stopped.assign(True)
         controller = functools.partial(Controller, run, task)
         super().__init__(
             run.strategy,
@@ -132,7 +153,7 @@ class Runner(train_lib.OrbitExperimentRunner):
     def _build_trainer(self, task, train: bool, evaluate: bool) -> Trainer:
         """As the Garden's `create_trainer`, which adds a line of its own to every error."""
         with self.strategy.scope():
-            return Trainer(
+            trainer = Trainer(
                 self.params,
                 task,
                 model=task.build_model(),
@@ -141,6 +162,8 @@ class Runner(train_lib.OrbitExperimentRunner):
                 evaluate=evaluate,
                 checkpoint_exporter=self._build_best_checkpoint_exporter(task),
             )
+        trainer.is_stopped = self._is_stopped
+        return trainer
 
     def _build_best_checkpoint_exporter(self, task: FSAFTask) -> BestExporter | None:
         trainer, folder = self._run.trainer, self._run.best_dir

@@ -22,6 +22,7 @@ from fsaf_tf.config import backbone_keys, experiment
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import checkpoints, controller, devices, lock, runner, training
 from fsaf_tf.run.mode import parse
+from fsaf_tf.run.task import FSAFTask
 
 IMAGES = 4
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -192,6 +193,46 @@ def test_signal_stops_with_a_checkpoint_and_the_same_call_ends_as_if_there_had_b
     assert any("momentum" in name for name in straight)
     for name in straight.keys() - {"save_counter/.ATTRIBUTES/VARIABLE_VALUE"}:
         np.testing.assert_array_equal(resumed[name], straight[name], err_msg=name)
+
+
+def test_signal_within_a_loop_ends_it_after_the_present_step(params, tmp_path, monkeypatch, capsys):
+    """The steps are within TensorFlow, which comes back to Python after the loop of three."""
+    step_of_task, steps = FSAFTask.train_step, []
+
+    def train_step(self, inputs, **kwargs):
+        def stop_at_2() -> None:
+            steps.append(len(steps) + 1)
+            if len(steps) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.5)  # for the thread that hears of it
+
+        tf.py_function(stop_at_2, [], [])
+        return step_of_task(self, inputs, **kwargs)
+
+    monkeypatch.setattr(FSAFTask, "train_step", tf.autograph.experimental.do_not_convert(train_step))
+    params.trainer.override({"steps_per_loop": 4, "summary_interval": 4, "checkpoint_interval": 100})
+    with pytest.raises(SystemExit):
+        training.run(params, str(tmp_path / "run"), "train")
+    assert "Stopped by SIGTERM" in capsys.readouterr().out
+    assert len(steps) == 2 and (tmp_path / "run/ckpt-2.index").exists()
+
+
+def test_signal_in_an_evaluation_leaves_the_one_of_before(copy, params, monkeypatch, capsys):
+    results = [copy / name for name in ("metrics.json", "detections.json", "evaluations.json")]
+    before = [path.read_bytes() for path in results]
+    monkeypatch.setattr(controller.Controller, "_after_batch", lambda self: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as stop:
+        training.run(params, str(copy), "eval")
+    assert stop.value.code == 128 + signal.SIGTERM and "Stopped by SIGTERM" in capsys.readouterr().out
+    assert [path.read_bytes() for path in results] == before
+
+
+def test_signal_while_the_data_are_opened(params, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, "open_sources", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit):
+        training.run(params, str(tmp_path / "run"), "train")
+    assert "Stopped by SIGTERM (no checkpoint yet)" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
 
 
 def test_signal_while_the_network_is_built_waits_for_its_end(params, tmp_path, monkeypatch, capsys):

@@ -32,6 +32,7 @@ IN_A_GRAPH = "runs inside of a data set; `test_a_picture_that_a_data_set_reads` 
 ANSWERS_NO = "OpenCV answers False, and what is then said is tested with real files"
 IN_A_PROCESS_OF_ITS_OWN = "a benchmark's process of its own, whose last line benchmark_inference.py tells"
 TO_LASTING = "writes to `terminal/lasting.py`, whose own calls are tested"
+_PIPE = ("_listened:os.pipe", "_listened:os.set_blocking", "_listened:os.close", "_listen:os.read")
 NOT_INJECTED = {
     "analysis/data_page.py:_encoded:small.save": IN_MEMORY,
     "analysis/inputs.py:thumbnails:picture.save": IN_MEMORY,
@@ -55,6 +56,7 @@ NOT_INJECTED = {
     "figures/pictures.py:of_files.rows:Image.fromarray.save": IN_MEMORY,
     "serving/client.py:encoded:Image.fromarray.save": IN_MEMORY,
     "serving/decode.py:attempt:result.concatenate.get_single_element": "runs inside of an exported graph",
+    **dict.fromkeys((f"terminal/interrupts.py:Interrupts.{call}" for call in _PIPE), "a pipe within the process"),
     "run/lock.py:_signs_of_life.give:os.utime": "in a thread of its own, which goes on",
     "serving/delegation.py:report:interpreter.allocate_tensors": "studies and tests alone call it",
     "serving/delegation.py:report:litert.Interpreter": "studies and tests alone call it",
