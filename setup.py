@@ -61,6 +61,7 @@ setup(
     entry_points={
         "console_scripts": [
             "fsaf-train = fsaf_tf.cli.train:main",
+            "fsaf-replay = fsaf_tf.cli.replay:main",
             "fsaf-data = fsaf_tf.cli.data:main",
             "fsaf-predict = fsaf_tf.cli.predict:main",
             "fsaf-export = fsaf_tf.cli.export:main",

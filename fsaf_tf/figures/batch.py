@@ -1,6 +1,6 @@
 """What training feeds the network: the first pictures of an experiment, with all that is drawn for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from official.core import config_definitions
@@ -26,7 +26,17 @@ def draw(params: config_definitions.ExperimentConfig, source: Source, count: int
         count: how many pictures.
     """
     rows = _rows(params, source)
-    panels = [_panel(next(rows), source.classes) for _ in range(count)]
+    return of_rows([next(rows) for _ in range(count)], source.classes)
+
+
+def of_rows(rows: Sequence[dict[str, np.ndarray]], classes: Classes) -> np.ndarray:
+    """Draws pictures of training batches, `[H, W, 3]` uint8.
+
+    Args:
+        rows: of `pipeline.build_dataset`'s batches, one for each picture.
+        classes: of the data.
+    """
+    panels = [_panel(row, classes) for row in rows]
     size = [max(panel.size[axis] for panel in panels) for axis in (0, 1)]
     return np.asarray(canvas.tile([_on_grey(panel, size) for panel in panels]))
 

@@ -172,12 +172,12 @@ def levels(
         rows.append(seen.objects.of(seen.counts))
         if number <= pictures_wanted:
             figure = level_figure.draw(seen, model.name, rule, score_threshold)
-            paths.append(_write(figure, f"{output}/levels_{seen.picture['image_id']}.png"))
+            paths.append(write(figure, f"{output}/levels_{seen.picture['image_id']}.png"))
     objects, all_levels = level_figure.Objects.join(rows), detector.program.geometry.levels
     what = "objects found" if choice.has_truth else "detections"
     found = f"{len(objects.sizes)} {what} in {source.num_images} images by {model.name}"
     title = f"{found}, score {score_threshold:g} or more"
-    paths.append(_write(level_figure.chart(objects, all_levels, title, rule), f"{output}/levels.png"))
+    paths.append(write(level_figure.chart(objects, all_levels, title, rule), f"{output}/levels.png"))
     table = level_figure.table(objects, all_levels)
     facts = {"model": model.path, "data": source.name, "images": source.num_images, "score_threshold": score_threshold}
     storage.write_json(f"{output}/levels.json", {**facts, **table})
@@ -202,7 +202,7 @@ def batch(params: config_definitions.ExperimentConfig, output: str, count: int) 
         figure = batch_figure.draw(params, source, count)
     except tf.errors.InvalidArgumentError as error:
         raise images.user_error(error) or error from None
-    Progress().say("\n".join([*(finding.line for finding in source.findings), _write(figure, f"{output}/batch.png")]))
+    Progress().say("\n".join([*(finding.line for finding in source.findings), write(figure, f"{output}/batch.png")]))
 
 
 def over_time(models: Sequence[str], names: Sequence[str], output: str) -> None:
@@ -218,7 +218,7 @@ def over_time(models: Sequence[str], names: Sequence[str], output: str) -> None:
     """
     runs = [training.read(model.rstrip("/")) for model in models]
     figure = curves.training(names, runs, [training.level_shares(run) for run in runs])
-    Progress().say(_write(figure, f"{output}/training.png"))
+    Progress().say(write(figure, f"{output}/training.png"))
 
 
 def _of_a_run(model: Model, *, needs_anchor_free: bool = False) -> trained.Detector:
@@ -248,7 +248,7 @@ def _recorded_classes(folders: Sequence[str]) -> Classes:
 def _write_each(figures: Iterable[tuple], source: Source, output: str, name: str, line: Progress) -> None:
     for finding in source.findings:
         line.say(finding.line)
-    paths = [_write(figure, f"{output}/{name}_{image_id}.png") for image_id, figure in _tracked(figures, source, line)]
+    paths = [write(figure, f"{output}/{name}_{image_id}.png") for image_id, figure in _tracked(figures, source, line)]
     line.say(_listed(paths))
 
 
@@ -257,9 +257,9 @@ def _tracked(items: Iterable, source: Source, line: Progress) -> Iterator:
     return track(items, line, lambda done, rate: prediction_line(done, source.num_images, rate, "images"))
 
 
-def _write(figure, path: str) -> str:
+def write(figure, path: str) -> str:
     """Writes a picture `[H, W, 3]` uint8, or a figure of Matplotlib, and returns the path; the PNG names its tool."""
-    storage.make_folder(os.path.dirname(path))
+    storage.make_folder(os.path.dirname(path) or ".")
     encoded = io.BytesIO()  # a picture of before is not lost to one that cannot be written
     if isinstance(figure, np.ndarray):
         named = PngImagePlugin.PngInfo()

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -20,6 +21,11 @@ class Normalization:
             images = tf.reverse(images, axis=[-1])
         # A graph turns a division by a constant into this product, which differs in the last digit.
         return (images - tf.constant(self.mean)) * tf.constant([1 / value for value in self.std])
+
+    def pictures(self, images: np.ndarray) -> np.ndarray:
+        """The RGB pictures `[..., 3]` uint8 of which `normalize` makes `images`."""
+        values = np.float32(images) * np.float32(self.std) + np.float32(self.mean)
+        return np.rint(values[..., ::-1] if self.channel_order == "bgr" else values).clip(0, 255).astype(np.uint8)
 
 
 CAFFE = Normalization((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "bgr")

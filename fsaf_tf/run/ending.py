@@ -10,7 +10,7 @@ import tensorflow as tf
 from fsaf_tf.config import schema
 from fsaf_tf.data import images, records
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import on_disk
+from fsaf_tf.run import non_finite, on_disk
 from fsaf_tf.run.task import NON_FINITE
 from fsaf_tf.terminal import commands, faults
 from fsaf_tf.terminal.interrupts import Interrupted
@@ -43,7 +43,7 @@ def told(progress: Progress, model_dir: str, task: schema.Task) -> Iterator[None
         progress.say(f"Stopped by {stop} ({_kept(model_dir)}). The same command goes on: {commands.this_one()}")
         raise SystemExit(128 + stop.signum) from None
     except tf.errors.InvalidArgumentError as error:
-        raise _of_images(error) or error from error
+        raise _of_images(error, model_dir) or error from error
     except (tf.errors.OpError, OSError, MemoryError) as error:
         line = _of_cluster(error) or _of_records(error, task) or faults.line(error)
         if not line:
@@ -67,13 +67,16 @@ def _kept(model_dir: str) -> str:
     return f"{newest} is kept" if newest else "no checkpoint yet"
 
 
-def _of_images(error: tf.errors.InvalidArgumentError) -> UserError | None:
+def _of_images(error: tf.errors.InvalidArgumentError, model_dir: str) -> UserError | None:
     """A loss that is not finite, with its images, or an image that cannot be taken."""
     guarded = re.search(f"{NON_FINITE}.*", str(error))
     if not guarded:
         return images.user_error(error)
     words = " ".join(re.sub(r"[\[\]\"]", " ", guarded[0]).split())
-    return UserError(f"{words}; nothing was saved after that. Look at these images, or lower the rate.")
+    look = "Look at these images"
+    if non_finite.is_kept(model_dir):
+        look += f" ({commands.of_tool('replay', f'--model_dir={model_dir}')} makes the step again)"
+    return UserError(f"{words}; no checkpoint was saved after that. {look}, or lower the rate.")
 
 
 def _of_cluster(error: Exception) -> str | None:

@@ -17,7 +17,7 @@ from fsaf_tf.data.source import Sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.modeling import backbones, detector, freezing
-from fsaf_tf.run import accumulate, head_rate
+from fsaf_tf.run import accumulate, head_rate, non_finite
 from fsaf_tf.selection import Step
 
 NON_FINITE = "Non-finite loss"
@@ -183,7 +183,7 @@ class FSAFTask(base_task.Task):
         checked = dict(terms)
         if isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer):
             del checked["gradient_norm"]  # it meets a gradient that overflows by skipping the step
-        finite = _assert_finite(checked, batch["image_id"])
+        finite = self._check_finite(checked, batch, optimizer.iterations)
         with tf.control_dependencies([finite]):
             gradients = [tf.identity(gradient) for gradient in gradients]
         optimizer.apply_gradients(zip(gradients, model.trainable_variables))
@@ -191,17 +191,37 @@ class FSAFTask(base_task.Task):
             metric.update_state(terms[metric.name].value, sample_weight=terms[metric.name].weight)
         return {self.loss: terms["total_loss"].value}
 
+    def _check_finite(self, terms: dict[str, branches.Term], batch, iterations) -> tf.Operation:
+        """Asserts that all terms are finite. A batch of which they are not is kept, where there is a run to keep it.
+
+        A TPU cannot write files.
+        """
+        finite = tf.math.is_finite(tf.stack([term.value for term in terms.values()]))
+        is_finite, kept = tf.reduce_all(finite), tf.constant(True)
+        if self.logging_dir and not isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
+            kept = tf.cond(is_finite, lambda: True, lambda: non_finite.keep_batch(self.logging_dir, batch))
+        wrong = tf.boolean_mask(tf.constant(list(terms)), ~finite)
+        message = [f"{NON_FINITE}:", wrong, "step", iterations + 1, "images", batch["image_id"]]
+        with tf.control_dependencies([kept]):
+            return tf.debugging.Assert(is_finite, message, summarize=64)
+
     def _plain_terms_and_gradients(self, batch, model: tf_keras.Model, optimizer):
         """The terms of the objective with `gradient_norm`, and the gradients ready for the optimizer."""
-        of_part = functools.partial(self._of_part, model=model, optimizer=optimizer)
+        of_part = functools.partial(self.of_images, model=model, optimizer=optimizer)
         parts = self.task_config.accumulation_steps
         terms, gradients = of_part(batch) if parts == 1 else accumulate.in_parts(of_part, batch, parts)
         # Of the replica's own images: the others' gradients are known only to the optimizer.
         norm = tf.linalg.global_norm(gradients) * tf.distribute.get_strategy().num_replicas_in_sync
         return {**terms, "gradient_norm": branches.Term(norm)}, gradients
 
-    def _of_part(self, batch, model: tf_keras.Model, optimizer):
-        """The terms and the gradients of some images of a step."""
+    def of_images(self, batch, model: tf_keras.Model, optimizer) -> tuple[dict[str, branches.Term], list[tf.Tensor]]:
+        """The terms of the objective and their gradients, of some images of a step that have passed the device stage.
+
+        Args:
+            batch: of these.
+            model: the detector.
+            optimizer: tells the step, and how the loss is scaled.
+        """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         scaled = isinstance(optimizer, tf_keras.mixed_precision.LossScaleOptimizer)
         step = None if self._steps is None else Step(optimizer.iterations, self._steps.stop)
@@ -307,10 +327,3 @@ class FSAFTask(base_task.Task):
 
 def _is_of_the_heads(variable: tf.Variable) -> bool:
     return variable.name.startswith("heads/")
-
-
-def _assert_finite(terms: dict[str, branches.Term], image_ids: tf.Tensor) -> tf.Operation:
-    finite = tf.math.is_finite(tf.stack([term.value for term in terms.values()]))
-    wrong = tf.boolean_mask(tf.constant(list(terms)), ~finite)
-    message = [f"{NON_FINITE}:", wrong, "images", image_ids]
-    return tf.debugging.Assert(tf.reduce_all(finite), message, summarize=64)

@@ -23,6 +23,7 @@ from fsaf_tf.run import (
     ending,
     leftovers,
     lock,
+    non_finite,
     on_disk,
     records,
     runner,
@@ -30,7 +31,7 @@ from fsaf_tf.run import (
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode, parse
 from fsaf_tf.run.run import Run
-from fsaf_tf.run.task import FSAFTask
+from fsaf_tf.run.task import NON_FINITE, FSAFTask
 from fsaf_tf.terminal import commands
 from fsaf_tf.terminal.interrupts import Interrupts
 from fsaf_tf.terminal.progress import Progress
@@ -53,7 +54,7 @@ def run(
     optimizer and step, and goes on in the order of its data: on one CPU it ends with the same bits as one that was
     never stopped.
 
-    SIGINT and SIGTERM end it after the present loop with a checkpoint, and with SystemExit(128 + signal).
+    SIGINT and SIGTERM end it after the present step with a checkpoint, and with SystemExit(128 + signal).
 
     Args:
         params: the experiment. `runtime.num_gpus` 0 takes all visible GPUs. `trainer.summary_interval` must be a
@@ -186,7 +187,12 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
         run.progress.say(freezing.report(loops.trainer.model, run.params.task.freeze))
     if run.is_chief and not run.mode.watches:  # there, the run that trains writes them
         _write_records(run, task)
-    metrics = loops.run()
+    try:
+        metrics = loops.run()
+    except tf.errors.InvalidArgumentError as error:
+        if NON_FINITE in str(error) and not run.in_cluster:
+            non_finite.keep_weights(run.model_dir, loops.trainer.checkpoint)
+        raise
     if data.train is not None and data.train.bad.problems:
         run.progress.say(data.train.bad.line(data.train.name))
     return _report(run, metrics)

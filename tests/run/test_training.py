@@ -20,7 +20,8 @@ from fsaf_tf import storage
 from fsaf_tf.cli import train
 from fsaf_tf.config import backbone_keys, experiment
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import checkpoints, controller, devices, lock, runner, training
+from fsaf_tf.modeling import detector
+from fsaf_tf.run import checkpoints, controller, devices, lock, non_finite, replay, runner, training
 from fsaf_tf.run.mode import parse
 from fsaf_tf.run.task import FSAFTask
 
@@ -537,11 +538,29 @@ def test_evaluation_without_a_checkpoint_is_an_error(params, tmp_path):
 
 def test_non_finite_loss_stops_the_run_with_term_and_images(params, tmp_path):
     params.trainer.optimizer_config.learning_rate.stepwise.values = [1e30, 1e30]
-    with pytest.raises(UserError, match="^Non-finite loss: .*total_loss.* images [1-4] [1-4] [1-4] [1-4];") as caught:
+    images = "^Non-finite loss: .*total_loss.* step 3 images [1-4] [1-4] [1-4] [1-4];"
+    with pytest.raises(UserError, match=images) as caught:
         training.run(params, str(tmp_path / "run"), "train")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and f"replay.py --model_dir={tmp_path}/run makes" in str(caught.value)
     saved = variables(tf.train.latest_checkpoint(str(tmp_path / "run")))
     assert all(np.isfinite(value).all() for value in saved.values())
+    kept, newest = variables(tmp_path / "run/non_finite/weights"), variables(tmp_path / "run/ckpt-2")
+    trained = [name for name in newest if "kernel" in name or "bias" in name]  # the forward pass moves statistics
+    assert trained and all(np.array_equal(kept[name], newest[name]) for name in trained)
+    made = replay.replay(params, str(tmp_path / "run"))
+    assert (made.step, made.is_finite) == (3, False) and len(made.terms) == 1 + 4
+    assert made.lines[0] == f"Step 3 of {tmp_path}/run, as a whole and image by image:" and made.lines[2].endswith("<-")
+    assert any(line.startswith("gradients of ") for line in made.lines)
+    assert sum(line.startswith("  anchor_free_") for line in made.lines) == 2
+    pictures = made.pictures(detector.normalization(params.task.model.backbone))
+    rows = {row["image_id"]: row["image"] for row in pictures}
+    assert sorted(rows) == [1, 2, 3, 4] and (rows[3][:8] == 30).all() and (rows[3][8:40, 24:48] == 220).all()
+
+
+def test_a_step_that_is_finite_is_not_kept(finished):
+    assert not (finished[0] / "non_finite").exists()
+    with pytest.raises(UserError, match=r"non_finite holds no batch: no step of this run had a loss"):
+        non_finite.read_batches(str(finished[0]))
 
 
 def test_an_image_that_turns_out_damaged_is_named_or_left_out(params, data, tmp_path, capsys):

@@ -5,7 +5,7 @@ import types
 import orbit
 import tensorflow as tf
 from cases_of_checkpoints import CLASSES, model, params, told
-from cases_of_files import text
+from cases_of_files import DAMAGED, GFILE, text
 from injected import (
     CREATE,
     LOOK,
@@ -23,7 +23,7 @@ from injected import (
 
 from fsaf_tf.config import schema
 from fsaf_tf.data.bad_pictures import NONE_ALLOWED, BadPictures
-from fsaf_tf.run import best, import_published, lock, records, runner, training
+from fsaf_tf.run import best, import_published, lock, non_finite, records, runner, training
 from fsaf_tf.run.controller import Controller
 from fsaf_tf.terminal.progress import Progress
 
@@ -94,6 +94,18 @@ def log_evaluation(folder) -> None:
     Controller._write_evaluation(this, {"AP": 0.5})
 
 
+def bad_batch(folder) -> str:
+    """A run's folder with a batch that is kept, and the folder's name."""
+    non_finite.keep_batch(str(folder), {"image_id": tf.constant([7], tf.int64)})
+    return str(folder)
+
+
+def keep_weights(folder) -> None:
+    """Writes the weights of a step."""
+    (folder / non_finite.FOLDER).mkdir()
+    non_finite.keep_weights(str(folder), tf.train.Checkpoint(step=tf.Variable(7)))
+
+
 def watch(folder) -> None:
     """Waits for checkpoints."""
     run = types.SimpleNamespace(model_dir=str(folder))
@@ -140,6 +152,7 @@ def lock_of_another(folder) -> None:
 
 LOG_EVALUATION = Case(told(log_evaluation), (*TF_WRITE, *TF_OPEN), orbit.utils.SummaryManager)
 IMPORT = Case(write_import, TF_CREATE)
+READ_BATCH = Case(lambda folder: non_finite.read_batches(bad_batch(folder)), TF_OPEN)
 LOCK = Case(lock_it, CREATE)
 LOCK_WRITE = Case(lock_it, WRITE, via="open", names="train.lock")
 CASES = {
@@ -177,6 +190,14 @@ CASES = {
         told(log_evaluation), (*TF_WRITE, *TF_READ)
     ),
     "run/controller.py:Controller.evaluate_continuously:tf.train.checkpoints_iterator": Case(told(watch), TF_OPEN),
+    "run/non_finite.py:_batches:tf.io.gfile.glob": READ_BATCH,
+    "run/non_finite.py:_read:tf.io.gfile.GFile": READ_BATCH,
+    "run/non_finite.py:_read:stream.read": READ_BATCH._replace(errors=TF_READ, owner=GFILE, attribute="read"),
+    "run/non_finite.py:_read:np.load": READ_BATCH._replace(errors=(*DAMAGED, MEMORY), names="batch-0.npz"),
+    "run/non_finite.py:is_kept:tf.io.gfile.exists": Case(lambda folder: non_finite.is_kept(bad_batch(folder)), TF_OPEN),
+    "run/non_finite.py:keep_weights:checkpoint.write": Case(
+        keep_weights, (*TF_CREATE, *TF_RUN, *CREATE), tf.train.Checkpoint, "write", goes_on=True
+    ),
     "run/import_published.py:_write:tf.io.gfile.makedirs": IMPORT,
     "run/import_published.py:_write:tf.train.Checkpoint.write": IMPORT._replace(
         errors=(*TF_CREATE, *CREATE), owner=tf.train.Checkpoint, attribute="write"
