@@ -13,7 +13,7 @@ CLASSES = Classes(tuple(NAMES), tuple(IDS))
 SMALL = {
     "task": {
         "model": {
-            "backbone": {"resnet": {"depth": 14}},
+            "backbone": {"resnet": {"depth": 14, "width_per_group": 8}},
             "fpn": {"channels": 16},
             "heads": {"channels": 16, "convs": 1},
             "anchor_based": {"enabled": True},

@@ -13,13 +13,14 @@ import numpy as np  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
+from fsaf_tf.config import backbone_keys  # noqa: E402
+
 BLOCKS = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 
 class Bottleneck(nn.Module):
-    def __init__(self, inputs, planes, stride, groups, width_per_group, project):
+    def __init__(self, inputs, planes, width, stride, groups, project):
         super().__init__()
-        width = planes * width_per_group // 64 * groups
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, groups=groups, bias=False)
@@ -42,14 +43,14 @@ class ResNet(nn.Module):
 
     def __init__(self, depth, groups=1, width_per_group=64, classifier=True):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        inputs = 64
+        inputs = first = backbone_keys.planes(depth)
+        self.conv1 = nn.Conv2d(3, first, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
         for stage, blocks in enumerate(BLOCKS[depth]):
-            planes, layers = 64 * 2**stage, []
+            planes, width, layers = first * 2**stage, width_per_group * 2**stage * groups, []
             for block in range(blocks):
                 stride = 2 if stage and not block else 1
-                layers.append(Bottleneck(inputs, planes, stride, groups, width_per_group, project=not block))
+                layers.append(Bottleneck(inputs, planes, width, stride, groups, project=not block))
                 inputs = 4 * planes
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
         if classifier:
@@ -78,10 +79,10 @@ class ConvModule(nn.Module):
 class Neck(nn.Module):
     """P3 to P7: P6 of C5 and no ReLU before P7."""
 
-    def __init__(self, channels):
+    def __init__(self, planes, channels):
         super().__init__()
-        self.lateral_convs = nn.ModuleList(ConvModule(inputs, channels, 1) for inputs in (512, 1024, 2048))
-        extra = [ConvModule(2048, channels, 3, 2), ConvModule(channels, channels, 3, 2)]
+        self.lateral_convs = nn.ModuleList(ConvModule(times * planes, channels, 1) for times in (8, 16, 32))
+        extra = [ConvModule(32 * planes, channels, 3, 2), ConvModule(channels, channels, 3, 2)]
         self.fpn_convs = nn.ModuleList([ConvModule(channels, channels, 3) for _ in range(3)] + extra)
 
     def forward(self, maps):
@@ -120,7 +121,7 @@ class Detector(nn.Module):
     def __init__(self, depth, anchors, *, classes=3, channels=16, convs=1, **kwargs):
         super().__init__()
         self.backbone = ResNet(depth, classifier=False, **kwargs)
-        self.neck = Neck(channels)
+        self.neck = Neck(backbone_keys.planes(depth), channels)
         self.bbox_head = Head(channels, convs, classes, anchors)
 
     def forward(self, x):

@@ -7,8 +7,13 @@ from official.vision.configs import backbones
 
 from fsaf_tf.config.fields import chosen, limited
 
-# Of a ResNet, depth to blocks a stage. 14 is for tests: one block a stage.
+# Of a ResNet, depth to blocks a stage. 14 is for tests: one block a stage, a quarter of the channels between blocks.
 BLOCKS = {14: (1, 1, 1, 1), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+def planes(depth: int) -> int:
+    """Channels that a ResNet's stem puts out, and a quarter of those of its first stage; each later one has twice."""
+    return 16 if depth == 14 else 64
 
 
 @dataclasses.dataclass

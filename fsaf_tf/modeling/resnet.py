@@ -108,7 +108,7 @@ def build_resnet(config: backbone_keys.ResNet) -> tf_keras.Model:
 
     Returns:
         A model from images `[B, H, W, 3]` to `{"2": C2, ..., "5": C5}`; level l has `ceil(H / 2^l)` rows and likewise
-        columns, and `2^(l + 6)` channels.
+        columns, and `2^(l + 6)` channels, in the one of depth 14 a quarter of that.
 
     Raises:
         UserError: there is no such network.
@@ -117,13 +117,13 @@ def build_resnet(config: backbone_keys.ResNet) -> tf_keras.Model:
     pretrained = bool(config.weights)
     layers = [_layers(pretrained, stage > config.frozen_stages, config.train_bn_affine) for stage in range(5)]
     images = tf_keras.layers.Input([None, None, 3], name="images")
-    x = _stem(images, layers[0])
+    x = _stem(images, backbone_keys.planes(config.depth), layers[0])
     features = {}
     for stage, blocks in enumerate(backbone_keys.BLOCKS[config.depth], start=1):
         for block in range(1, blocks + 1):
             stride = 2 if stage > 1 and block == 1 else 1
             name = f"conv{stage + 1}_block{block}"
-            x = _block(x, 32 * 2**stage, stride, name, layers[stage], config, project=block == 1)
+            x = _block(x, stage, stride, name, layers[stage], config, project=block == 1)
         features[str(stage + 1)] = x
     return tf_keras.Model(images, features, name=f"resnet{config.depth}")
 
@@ -138,8 +138,8 @@ def _layers(pretrained: bool, trained: bool, train_bn_affine: bool) -> _Layers:
     return _Layers(conv, norm)
 
 
-def _stem(images: tf.Tensor, layers: _Layers) -> tf.Tensor:
-    x = _conv_norm(images, 64, 7, 2, "conv1", layers)
+def _stem(images: tf.Tensor, planes: int, layers: _Layers) -> tf.Tensor:
+    x = _conv_norm(images, planes, 7, 2, "conv1", layers)
     x = tf_keras.layers.ReLU(name="conv1_relu")(x)
     # After the ReLU a border of zeros is as good as one of minus infinity.
     x = tf_keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
@@ -147,11 +147,11 @@ def _stem(images: tf.Tensor, layers: _Layers) -> tf.Tensor:
 
 
 def _block(
-    x: tf.Tensor, planes: int, stride: int, name: str, layers: _Layers, config: backbone_keys.ResNet, *, project: bool
+    x: tf.Tensor, stage: int, stride: int, name: str, layers: _Layers, config: backbone_keys.ResNet, *, project: bool
 ) -> tf.Tensor:
     """A bottleneck block: 1x1, 3x3 in groups, 1x1 to four times the planes, and the shortcut."""
-    channels = 4 * planes
-    width = planes * config.width_per_group // 64 * config.groups
+    channels = 2 * backbone_keys.planes(config.depth) * 2**stage
+    width = config.width_per_group * 2 ** (stage - 1) * config.groups
     shortcut = _conv_norm(x, channels, 1, stride, f"{name}_0", layers) if project else x
     strides = (stride, 1) if config.form == "caffe" else (1, stride)
     x = tf_keras.layers.ReLU(name=f"{name}_1_relu")(_conv_norm(x, width, 1, strides[0], f"{name}_1", layers))

@@ -48,10 +48,11 @@ def _resnet(keys: dict):
 
 def _convolutions(keys: dict):
     """(stage, name, shape, stride, groups) of a ResNet's."""
-    yield 0, "conv1", (7, 7, 3, 64), 2, 1
-    before, groups = 64, keys["groups"]
+    planes, groups = 16 if keys["depth"] == 14 else 64, keys["groups"]
+    yield 0, "conv1", (7, 7, 3, planes), 2, 1
+    before = planes
     for stage, blocks in enumerate({14: (1, 1, 1, 1), 50: (3, 4, 6, 3)}[keys["depth"]], start=1):
-        width, after = keys["width_per_group"] * 2 ** (stage - 1) * groups, 128 * 2**stage
+        width, after = keys["width_per_group"] * 2 ** (stage - 1) * groups, 2 * planes * 2**stage
         for block in range(1, blocks + 1):
             stride = 2 if stage > 1 and block == 1 else 1
             first, second = (stride, 1) if keys["form"] == "caffe" else (1, stride)
@@ -64,7 +65,7 @@ def _convolutions(keys: dict):
             before = after
 
 
-C = {"resnet": (512, 1024, 2048), "mobilenet": (32, 96, 320)}  # channels of C3 to C5
+C = {"resnet": (128, 256, 512), "mobilenet": (32, 96, 320)}  # channels of C3 to C5
 C_LITE = {"lite0": (40, 112, 320), "lite2": (48, 120, 352)}
 
 

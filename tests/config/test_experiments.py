@@ -49,7 +49,11 @@ def test_the_readme_agrees_with_the_file(name):
 def small(name: str):
     """The experiment with one block a stage and narrow heads, for images that fit into a test."""
     params = experiment.load(name)
-    narrow = {"backbone": {"resnet": {"depth": 14}}, "fpn": {"channels": 16}, "heads": {"channels": 16}}
+    narrow = {
+        "backbone": {"resnet": {"depth": 14, "width_per_group": 8}},
+        "fpn": {"channels": 16},
+        "heads": {"channels": 16},
+    }
     params.override({"task": {"model": narrow, "train_data": {"max_instances": 3}}})
     return params
 

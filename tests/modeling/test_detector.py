@@ -21,7 +21,7 @@ def tiny(**overrides) -> schema.Model:
     """ResNet-14 from random values and narrow, short subnets."""
     return model_config(
         **{
-            "backbone": {"resnet": {"depth": 14, "weights": ""}},
+            "backbone": {"resnet": {"depth": 14, "weights": "", "width_per_group": 8}},
             "fpn": {"channels": 8},
             "heads": {"convs": 1, "channels": 8},
             **overrides,
@@ -50,11 +50,12 @@ def cells(outputs, key) -> dict:
 @pytest.fixture
 def parameters(monkeypatch):
     """Counts those of backbone and detector from two blocks a stage: all others are like the second."""
-    monkeypatch.setitem(backbone_keys.BLOCKS, 14, (2, 2, 2, 2))
+    blocks = dict(backbone_keys.BLOCKS)
+    monkeypatch.setitem(backbone_keys.BLOCKS, 50, (2, 2, 2, 2))
 
     def count_both(model: schema.Model) -> tuple[int, int]:
-        more = np.subtract(backbone_keys.BLOCKS[model.backbone.resnet.depth], 2)
-        model.backbone.resnet.depth = 14
+        more = np.subtract(blocks[model.backbone.resnet.depth], 2)
+        model.backbone.resnet.depth = 50
         built = detector.build_detector(model, 80)
         backbone = built.get_layer("backbone")
         second = [layer for layer in backbone.layers if "_block2_" in layer.name]

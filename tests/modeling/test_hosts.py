@@ -115,7 +115,7 @@ def test_trains_on_every_host(host, joint):
     task = schema.Task()
     changes = {
         "pyramid": host,
-        "backbone": {"resnet": {"depth": 14, "weights": ""}},
+        "backbone": {"resnet": {"depth": 14, "width_per_group": 8, "weights": ""}},
         "fpn": {"channels": 16},
         "heads": {"convs": 1, "channels": 16},
         "anchor_based": {"enabled": joint},

@@ -36,7 +36,7 @@ def test_sizes_are_rounded_up_at_any_image_size(random_caffe):
         for model in (random_caffe, pytorch):
             features = model(tf.zeros([1, height, width, 3]))
             for level in range(2, 6):
-                cells = (1, -(-height // 2**level), -(-width // 2**level), 64 * 2**level)
+                cells = (1, -(-height // 2**level), -(-width // 2**level), 16 * 2**level)
                 assert features[str(level)].shape == cells
 
 
@@ -66,12 +66,13 @@ def test_padding_at_stride_2_is_symmetric_on_even_maps():
 
 def test_groups_and_width_are_those_of_resnext_101_64x4d():
     model = build("pytorch", weights=GIVEN, groups=64, width_per_group=4)
-    for stage, (inputs, planes) in enumerate([(64, 64), (256, 128), (512, 256), (1024, 512)], start=2):
-        width = 4 * planes
+    channels = [16, 64, 128, 256, 512]  # between blocks; of depth 14 a quarter of those of 101
+    for stage, width in enumerate([256, 512, 1024, 2048], start=2):
         kernels = [model.get_layer(f"conv{stage}_block1_{i}_conv").kernel.shape for i in range(4)]
-        ends = [(1, 1, inputs, width), (1, 1, width, width)]  # the shortcut and the first 1x1, and the last 1x1
-        assert kernels == [ends[0], ends[0], (3, 3, width // 64, width), ends[1]]
-    assert [model.output[level].shape[-1] for level in "2345"] == [256, 512, 1024, 2048]
+        before, after = channels[stage - 2 : stage]
+        shortcut, first, last = (1, 1, before, after), (1, 1, before, width), (1, 1, width, after)
+        assert kernels == [shortcut, first, (3, 3, width // 64, width), last]
+    assert [model.output[level].shape[-1] for level in "2345"] == channels[1:]
 
 
 # In float64 TensorFlow has no gradient of a convolution in groups on any CPU; in float32 it has it on some.
@@ -187,7 +188,7 @@ def test_layers_start_with_different_values(random_caffe):
     first, second = (random_caffe.get_layer(f"conv2_block1_{i}_conv").kernel.numpy() for i in (0, 3))
     assert first.shape == second.shape and not np.allclose(first, second)
     for kernel in kernels:  # He et al.: variance 2 / fan-in, 1x1 kernels
-        np.testing.assert_allclose(kernel.std(), np.sqrt(2 / kernel.shape[2]), rtol=0.03)
+        np.testing.assert_allclose(kernel.std(), np.sqrt(2 / kernel.shape[2]), rtol=0.1)
 
 
 def test_replicas_share_their_statistics():

@@ -26,7 +26,7 @@ def _params(**branches) -> schema.Task:
         {
             "model": {
                 "num_classes": CLASSES,
-                "backbone": {"resnet": {"depth": 14, "weights": "not read here"}},
+                "backbone": {"resnet": {"depth": 14, "width_per_group": 8, "weights": "not read here"}},
                 "fpn": {"channels": 16},
                 "heads": {"convs": 1, "channels": 16},
                 **branches,

@@ -35,7 +35,7 @@ def make_detector(model: dict | None = None) -> Detector:
     config.override(
         {
             "model": {
-                "backbone": {"resnet": {"depth": 14}},
+                "backbone": {"resnet": {"depth": 14, "width_per_group": 8}},
                 "fpn": {"channels": 16},
                 "heads": {"channels": 16, "convs": 1},
                 **(model or {}),
@@ -137,7 +137,7 @@ def test_a_detector_of_other_values(tmp_path):
     others = {
         "location_offset": 0.0,
         "max_level": 6,
-        "backbone": {"resnet": {"depth": 14, "form": "pytorch"}},
+        "backbone": {"resnet": {"depth": 14, "width_per_group": 8, "form": "pytorch"}},
         "fpn": {"channels": 16, "relu_before_p7": False},
         "heads": {"channels": 16, "convs": 1, "batch_norm": True},
         "anchor_free": {"offset_scale": 2.0},
