@@ -36,7 +36,13 @@ def warm_up() -> None:
     import cv2  # noqa: F401
     import official.vision.modeling.backbones.factory  # noqa: F401 (with TensorFlow, for all children)
 
-    for name in ("run.training", "serving.load", "serving.saved_model", "analysis.write_report", "run.import_published"):
+    for name in (
+        "run.training",
+        "serving.load",
+        "serving.saved_model",
+        "analysis.write_report",
+        "run.import_published",
+    ):
         importlib.import_module(f"fsaf_tf.{name}")
     for name in ("serving.tflite", "figures.write_figures", "analysis.data_page", "detect.predict_video"):
         importlib.import_module(f"fsaf_tf.{name}")

@@ -90,7 +90,7 @@ def _evaluate(folder: pathlib.Path, step: int, saved, kept: best.BestExporter) -
     results = {"AP": figure(step)}
     is_best = kept.maybe_export_checkpoint(saved, results, step)
     metrics = {**results, "step": step, records.DIGEST: {}, "checkpoint": f"ckpt-{step}"}
-    detections = [{"image_id": step, "score": 0.5}] * 20
+    detections = [{"image_id": step, "score": 0.5}] * 3
     early_stop.add(str(folder), step, {}, "AP", results["AP"])
     if is_best:
         kept.record(metrics, detections, results)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from absl import flags
 
+from fsaf_tf import parts
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import faults
 
@@ -102,7 +103,7 @@ def check_predictions(output: str, written: Iterable[str], *, reads: Iterable[st
 
 def is_of_prediction(folder: str) -> bool:
     """Whether predictions were written to a folder: its detections name files or frames, are none, or were cut off."""
-    if any(os.path.exists(f"{folder}/{name}") for name in (f"{DETECTIONS}.part", "detections.unfinished.json")):
+    if in_folder(folder, rf"{re.escape(DETECTIONS + parts.PART)}.+-\d+|detections\.unfinished\.json"):
         return True
     text = _text(f"{folder}/{DETECTIONS}")
     return bool(re.fullmatch(r"\[\s*\]\s*", text) or _PREDICTED.match(text))

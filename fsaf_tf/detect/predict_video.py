@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from fsaf_tf import storage, visualize
+from fsaf_tf import parts, storage, visualize
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal.interrupts import Interrupts
@@ -177,7 +177,7 @@ class _Writer:
 
     def __init__(self, path: str, rate: float, say: Callable[[str], None]):
         self._path, self._rate, self._say = path, rate, say
-        self._part = f"{os.path.splitext(path)[0]}.part.mp4"  # OpenCV goes by the ending
+        self._part = parts.of_file(path, ".mp4")  # OpenCV goes by the ending
         self._video, self._last, self._count = None, None, 0
 
     def __enter__(self) -> "_Writer":

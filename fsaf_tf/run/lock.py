@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
-from fsaf_tf import storage
+from fsaf_tf import parts, storage
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import leftovers
 from fsaf_tf.terminal import faults
 
 TRAINING, EVALUATION = "train.lock", "evaluate.lock"  # the checkpoints of a run; its figures
@@ -132,7 +131,7 @@ def _is_free(file: TextIO, path: str) -> bool:
             raise
         owner = storage.read_dict(path)
         is_here = owner.get("host") == platform.node() and isinstance(owner.get("pid"), int)
-        return not (is_here and owner["pid"] != os.getpid() and leftovers.is_alive(owner["pid"]))
+        return not (is_here and owner["pid"] != os.getpid() and parts.is_alive(owner["pid"]))
     return True
 
 

@@ -127,7 +127,7 @@ def test_pictures_of_the_user_in_the_place_of_drawn_ones(folder, monkeypatch):
         ("detections.json", '[\n{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5, "file_name": "a"}\n]\n'),
         ("detections.json", '[\n{"image_id": 0, "bbox": [1, 2, 3, 4], "frame": 0, "seconds": 0.0}\n]\n'),
         ("detections.json", "[\n]\n"),
-        ("detections.json.part", ""),
+        ("detections.json.part-host.name-17", ""),
         ("detections.unfinished.json", "[]"),
     ],
 )
