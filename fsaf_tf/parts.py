@@ -1,4 +1,4 @@
-"""Names of what is being written, `metrics.json.part-HOST-PROCESS`, and what processes that were killed left under them.
+"""Names of what is being written, `metrics.json.part-HOST-PROCESS`, and what a kill left under them.
 
 Such a name says whose it is: a file of the user's is never taken for one, and one of a living process stays. Imports no
 TensorFlow.

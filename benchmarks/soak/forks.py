@@ -14,6 +14,10 @@ from typing import Any, NamedTuple
 
 POLL = 0.02  # seconds between two looks at a child
 PATIENCE = 900  # seconds until a child hangs
+_IMPORTED = (
+    *("run.training", "run.import_published", "detect.predict_files", "detect.predict_video", "serving.load"),
+    *("serving.saved_model", "serving.tflite", "analysis.write_report", "analysis.data_page", "figures.write_figures"),
+)
 
 
 class Ended(NamedTuple):
@@ -36,15 +40,7 @@ def warm_up() -> None:
     import cv2  # noqa: F401
     import official.vision.modeling.backbones.factory  # noqa: F401 (with TensorFlow, for all children)
 
-    for name in (
-        "run.training",
-        "serving.load",
-        "serving.saved_model",
-        "analysis.write_report",
-        "run.import_published",
-    ):
-        importlib.import_module(f"fsaf_tf.{name}")
-    for name in ("serving.tflite", "figures.write_figures", "analysis.data_page", "detect.predict_video"):
+    for name in _IMPORTED:
         importlib.import_module(f"fsaf_tf.{name}")
 
 

@@ -145,9 +145,8 @@ def _at_the_end(model_dir: pathlib.Path) -> list[str]:
         if path.name not in wanted and not whole.fullmatch(path.name) and not aside.fullmatch(path.name)
     ]
     steps = [row["step"] for row in storage.read_json(f"{model_dir}/evaluations.json")]
-    faults += [f"evaluations of {steps}"] * (
-        steps != list(range(persistence.EVALUATED, last + 1, persistence.EVALUATED))
-    )
+    all_steps = list(range(persistence.EVALUATED, last + 1, persistence.EVALUATED))
+    faults += [f"evaluations of {steps}"] * (steps != all_steps)
     kept, notes = checkpoints.find_best(f"{model_dir}/best")
     wanted_best = max(steps, key=persistence.figure)
     is_best = kept and os.path.basename(kept) == f"best_ckpt-{wanted_best}" and not notes
