@@ -22,7 +22,7 @@ def signed(prefix: str) -> str:
 
 
 def of_file(path: str, ending: str = "") -> str:
-    """The name of a file while this process writes it. One that would be too long keeps its start.
+    """The name of a file while this process writes it. One that is too long with it, and not without, keeps its start.
 
     Args:
         path: the name that it gets.
@@ -30,11 +30,12 @@ def of_file(path: str, ending: str = "") -> str:
     """
     folder, name = os.path.split(path)
     mark = signed(PART) + ending
-    kept = os.fsencode(name)[: _LONGEST - len(os.fsencode(mark))]
     if "://" not in path:
         _written_to.add(folder or ".")
-    start = name if len(kept) == len(os.fsencode(name)) else kept.decode("utf-8", "ignore")
-    return os.path.join(folder, f"{start}{mark}")
+    room, length = _LONGEST - len(os.fsencode(mark)), len(os.fsencode(name))
+    if room < length <= _LONGEST:
+        name = os.fsencode(name)[:room].decode("utf-8", "ignore")
+    return os.path.join(folder, f"{name}{mark}")
 
 
 def sweep(prefix: str, say: Callable[[str], None]) -> None:

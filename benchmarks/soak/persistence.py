@@ -37,16 +37,16 @@ def train(folder: pathlib.Path, last: int, note: pathlib.Path) -> int:
     with lock.held(str(folder), [lock.TRAINING, lock.EVALUATION], tell):
         from_checkpoint = checkpoints.newest_readable(str(folder), set_aside=True, say=tell)
         step, saved = _saved()
+        prefix, begun = (from_checkpoint.prefix, from_checkpoint.step) if from_checkpoint else (None, 0)
+        tell(leftovers.sweep(str(folder), on_disk.NAME, prefix, figures=True) or "nothing was left")
         if from_checkpoint:
-            swept = leftovers.sweep(str(folder), on_disk.NAME, from_checkpoint.prefix, figures=True)
-            tell(swept or "nothing was left")
             on_disk.write_record(str(folder))
-            if records.last_step(str(folder)) > from_checkpoint.step:
-                records.forget_evaluation(str(folder))
+        if records.last_step(str(folder)) > begun:
+            records.forget_evaluation(str(folder))
         kept = best.BestExporter(f"{folder}/best", "AP", "higher", {}, tell)
         manager = _manager(saved, folder)
-        _write_records(folder, from_checkpoint.step if from_checkpoint else 0)
-        if from_checkpoint:
+        _write_records(folder, begun)
+        if prefix:
             saved.read(from_checkpoint.prefix).expect_partial()
         tell(f"from {int(step)} {'whole' if _is_of_step(saved.model, int(step)) else 'MIXED'}")
         _loop(folder, step, saved, manager, kept, last, tell)

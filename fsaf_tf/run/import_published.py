@@ -1,6 +1,7 @@
 """An import: published weights into a folder that a run can start from."""
 
 import contextlib
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -149,9 +150,8 @@ def _write(output: str, params, model: tf_keras.Model, classes: Classes) -> None
         classes.write(f"{part}/{LABELS}")
         tf.train.Checkpoint(model=model, global_step=tf.Variable(0, dtype=tf.int64)).write(f"{part}/ckpt-0")
         on_disk.write_record(part)
-        if tf.io.gfile.isdir(output):
-            tf.io.gfile.rmtree(output)  # empty
-        tf.io.gfile.rename(part, output)
+        # An empty folder is replaced; one that another import has filled meanwhile is not.
+        (tf.io.gfile.rename if "://" in output else os.rename)(part, output)
     except (OSError, tf.errors.OpError) as error:
         line = faults.line(error)
         if not line:

@@ -24,7 +24,8 @@ def sweep(folder: str, name: str, kept: str | None, *, figures: bool) -> str | N
     Args:
         folder: of a run, or of its best checkpoint.
         name: of the checkpoints there, before the step.
-        kept: the prefix that is gone on with, which can be read; None if none can, and all others are set aside.
+        kept: the prefix that is gone on with, which can be read; None if none can, or there is none yet, and all others
+            are set aside.
         figures: no other process writes `metrics.json` and `detections.json` there.
 
     Returns:

@@ -1,4 +1,4 @@
-"""One process writes to the folder of a run: a lock there, which says whose it is.
+"""One process writes to the folder of a run, or of predictions: a lock there, which says whose it is.
 
 `flock` on a file with host and process. The system lets go of it when a process dies, however, and takes no later
 process of the same number for it; two cannot take over a dead one's lock at once, as they could a file that is only
@@ -22,7 +22,8 @@ from fsaf_tf import parts, storage
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import faults
 
-TRAINING, EVALUATION = "train.lock", "evaluate.lock"  # the checkpoints of a run; its figures
+# What is written: the checkpoints of a run, its figures, predictions.
+TRAINING, EVALUATION, PREDICTION = "train.lock", "evaluate.lock", "predict.lock"
 SIGN, SILENCE = 60, 600  # seconds between two signs of an owner's life, and without one until it is dead elsewhere
 _NO_FLOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # file systems without it
 
@@ -33,7 +34,7 @@ def held(folder: str, names: Sequence[str], say: Callable[[str], None]) -> Itera
 
     Args:
         folder: on this machine or shared with others; one with `://` in its name is not locked, which is said.
-        names: what is written there: `TRAINING`, `EVALUATION`.
+        names: what is written there: `TRAINING`, `EVALUATION`, `PREDICTION`.
         say: prints a line, such as that the lock of a dead process is taken over.
 
     Raises:

@@ -55,6 +55,7 @@ NOT_INJECTED = {
     "figures/pictures.py:of_files.rows:Image.fromarray.save": IN_MEMORY,
     "serving/client.py:encoded:Image.fromarray.save": IN_MEMORY,
     "serving/decode.py:attempt:result.concatenate.get_single_element": "runs inside of an exported graph",
+    "run/import_published.py:_write:tf.io.gfile.rename": "of storage elsewhere; here it is os.rename",
     "run/lock.py:_signs_of_life.give:os.utime": "in a thread of its own, which goes on",
     "serving/delegation.py:report:interpreter.allocate_tensors": "studies and tests alone call it",
     "serving/delegation.py:report:litert.Interpreter": "studies and tests alone call it",
