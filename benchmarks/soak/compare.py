@@ -80,7 +80,7 @@ def content(folder: pathlib.Path) -> dict[str, str]:
             continue
         if path.name in ("checkpoint", "params.yaml", "run.json", "evaluations.json"):
             continue
-        names[name] = _digest(_bare(path))
+        names[name] = digest(_bare(path))
     for index in sorted(folder.rglob("*.index")) if folder.is_dir() else ():
         prefix = index.with_suffix("")
         if not is_temporary(prefix.relative_to(folder)):
@@ -94,7 +94,7 @@ def tensors(prefix: pathlib.Path) -> dict[str, str]:
 
     reader = tf.train.load_checkpoint(str(prefix))
     names = [name for name in reader.get_variable_to_shape_map() if not name.startswith(("_", "save_counter"))]
-    return {name: _digest(np.ascontiguousarray(reader.get_tensor(name)).tobytes()) for name in names}
+    return {name: digest(np.ascontiguousarray(reader.get_tensor(name)).tobytes()) for name in names}
 
 
 def differences(one: dict[str, str], other: dict[str, str]) -> list[str]:
@@ -117,5 +117,6 @@ def _without(value: Any) -> Any:
     return [_without(each) for each in value] if isinstance(value, list) else value
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
+    """The start of the SHA-256."""
     return hashlib.sha256(data).hexdigest()[:16]

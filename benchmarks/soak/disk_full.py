@@ -1,0 +1,93 @@
+"""Each tool on a disk that gets full, at one call after the other: every write, new file, folder and renaming.
+
+From that call on nothing more can be written. The tool ends with exit status 1 and one line, or goes on where
+docs/reliability.md says so; what was there before is whole, no new file is cut short; and with space again the same
+command ends as if nothing had been.
+"""
+
+import errno
+import pathlib
+import shutil
+from collections.abc import Iterator, Sequence
+
+from benchmarks.soak import compare, forks, scene, shim, tasks, tool_kills, trials
+
+TRAINING = "training"
+_TOOLS = (TRAINING, *(name for name in tasks.TASKS if name != "data"), "data")
+WHAT = f"full disks, at one call after the other, of {', '.join(_TOOLS)}"
+EACH = 12  # calls of each tool, spread evenly over all that it makes
+TRIALS = EACH * len(_TOOLS)
+
+
+def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
+    """See `trials.Run`."""
+    data = tasks.prepare(folder / "data")
+    known: dict[str, tuple[list[str], dict[str, str]]] = {}
+    for number in numbers:
+        name, place = _TOOLS[number % len(_TOOLS)], number // len(_TOOLS)
+        if name not in known:
+            known[name] = _undisturbed(name, data, folder / f"undisturbed_{name}")
+        calls, wanted = known[name]
+        at = 1 + place * len(calls) // EACH
+        faults = trial(name, data, folder / f"trial_{number}", at, wanted)
+        if not faults:
+            shutil.rmtree(folder / f"trial_{number}")
+        yield {"tool": name, "call": calls[at - 1], "of": str(len(calls)), "faults": faults}
+
+
+def _run(name: str, data: pathlib.Path, out: pathlib.Path, at: int, log: pathlib.Path | None = None) -> forks.Ended:
+    """A command on a disk that is full from call `at` on; 0: never."""
+
+    def arm() -> None:
+        shim.arm(out, at, errno.ENOSPC, log)
+
+    if name != TRAINING:
+        return tasks.run(name, data, out, arm)
+    words = ["train", f"--experiment={data}/tiny.yaml", f"--model_dir={out}/run"]
+    steps = f"--params_override=trainer.train_steps={scene.STEPS + scene.SAVED}"
+    said = out.with_suffix(".log")
+    return forks.end_tool(forks.start_tool([*words, steps], said, arm), said)
+
+
+def _new_output(name: str, data: pathlib.Path, out: pathlib.Path) -> None:
+    """For a training a copy of a run, which goes on for some steps, evaluates and saves."""
+    tasks.new_output(name, data, out)
+    if name == TRAINING:
+        shutil.copytree(data / "undisturbed", out / "run")
+
+
+def _undisturbed(name: str, data: pathlib.Path, out: pathlib.Path) -> tuple[list[str], dict[str, str]]:
+    """The calls that a command makes, and what it writes."""
+    _new_output(name, data, out)
+    log = out.with_suffix(".calls")
+    log.unlink(missing_ok=True)
+    ended = _run(name, data, out, 0, log)
+    if ended.status:
+        raise RuntimeError(f"{name}, which nobody disturbed, ends with {ended.status}: {ended.said}")
+    return shim.calls(log), forks.call(tool_kills.results, name, out)
+
+
+def trial(name: str, data: pathlib.Path, out: pathlib.Path, at: int, wanted: dict[str, str]) -> list[str]:
+    """What is wrong with a command on a full disk, and with the same once there is space."""
+    _new_output(name, data, out)
+    before = forks.call(compare.content, out)
+    full = _run(name, data, out, at)
+    faults = forks.call(compare.unwhole, out)
+    if full.status not in (0, 1) or "Traceback" in full.said:
+        faults.append(f"it ends with {full.status}: {full.line}")
+    elif full.status == 1 and not full.line.startswith("error: "):
+        faults.append(f"its last line is {full.line}")
+    left = [path.relative_to(out) for path in sorted(out.rglob("*"))]
+    if full.status == 0 and name != TRAINING and (lost := compare.differences(wanted, _now(name, out))):
+        faults.append(f"it says nothing, and {lost} are missing")
+    faults += [f"{path} is left over" for path in left if compare.is_temporary(path)]
+    gone = [key for key in before if key.startswith("run/ckpt-40 ") and key not in forks.call(compare.content, out)]
+    faults += ["the checkpoint of before is gone"] * bool(gone)
+    ended = _run(name, data, out, 0)
+    if ended.status:
+        return [*faults, f"with space it ends with {ended.status}: {ended.line}"]
+    return [*faults, *(f"with space it differs in {each}" for each in compare.differences(wanted, _now(name, out)))]
+
+
+def _now(name: str, out: pathlib.Path) -> dict[str, str]:
+    return forks.call(tool_kills.results, name, out)
