@@ -21,7 +21,7 @@ TRIALS = EACH * len(_TOOLS)
 
 def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
     """See `trials.Run`."""
-    data = tasks.prepare(folder / "data")
+    data = tasks.prepare(folder.parent / "data")
     known: dict[str, tuple[list[str], dict[str, str]]] = {}
     for number in numbers:
         name, place = _TOOLS[number % len(_TOOLS)], number // len(_TOOLS)

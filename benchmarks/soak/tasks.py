@@ -16,21 +16,17 @@ class Task(NamedTuple):
         tool: its name in `fsaf_tf.cli`.
         words: its arguments; `{run}` is the run's folder, `{data}` that of pictures and annotations, `{out}` where it
             writes to.
-        versions: it writes a new version each time.
     """
 
     tool: str
     words: tuple[str, ...]
-    versions: bool = False
 
 
 TASKS = {
     "predict": Task("predict", ("--model={run}", "--images={data}/pictures", "--output={out}/found")),
     "predict_video": Task("predict", ("--model={run}", "--video={data}/video.mp4", "--output={out}/found")),
     "analyze": Task("analyze", ("--model_dir={run}", "--checkpoint=newest", "--output={out}/report.html")),
-    "saved_model": Task(
-        "export", ("--format=saved_model", "--model_dir={run}", "--output={out}/exported"), versions=True
-    ),
+    "saved_model": Task("export", ("--format=saved_model", "--model_dir={run}", "--output={out}/exported")),
     "tflite": Task("export", ("--format=tflite", "--model_dir={run}", "--output={out}/exported")),
     "import": Task(
         "import_weights",

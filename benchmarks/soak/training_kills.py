@@ -20,8 +20,8 @@ KILLS = 3
 
 def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
     """See `trials.Run`."""
-    experiment = scene.write_data(folder)
-    undisturbed = scene.trained(folder)
+    experiment = scene.write_data(folder.parent / "data")
+    undisturbed = scene.trained(folder.parent / "data")
     length = _length(folder, experiment)
     wanted = forks.call(_results, undisturbed)
     for number in numbers:

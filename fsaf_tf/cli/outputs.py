@@ -4,6 +4,7 @@ What a tool wrote itself at an earlier time it replaces without a word. It is kn
 name their tool, JSON has keys of its own, detections have `file_name` or `frame`. Imports no TensorFlow.
 """
 
+import glob
 import json
 import os
 import re
@@ -80,6 +81,15 @@ def in_folder(folder: str, pattern: str) -> list[str]:
     """The files in a folder whose whole names a regular expression matches; none where it is not there."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return [os.path.join(folder, name) for name in sorted(names) if re.fullmatch(pattern, name)]
+
+
+def files_below(*paths: str | None) -> list[str]:
+    """All files that paths mean that may be folders or globs: what a tool may read of them."""
+    files = []
+    for path in (match for given in paths if given for match in glob.glob(given)):
+        files += [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+        files += [path] * os.path.isfile(path)
+    return files
 
 
 def check_predictions(output: str, written: Iterable[str], *, reads: Iterable[str], overwrite: bool) -> None:

@@ -36,6 +36,8 @@ NOT_INJECTED = {
     "analysis/data_page.py:_encoded:small.save": IN_MEMORY,
     "analysis/inputs.py:thumbnails:picture.save": IN_MEMORY,
     "analysis/page.py:curves:_curves.savefig": IN_MEMORY,
+    "cli/outputs.py:files_below:glob.glob": "gives nothing where it cannot look",
+    "cli/outputs.py:files_below:os.walk": "gives nothing where it cannot look",
     "config/catalog.py::_PACKAGED.is_dir": "is asked when the module is imported",
     "data/coco.py:_read.load:tf.io.read_file": IN_A_GRAPH,
     "data/records.py:_read.records:tf.data.TFRecordDataset": IN_A_GRAPH,
