@@ -65,9 +65,10 @@ def _sweep(folder: str, start: str, say: Callable[[str], None]) -> None:
     left = [name for name in names if (match := pattern.fullmatch(name)) and not is_alive(int(match[1]))]
     swept = [name for name in left if _is_removed(os.path.join(folder, name))]
     if swept:
-        say(f"Left by a kill and taken away: {listed(swept)}, in {folder}.")
+        say(f"Left by a kill and taken away: {listed(swept)}, in {os.path.abspath(folder)}.")
     if len(swept) < len(left):
-        say(f"Left by a kill, and cannot be taken away: {listed(sorted({*left} - {*swept}))}, in {folder}.")
+        kept = listed(sorted({*left} - {*swept}))
+        say(f"Left by a kill, and cannot be taken away: {kept}, in {os.path.abspath(folder)}.")
 
 
 def is_alive(pid: int) -> bool:

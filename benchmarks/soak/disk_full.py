@@ -6,14 +6,16 @@ command ends as if nothing had been.
 """
 
 import errno
+import functools
 import pathlib
 import shutil
 from collections.abc import Iterator, Sequence
 
-from benchmarks.soak import compare, forks, scene, shim, tasks, tool_kills, trials
+from benchmarks.soak import compare, forks, persistence, persistence_kills, scene, shim, tasks, tool_kills, trials
+from fsaf_tf.run import on_disk
 
-TRAINING = "training"
-_TOOLS = (TRAINING, *(name for name in tasks.TASKS if name != "data"), "data")
+RECORDS, TRAINING = "records", "training"  # what a training writes, without a network; a real one
+_TOOLS = (RECORDS, TRAINING, *(name for name in tasks.TASKS if name != "data"), "data")
 WHAT = f"full disks, at one call after the other, of {', '.join(_TOOLS)}"
 EACH = 12  # calls of each tool, spread evenly over all that it makes
 TRIALS = EACH * len(_TOOLS)
@@ -21,7 +23,9 @@ TRIALS = EACH * len(_TOOLS)
 
 def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
     """See `trials.Run`."""
-    data = tasks.prepare(folder.parent / "data")
+    data = folder.parent / "data"
+    if any(_TOOLS[number % len(_TOOLS)] != RECORDS for number in numbers):
+        tasks.prepare(data)
     known: dict[str, tuple[list[str], dict[str, str]]] = {}
     for number in numbers:
         name, place = _TOOLS[number % len(_TOOLS)], number // len(_TOOLS)
@@ -41,17 +45,23 @@ def _run(name: str, data: pathlib.Path, out: pathlib.Path, at: int, log: pathlib
     def arm() -> None:
         shim.arm(out, at, errno.ENOSPC, log)
 
+    said = out.with_suffix(".log")
+    if name == RECORDS:
+        main = functools.partial(persistence.main, out / "run", 2 * persistence.STEPS, out.with_suffix(".note"))
+        return forks.end_tool(forks.start_main(main, [name], said, arm), said)
     if name != TRAINING:
         return tasks.run(name, data, out, arm)
     words = ["train", f"--experiment={data}/tiny.yaml", f"--model_dir={out}/run"]
     steps = f"--params_override=trainer.train_steps={scene.STEPS + scene.SAVED}"
-    said = out.with_suffix(".log")
     return forks.end_tool(forks.start_tool([*words, steps], said, arm), said)
 
 
 def _new_output(name: str, data: pathlib.Path, out: pathlib.Path) -> None:
-    """For a training a copy of a run, which goes on for some steps, evaluates and saves."""
+    """For a training a run, which goes on for some steps, evaluates and saves."""
     tasks.new_output(name, data, out)
+    if name == RECORDS:
+        out.with_suffix(".note").unlink(missing_ok=True)
+        persistence_kills.start(out / "run", persistence.STEPS, out.with_suffix(".note"))
     if name == TRAINING:
         shutil.copytree(data / "undisturbed", out / "run")
 
@@ -70,7 +80,7 @@ def _undisturbed(name: str, data: pathlib.Path, out: pathlib.Path) -> tuple[list
 def trial(name: str, data: pathlib.Path, out: pathlib.Path, at: int, wanted: dict[str, str]) -> list[str]:
     """What is wrong with a command on a full disk, and with the same once there is space."""
     _new_output(name, data, out)
-    before = forks.call(compare.content, out)
+    before = forks.call(_newest, out / "run")
     full = _run(name, data, out, at)
     faults = forks.call(compare.unwhole, out)
     if full.status not in (0, 1) or "Traceback" in full.said:
@@ -78,15 +88,20 @@ def trial(name: str, data: pathlib.Path, out: pathlib.Path, at: int, wanted: dic
     elif full.status == 1 and not full.line.startswith("error: "):
         faults.append(f"its last line is {full.line}")
     left = [path.relative_to(out) for path in sorted(out.rglob("*"))]
-    if full.status == 0 and name != TRAINING and (lost := compare.differences(wanted, _now(name, out))):
+    if full.status == 0 and name not in (RECORDS, TRAINING) and (lost := compare.differences(wanted, _now(name, out))):
         faults.append(f"it says nothing, and {lost} are missing")
     faults += [f"{path} is left over" for path in left if compare.is_temporary(path)]
-    gone = [key for key in before if key.startswith("run/ckpt-40 ") and key not in forks.call(compare.content, out)]
-    faults += ["the checkpoint of before is gone"] * bool(gone)
+    faults += ["the checkpoint of before is gone"] * (forks.call(_newest, out / "run") < before)
     ended = _run(name, data, out, 0)
     if ended.status:
         return [*faults, f"with space it ends with {ended.status}: {ended.line}"]
     return [*faults, *(f"with space it differs in {each}" for each in compare.differences(wanted, _now(name, out)))]
+
+
+def _newest(model_dir: pathlib.Path) -> int:
+    """The step of the newest checkpoint that can be read; 0 where there is none."""
+    prefix = on_disk.first_readable(on_disk.prefixes(str(model_dir)))[0]
+    return on_disk.number(prefix) if prefix else 0
 
 
 def _now(name: str, out: pathlib.Path) -> dict[str, str]:

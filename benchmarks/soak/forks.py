@@ -110,10 +110,18 @@ def wait(child: int, seconds: float = PATIENCE) -> int | None:
 
 
 def start_tool(words: Sequence[str], log: pathlib.Path, before: Callable[[], None] = lambda: None) -> int:
-    """Starts a tool in a child: `["predict", "--model=..."]`.
+    """Starts a tool of `fsaf_tf.cli` in a child: `["predict", "--model=..."]`; see `start_main`."""
+    return start_main(lambda: importlib.import_module(f"fsaf_tf.cli.{words[0]}").main(), words, log, before)
+
+
+def start_main(
+    main: Callable[[], None], words: Sequence[str], log: pathlib.Path, before: Callable[[], None] = lambda: None
+) -> int:
+    """Starts the `main` of a tool in a child.
 
     Args:
-        words: its name in `fsaf_tf.cli`, and its arguments.
+        main: ends as tools do, by `cli.run`.
+        words: its name and arguments.
         log: takes what it says.
         before: is called in the child, first; arms the library, for one.
     """
@@ -122,7 +130,7 @@ def start_tool(words: Sequence[str], log: pathlib.Path, before: Callable[[], Non
         before()
         sys.argv = [f"tools/{words[0]}.py", *words[1:]]
         try:
-            importlib.import_module(f"fsaf_tf.cli.{words[0]}").main()
+            main()
         except SystemExit as end:
             if isinstance(end.code, str):
                 print(end.code, file=sys.stderr)

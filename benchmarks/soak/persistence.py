@@ -7,7 +7,9 @@ import os
 import pathlib
 from collections.abc import Callable
 
-from fsaf_tf import storage
+from absl import flags
+
+from fsaf_tf import cli, storage
 from fsaf_tf.classes import Classes
 from fsaf_tf.run import best, checkpoints, early_stop, leftovers, lock, on_disk, records
 
@@ -25,8 +27,8 @@ def _saved():
     return step, tf.train.Checkpoint(model=numbers, global_step=step)
 
 
-def train(folder: pathlib.Path, last: int, note: pathlib.Path) -> int:
-    """A start of a run, as `run.training` and `run.controller` make it, up to step `last`; 0.
+def train(folder: pathlib.Path, last: int, note: pathlib.Path) -> None:
+    """A start of a run, as `run.training` and `run.controller` make it, up to step `last`.
 
     Args:
         folder: of the run.
@@ -50,7 +52,11 @@ def train(folder: pathlib.Path, last: int, note: pathlib.Path) -> int:
             saved.read(from_checkpoint.prefix).expect_partial()
         tell(f"from {int(step)} {'whole' if _is_of_step(saved.model, int(step)) else 'MIXED'}")
         _loop(folder, step, saved, manager, kept, last, tell)
-    return 0
+
+
+def main(folder: pathlib.Path, last: int, note: pathlib.Path) -> None:
+    """The same as a tool, whose faults are a line each."""
+    cli.run(lambda: train(folder, last, note), flags.FlagValues(), "What a training writes.")
 
 
 def _loop(folder, step, saved, manager, kept, last: int, tell: Callable[[str], None]) -> None:

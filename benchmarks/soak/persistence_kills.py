@@ -5,6 +5,7 @@ the controller's order (`persistence`). After each kill a tool that only reads f
 at the last checkpoint that was whole, with the numbers of that step; figures are of the detections beside them.
 """
 
+import functools
 import os
 import pathlib
 import re
@@ -31,13 +32,10 @@ def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
 
 def start(folder: pathlib.Path, last: int, note: pathlib.Path, at: int = 0, log: pathlib.Path | None = None) -> int:
     """A start of a run in a child, killed at call `at`; its exit status."""
-
-    def work() -> int:
-        folder.mkdir(exist_ok=True)
-        shim.arm(folder, at, log=log)
-        return persistence.train(folder, last, note)
-
-    return forks.wait(forks.start(work, note.with_suffix(".said")))
+    folder.mkdir(exist_ok=True)
+    said = note.with_suffix(".said")
+    main = functools.partial(persistence.main, folder, last, note)
+    return forks.end_tool(forks.start_main(main, ["records"], said, lambda: shim.arm(folder, at, log=log)), said).status
 
 
 def trial(folder: pathlib.Path, number: int, total: int) -> trials.Row:

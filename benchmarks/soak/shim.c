@@ -58,7 +58,7 @@ static const char *of_fd(int fd, char *path) {
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, PATH_MAX - 1);
     path[length < 0 ? 0 : length] = 0;
-    return path;
+    return path[0] == '/' ? path : strcpy(path, "/"); /* of a pipe or a socket it is no path */
 }
 
 static const char *at_fd(int fd, const char *name, char *path) {

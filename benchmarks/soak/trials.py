@@ -39,7 +39,7 @@ def rows(output: pathlib.Path, name: str) -> list[Row]:
     """The trials of a part that are made, by their numbers; a line that a kill cut short is none."""
     path = output / f"{name}.jsonl"
     made = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else ():
         try:
             row = json.loads(line)
         except json.JSONDecodeError:
@@ -62,7 +62,7 @@ def run(name: str, part: Part, output: pathlib.Path) -> None:
         now = time.monotonic()
         row = {"trial": waiting[count - 1], **row, "seconds": round(now - clock, 1)}
         with open(output / f"{name}.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(f"\n{json.dumps(row)}")  # the line before may be cut short
         left = (now - start) / count * (len(waiting) - count)
         words = "; ".join(row["faults"]) or "well"
         print(f"  {name} {len(made) + count} of {part.trials}, {duration(left)} left: {words}", flush=True)

@@ -4,20 +4,22 @@ The second starts while the first is at its work: at a random moment of it. What
 alone, whole, as if the other had never been, or had come later.
 """
 
+import functools
 import pathlib
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from benchmarks.soak import compare, forks, scene, tasks, tool_kills, trials
+from benchmarks.soak import compare, forks, persistence, scene, tasks, tool_kills, trials
 
 
 class Pair(NamedTuple):
     """Two commands.
 
     Attributes:
-        first, second: of `tasks`, or `training`, or `watching`, an evaluation of each new checkpoint.
+        first, second: of `tasks`, or `records`, what a training writes, or `training`, a real one, or `watching`, an
+            evaluation of each new checkpoint.
         both: they may both come to their ends.
     """
 
@@ -26,8 +28,9 @@ class Pair(NamedTuple):
     both: bool = False
 
 
-TRAINING, WATCHING = "training", "watching"
+RECORDS, TRAINING, WATCHING = "records", "training", "watching"
 PAIRS = (
+    Pair(RECORDS, RECORDS),
     Pair(TRAINING, TRAINING),
     Pair("eval", "eval"),
     Pair(TRAINING, "eval"),
@@ -45,7 +48,9 @@ TRIALS = EACH * len(PAIRS)
 
 def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
     """See `trials.Run`."""
-    data = tasks.prepare(folder.parent / "data")
+    data = folder.parent / "data"
+    if any(RECORDS not in PAIRS[number % len(PAIRS)] for number in numbers):
+        tasks.prepare(data)
     known: dict[str, tuple[float, list[dict[str, str]]]] = {}
     for number in numbers:
         pair = PAIRS[number % len(PAIRS)]
@@ -53,7 +58,7 @@ def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
         if key not in known:
             known[key] = _alone(pair, data, folder / f"alone_{key}")
         length, wanted = known[key]
-        wait = trials.dice("two_writers", number).uniform(0, length)
+        wait = trials.dice("two_writers", number).uniform(0, length / 2)
         refused, faults = trial(pair, data, folder / f"trial_{number}", wait, wanted)
         if not faults:
             shutil.rmtree(folder / f"trial_{number}")
@@ -61,6 +66,9 @@ def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
 
 
 def _start(name: str, data: pathlib.Path, out: pathlib.Path, log: pathlib.Path) -> int:
+    if name == RECORDS:
+        main = functools.partial(persistence.main, out / "run", persistence.STEPS, log.with_suffix(".note"))
+        return forks.start_main(main, [name], log)
     if name not in (TRAINING, WATCHING):
         return forks.start_tool(tasks.words(name, data, out), log)
     steps = f"--params_override=trainer.train_steps={scene.STEPS + scene.SAVED},trainer.continuous_eval_timeout=1"

@@ -226,7 +226,7 @@ def test_what_a_killed_tool_was_writing_goes_with_the_same_command(folder, monke
         (folder / name).write_text("half a page")
     assert in_process.call(ANALYZE[0], monkeypatch, *ANALYZE[1], "--output=page.html") == 0
     assert not (folder / dead).exists() and (folder / living).exists() and (folder / other).exists()
-    assert f"Left by a kill and taken away: 1 ({dead}), in ." in capsys.readouterr().out
+    assert f"Left by a kill and taken away: 1 ({dead}), in {folder}." in capsys.readouterr().out
 
 
 def test_files_are_known_by_their_keys_and_marks(folder):
