@@ -107,8 +107,13 @@ def check_predictions(output: str, written: Iterable[str], *, reads: Iterable[st
             f"{output} is the folder of a run or of an evaluation (it has {of_run[0]}), whose {DETECTIONS} these are"
             " not; give another --output"
         )
-    is_ours = is_of_prediction(output)
-    check([f"{output}/{DETECTIONS}", *written], reads=reads, is_ours=lambda path: is_ours, overwrite=overwrite)
+    # A full disk may have left pictures alone, without any detections.
+    of_prediction, is_drawn = is_of_prediction(output), has_mark("fsaf-predict")
+
+    def is_ours(path: str) -> bool:
+        return of_prediction or (not path.endswith(DETECTIONS) and is_drawn(path))
+
+    check([f"{output}/{DETECTIONS}", *written], reads=reads, is_ours=is_ours, overwrite=overwrite)
 
 
 def is_of_prediction(folder: str) -> bool:

@@ -19,6 +19,7 @@ from fsaf_tf.terminal import faults
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
 
 PICTURES = "pictures"
+TOOL = "fsaf-predict"  # in each picture
 FILES_SHOWN = 20
 
 
@@ -146,7 +147,8 @@ def _draw(path: str, image: np.ndarray, detections: dict, score_threshold: float
     try:
         picture = Image.fromarray(visualize.draw_detections(image, detections, score_threshold))
         encoded = io.BytesIO()
-        picture.save(encoded, format="JPEG", quality=92, subsampling=0)  # full colour, for the small letters
+        # Full colour, for the small letters; whose it is, for the next time.
+        picture.save(encoded, format="JPEG", quality=92, subsampling=0, comment=TOOL)
         storage.make_folder(os.path.dirname(path))
         storage.write_bytes(path, encoded.getvalue())
     except Exception as error:

@@ -9,11 +9,13 @@ import types
 
 import in_process
 import io_calls
+import numpy as np
 import pytest
 from PIL import Image
 
 from fsaf_tf import cli, parts
 from fsaf_tf.cli import analyze, data, export, outputs, predict, serve_client, visualize
+from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 
 GROUND_TRUTH = {
@@ -21,6 +23,7 @@ GROUND_TRUTH = {
     "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [4, 4, 20, 20], "area": 400, "iscrowd": 0}],
     "categories": [{"id": 1, "name": "nut"}],
 }
+NOTHING = {"boxes": np.zeros([0, 4]), "scores": np.zeros([0]), "classes": np.zeros([0], int), "names": []}
 DETECTIONS = [{"image_id": 1, "category_id": 1, "bbox": [4, 4, 20, 20], "score": 0.9}]
 
 
@@ -139,6 +142,13 @@ def test_predictions_of_before_are_replaced(folder, monkeypatch, file, text):
     Image.new("RGB", (8, 8)).save("out/pictures/1.png.jpg")
     said = in_process.call(predict, monkeypatch, *PREDICT[1], "--output=out")
     assert "not written by this tool" not in said and "none" in said
+
+
+def test_pictures_that_a_full_disk_left_without_detections_are_replaced(folder, monkeypatch):
+    os.makedirs("out/pictures")
+    drawn = predict_files._draw("out/pictures/1.png.jpg", np.zeros([8, 8, 3], np.uint8), NOTHING, 0.3)
+    said = in_process.call(predict, monkeypatch, *PREDICT[1], "--output=out")
+    assert drawn is None and "not written by this tool" not in said and "none" in said
 
 
 @pytest.mark.parametrize("file", ["params.yaml", "metrics.json", "info.json", "checkpoint", "train.lock"])
