@@ -6,14 +6,13 @@ traced, it may grow by no more than `BOUND` a thousand.
 
 import os
 import pathlib
-import re
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from benchmarks.soak import forks, tasks, trials
+from fsaf_tf.run import on_disk
 
 COUNT = 2000
 EACH = 100  # between two looks
@@ -46,19 +45,17 @@ def resident(process: int | str = "self") -> float:
 
 
 def _of_training(data: pathlib.Path, folder: pathlib.Path, count: int) -> list[float]:
-    """A training in a child, looked at from outside whenever it says a step."""
+    """A training in a child, looked at from outside at each of its checkpoints."""
     model_dir, log = folder / "run", folder / "run.log"
     shutil.rmtree(model_dir, ignore_errors=True)
     keys = f"trainer.train_steps={count},trainer.checkpoint_interval={EACH},trainer.validation_interval={5 * EACH}"
     words = ["train", f"--experiment={data}/tiny.yaml", f"--model_dir={model_dir}", f"--params_override={keys}"]
-    log.unlink(missing_ok=True)
     child, looks = forks.start_tool(words, log), []
-    while (status := forks.wait(child, 0)) is None:
-        steps = re.findall(r"step (\d+)/", log.read_text(errors="replace") if log.exists() else "")
-        if steps and int(steps[-1]) >= EACH * (len(looks) + 1):
+    while (status := forks.wait(child, 0.2)) is None:
+        steps = [on_disk.number(prefix) for prefix in on_disk.prefixes(str(model_dir))]
+        if steps and steps[0] >= EACH * (len(looks) + 1):
             looks.append(resident(child))
-        time.sleep(forks.POLL)
-    if status or len(looks) < 0.9 * count / EACH:
+    if status or len(looks) < count // EACH - 2:
         raise RuntimeError(f"the training ends with {status} after {len(looks)} looks; see {log}")
     return looks
 

@@ -34,7 +34,8 @@ def sweep(folder: str, name: str, kept: str | None, *, figures: bool) -> str | N
     ours = "|".join(map(re.escape, (*_RECORDS, *(_FIGURES if figures else ()))))
     # Of whatever machine: nobody else writes here.
     pattern = re.compile(rf"({ours}){re.escape(parts.PART)}.+-\d+|{_OF_OTHERS}|{name}-\d+_temp")
-    swept = [file for file in map(_bare, tf.io.gfile.listdir(folder)) if pattern.fullmatch(file)]
+    files = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
+    swept = [file for file in map(_bare, files) if pattern.fullmatch(file)]
     for file in swept:
         _remove(f"{folder}/{file}")
     aside = []
