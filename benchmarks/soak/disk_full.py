@@ -14,18 +14,17 @@ from collections.abc import Iterator, Sequence
 from benchmarks.soak import compare, forks, persistence, persistence_kills, scene, shim, tasks, tool_kills, trials
 from fsaf_tf.run import on_disk
 
-RECORDS, TRAINING = "records", "training"  # what a training writes, without a network; a real one
-_TOOLS = (RECORDS, TRAINING, *(name for name in tasks.TASKS if name != "data"), "data")
+RECORDS, TRAINING = "records", tasks.TRAINING  # what a training writes, without a network; a real one
+_TOOLS = (RECORDS, TRAINING, *tasks.TASKS)
 WHAT = f"full disks, at one call after the other, of {', '.join(_TOOLS)}"
-EACH = 12  # calls of each tool, spread evenly over all that it makes
+EACH = 10  # calls of each tool, spread evenly over all that it makes
 TRIALS = EACH * len(_TOOLS)
 
 
 def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
     """See `trials.Run`."""
     data = folder.parent / "data"
-    if any(_TOOLS[number % len(_TOOLS)] != RECORDS for number in numbers):
-        tasks.prepare(data)
+    tasks.prepare(data, [_TOOLS[number % len(_TOOLS)] for number in numbers])
     known: dict[str, tuple[list[str], dict[str, str]]] = {}
     for number in numbers:
         name, place = _TOOLS[number % len(_TOOLS)], number // len(_TOOLS)

@@ -23,7 +23,8 @@ _SIZES = [(48 + 16 * (7 * n % 13), 48 + 16 * (5 * n % 17)) for n in range(221)]
 
 def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
     """See `trials.Run`."""
-    data = tasks.prepare(folder.parent / "data")
+    data = folder.parent / "data"
+    tasks.prepare(data, [tasks.TRAINING])
     for number in numbers:
         name = list(_CASES)[number]
         looks = _CASES[name](data, folder, COUNT)

@@ -2,11 +2,13 @@
 
 import pathlib
 import shutil
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from benchmarks.soak import forks, scene
 
 Words = list[str]
+TRAINING = "training"  # a name beside those of `TASKS`
 
 
 class Task(NamedTuple):
@@ -23,6 +25,9 @@ class Task(NamedTuple):
 
 
 TASKS = {
+    "data": Task(
+        "data", ("check", "--experiment={data}/tiny.yaml", "--json={out}/data.json", "--output={out}/data.html")
+    ),
     "predict": Task("predict", ("--model={run}", "--images={data}/pictures", "--output={out}/found")),
     "predict_video": Task("predict", ("--model={run}", "--video={data}/video.mp4", "--output={out}/found")),
     "analyze": Task("analyze", ("--model_dir={run}", "--checkpoint=newest", "--output={out}/report.html")),
@@ -37,21 +42,21 @@ TASKS = {
     ),
     "eval": Task("train", ("--mode=eval", "--model_dir={out}/run")),
     "visualize": Task("visualize", ("--figure=targets", "--model={run}", "--count=3", "--output={out}/figures")),
-    "data": Task(
-        "data", ("check", "--experiment={data}/tiny.yaml", "--json={out}/data.json", "--output={out}/data.html")
-    ),
 }
 
 
-def prepare(folder: pathlib.Path) -> pathlib.Path:
-    """Makes what the tasks read: a run, pictures, a video, weights. Returns the folder of all but the run."""
-    scene.write_data(folder)
+def prepare(folder: pathlib.Path, names: Iterable[str]) -> None:
+    """Makes what the tasks of these names read: pictures, a run, a video, weights. Other names read nothing."""
+    reading = {*names} & {*TASKS, TRAINING}
+    if reading:
+        scene.write_data(folder)
+    if reading <= {"data"}:
+        return
     scene.trained(folder)
     if not (folder / "video.mp4").exists():
         scene.write_video(folder / "video.mp4")
     if not (folder / "published.yaml").exists():
         forks.call(scene.write_weights, folder)
-    return folder
 
 
 def words(name: str, data: pathlib.Path, out: pathlib.Path) -> Words:

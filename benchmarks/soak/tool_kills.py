@@ -21,11 +21,12 @@ _UNFINISHED = ".unfinished"  # what a fault, unlike a kill, leaves
 
 def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
     """See `trials.Run`."""
-    data = tasks.prepare(folder.parent / "data")
+    data, names = folder.parent / "data", list(tasks.TASKS)
+    tasks.prepare(data, [names[number % len(names)] for number in numbers])
     before = tasks.inputs(data)
     undisturbed: dict[str, tuple[float, dict[str, str]]] = {}
     for number in numbers:
-        name = list(tasks.TASKS)[number % len(tasks.TASKS)]
+        name = names[number % len(names)]
         if name not in undisturbed:
             undisturbed[name] = _undisturbed(name, data, folder / f"undisturbed_{name}")
         faults = _trial(name, data, folder / f"trial_{number}", number, *undisturbed[name])

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
-from benchmarks.soak import compare, shim, trials  # noqa: E402 (from the checkout, which is not installed)
+from benchmarks.soak import compare, flat_memory, shim, trials  # noqa: E402 (from the checkout, which is not installed)
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc, which makes the library that counts calls")
 CHANGE = """
@@ -69,12 +69,12 @@ def test_a_full_disk_stays_full(change):
 
 
 def test_a_soak_of_a_trial_each_and_its_table(tmp_path):
-    parts = "persistence_kills,disk_full,two_writers"
+    parts = "persistence_kills,disk_full,two_writers,tool_kills"
     command = [sys.executable, "-m", "benchmarks.soak", f"--parts={parts}", "--trials=1", f"--output={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {name: trials.rows(tmp_path, name) for name in parts.split(",")}
-    assert [len(made) for made in rows.values()] == [1, 1, 1]
+    assert [len(made) for made in rows.values()] == [1, 1, 1, 1]
     assert not [row["faults"] for made in rows.values() for row in made if row["faults"]]
     assert rows["persistence_kills"][0]["kills"] == 2 and rows["two_writers"][0]["refused"] == 1
     assert "| `persistence_kills` | 1 of 1 | 1 | 2 kills |" in (tmp_path / "table.md").read_text()
@@ -114,3 +114,9 @@ def test_results_are_the_same_but_for_what_is_of_the_moment(tmp_path):
         (tmp_path / name / "metrics.json").write_text(json.dumps({"seconds": seconds, "AP": ap}))
     one, other, third = (compare.content(tmp_path / name) for name in ("one", "other", "third"))
     assert compare.differences(one, other) == [] and compare.differences(one, third) == ["metrics.json"]
+
+
+def test_memory_that_grows_is_told_from_memory_that_fills():
+    fills = [100 + 50 * min(look, 4) for look in range(20)]
+    leaks = [100 + 50 * min(look, 4) + 3 * look for look in range(20)]
+    assert flat_memory.slope(fills) == pytest.approx(0) and flat_memory.slope(leaks) > flat_memory.BOUND
