@@ -3,7 +3,8 @@
    Loaded before the C library (LD_PRELOAD), so that it sees what Python, TensorFlow's C++ and OpenCV do alike. It does
    nothing until `soak_arm` is called, or where SOAK_FOLDER is set when a process starts. Each counted call is a line in
    SOAK_LOG. A kill at a write comes in its middle: half of it is on the disk. A call that fails is the first on a disk
-   that is full: from then on, all that need space fail; taking away and renaming go on. */
+   that is full: from then on, all that need space fail. Renaming may be the first, and goes on later; taking away never
+   fails. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -69,10 +70,10 @@ static const char *at_fd(int fd, const char *name, char *path) {
     return path;
 }
 
-enum { NOTHING, KILL, FAIL };
+enum { NOTHING, KILL, FAIL };          /* what is to be done to a call */
+enum { NEVER, AS_THE_FIRST, ALWAYS }; /* when a call fails on a disk that is full */
 
-/* What is to be done to a call; `needs_space` of those that fail on a full disk from the first failure on. */
-static int comes(const char *call, const char *path, int needs_space) {
+static int comes(const char *call, const char *path, int fails) {
     char line[PATH_MAX + 64];
     if (!folder[0] || !is_inside(path)) return NOTHING;
     long number = __sync_add_and_fetch(&count, 1);
@@ -80,15 +81,20 @@ static int comes(const char *call, const char *path, int needs_space) {
         int length = snprintf(line, sizeof line, "%ld %s %s\n", number, call, path);
         syscall(SYS_write, log_fd, line, (size_t)length);
     }
-    int is_due = at && (number == at || (failure && needs_space && number > at));
-    if (is_due && failure) errno = failure;
-    return !is_due ? NOTHING : failure ? FAIL : KILL;
+    if (!at || number < at) return NOTHING;
+    if (!failure) return number == at ? KILL : NOTHING;
+    if (fails == NEVER || (fails == AS_THE_FIRST && number > at)) return NOTHING;
+    errno = failure;
+    return FAIL;
 }
 
-static void die(void) { kill(getpid(), SIGKILL), pause(); }
+__attribute__((noreturn)) static void die(void) {
+    kill(getpid(), SIGKILL);
+    for (;;) pause();
+}
 
-#define NOW(call, path, needs_space, failed) \
-    switch (comes(call, path, needs_space)) { \
+#define NOW(call, path, fails, failed) \
+    switch (comes(call, path, fails)) { \
         case KILL: die(); \
         case FAIL: return failed; \
     }
@@ -109,7 +115,7 @@ static int writes(int flags) { return flags & (O_CREAT | O_TRUNC); }
     int name(const char *path, int flags, ...) { \
         REAL(name); \
         MODE(flags, flags) \
-        if (writes(flags)) NOW("open", path, 1, -1) \
+        if (writes(flags)) NOW("open", path, ALWAYS, -1) \
         return real(path, flags, mode); \
     }
 #define OPENAT(name) \
@@ -117,13 +123,13 @@ static int writes(int flags) { return flags & (O_CREAT | O_TRUNC); }
         char full[PATH_MAX]; \
         REAL(name); \
         MODE(flags, flags) \
-        if (writes(flags)) NOW("open", at_fd(fd, path, full), 1, -1) \
+        if (writes(flags)) NOW("open", at_fd(fd, path, full), ALWAYS, -1) \
         return real(fd, path, flags, mode); \
     }
 #define FOPEN(name) \
     FILE *name(const char *path, const char *mode) { \
         REAL(name); \
-        if (mode[0] != 'r') NOW("open", path, 1, NULL) \
+        if (mode[0] != 'r') NOW("open", path, ALWAYS, NULL) \
         return real(path, mode); \
     }
 OPEN(open) OPEN(open64) OPENAT(openat) OPENAT(openat64) FOPEN(fopen) FOPEN(fopen64)
@@ -131,7 +137,7 @@ OPEN(open) OPEN(open64) OPENAT(openat) OPENAT(openat64) FOPEN(fopen) FOPEN(fopen
 /* Writing: by a kill in the middle. */
 
 #define HALF(call, path, half) \
-    switch (comes(call, path, 1)) { \
+    switch (comes(call, path, ALWAYS)) { \
         case KILL: half; die(); \
         case FAIL: return -1; \
     }
@@ -156,7 +162,7 @@ PWRITE(pwrite) PWRITE(pwrite64)
     ssize_t name parameters { \
         char path[PATH_MAX]; \
         REAL(name); \
-        if (folder[0]) NOW("copy", of_fd(target, path), 1, -1) \
+        if (folder[0]) NOW("copy", of_fd(target, path), ALWAYS, -1) \
         return real arguments; \
     }
 ssize_t sendfile(int, int, off_t *, size_t);
@@ -169,7 +175,7 @@ COPY(copy_file_range, (int in, off64_t *from, int out, off64_t *to, size_t size,
 size_t fwrite(const void *data, size_t size, size_t number, FILE *file) {
     char path[PATH_MAX];
     REAL(fwrite);
-    if (folder[0]) switch (comes("write", of_fd(fileno(file), path), 1)) {
+    if (folder[0]) switch (comes("write", of_fd(fileno(file), path), ALWAYS)) {
         case KILL: real(data, 1, size * number / 2, file), fflush_unlocked(file), die();
         case FAIL: return __fpurge(file), 0;
     }
@@ -182,7 +188,7 @@ size_t fwrite(const void *data, size_t size, size_t number, FILE *file) {
         char path[PATH_MAX]; \
         REAL(name); \
         int waits = file && folder[0] && __fwriting(file) && __fpending(file); \
-        switch (waits ? comes(#name, of_fd(fileno(file), path), 1) : NOTHING) { \
+        switch (waits ? comes(#name, of_fd(fileno(file), path), ALWAYS) : NOTHING) { \
             case KILL: die(); \
             case FAIL: __fpurge(file), real(file), errno = failure; return EOF; \
         } \
@@ -190,41 +196,41 @@ size_t fwrite(const void *data, size_t size, size_t number, FILE *file) {
     }
 FLUSH(fflush) FLUSH(fclose)
 
-#define ON_FD(name, parameters, arguments, needs_space) \
+#define ON_FD(name, parameters, arguments, fails) \
     int name parameters { \
         char path[PATH_MAX]; \
         REAL(name); \
-        if (folder[0]) NOW(#name, of_fd(fd, path), needs_space, -1) \
+        if (folder[0]) NOW(#name, of_fd(fd, path), fails, -1) \
         return real arguments; \
     }
-ON_FD(fsync, (int fd), (fd), 1)
-ON_FD(fdatasync, (int fd), (fd), 1)
-ON_FD(ftruncate, (int fd, off_t size), (fd, size), 0)
-ON_FD(ftruncate64, (int fd, off64_t size), (fd, size), 0)
+ON_FD(fsync, (int fd), (fd), ALWAYS)
+ON_FD(fdatasync, (int fd), (fd), ALWAYS)
+ON_FD(ftruncate, (int fd, off_t size), (fd, size), NEVER)
+ON_FD(ftruncate64, (int fd, off64_t size), (fd, size), NEVER)
 
 /* Names. */
 
-#define ON_PATH(name, parameters, arguments, path, needs_space) \
+#define ON_PATH(name, parameters, arguments, path, fails) \
     int name parameters { \
         REAL(name); \
-        NOW(#name, path, needs_space, -1) \
+        NOW(#name, path, fails, -1) \
         return real arguments; \
     }
-#define ON_PATH_AT(name, parameters, arguments, fd, path, needs_space) \
+#define ON_PATH_AT(name, parameters, arguments, fd, path, fails) \
     int name parameters { \
         char full[PATH_MAX]; \
         REAL(name); \
-        NOW(#name, at_fd(fd, path, full), needs_space, -1) \
+        NOW(#name, at_fd(fd, path, full), fails, -1) \
         return real arguments; \
     }
-ON_PATH(rename, (const char *from, const char *to), (from, to), to, 0)
-ON_PATH(unlink, (const char *path), (path), path, 0)
-ON_PATH(remove, (const char *path), (path), path, 0)
-ON_PATH(rmdir, (const char *path), (path), path, 0)
-ON_PATH(truncate, (const char *path, off_t size), (path, size), path, 0)
-ON_PATH(mkdir, (const char *path, mode_t mode), (path, mode), path, 1)
-ON_PATH(symlink, (const char *from, const char *to), (from, to), to, 1)
-ON_PATH(link, (const char *from, const char *to), (from, to), to, 1)
-ON_PATH_AT(renameat, (int from_fd, const char *from, int fd, const char *to), (from_fd, from, fd, to), fd, to, 0)
-ON_PATH_AT(unlinkat, (int fd, const char *path, int flags), (fd, path, flags), fd, path, 0)
-ON_PATH_AT(mkdirat, (int fd, const char *path, mode_t mode), (fd, path, mode), fd, path, 1)
+ON_PATH(rename, (const char *from, const char *to), (from, to), to, AS_THE_FIRST)
+ON_PATH(unlink, (const char *path), (path), path, NEVER)
+ON_PATH(remove, (const char *path), (path), path, NEVER)
+ON_PATH(rmdir, (const char *path), (path), path, NEVER)
+ON_PATH(truncate, (const char *path, off_t size), (path, size), path, NEVER)
+ON_PATH(mkdir, (const char *path, mode_t mode), (path, mode), path, ALWAYS)
+ON_PATH(symlink, (const char *from, const char *to), (from, to), to, ALWAYS)
+ON_PATH(link, (const char *from, const char *to), (from, to), to, ALWAYS)
+ON_PATH_AT(renameat, (int from_fd, const char *from, int fd, const char *to), (from_fd, from, fd, to), fd, to, AS_THE_FIRST)
+ON_PATH_AT(unlinkat, (int fd, const char *path, int flags), (fd, path, flags), fd, path, NEVER)
+ON_PATH_AT(mkdirat, (int fd, const char *path, mode_t mode), (fd, path, mode), fd, path, ALWAYS)
