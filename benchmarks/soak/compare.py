@@ -13,6 +13,7 @@ from PIL import Image
 # Not of the result: how long it took, when and by which command it was made, where it lies.
 _PASSING = ("seconds", "starts", "checkpoint", "data", "labels", "title", "written", "version")
 _TIMES = re.compile(rb"20\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\+\d\d:\d\d)?")
+_ASIDE = ("unreadable-", "unfinished-")  # what a run sets aside
 _OF_CHECKPOINTS = re.compile(r"\.(index|data-\d{5}-of-\d{5})$")
 
 
@@ -24,6 +25,12 @@ def unwhole(folder: pathlib.Path) -> list[str]:
 def is_temporary(path: pathlib.Path) -> bool:
     """Whether a name, or one above it, is that of what is being written."""
     return any(re.search(r"\.part|^\.export-|_temp$|^\.try-|\.tmp", part) for part in path.parts)
+
+
+def left_over(folder: pathlib.Path) -> list[pathlib.Path]:
+    """What is there under the name of what is being written, or is unfinished, or a lock; relative to the folder."""
+    paths = [path.relative_to(folder) for path in sorted(folder.rglob("*"))]
+    return [path for path in paths if is_temporary(path) or ".unfinished" in path.name or path.suffix == ".lock"]
 
 
 def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -83,7 +90,7 @@ def content(folder: pathlib.Path) -> dict[str, str]:
         names[name] = digest(_bare(path))
     for index in sorted(folder.rglob("*.index")) if folder.is_dir() else ():
         prefix = index.with_suffix("")
-        if not is_temporary(prefix.relative_to(folder)):
+        if not (is_temporary(prefix.relative_to(folder)) or prefix.name.startswith(_ASIDE)):
             names |= {f"{prefix.relative_to(folder)} {key}": value for key, value in tensors(prefix).items()}
     return names
 

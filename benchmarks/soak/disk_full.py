@@ -17,6 +17,7 @@ from fsaf_tf.run import on_disk
 RECORDS, TRAINING = "records", tasks.TRAINING  # what a training writes, without a network; a real one
 _TOOLS = (RECORDS, TRAINING, *tasks.TASKS)
 WHAT = f"full disks, at one call after the other, of {', '.join(_TOOLS)}"
+_TENSORFLOWS = "_temp"  # in the name of a folder in which TensorFlow writes a checkpoint: the next start takes it away
 EACH = 10  # calls of each tool, spread evenly over all that it makes
 TRIALS = EACH * len(_TOOLS)
 
@@ -86,14 +87,15 @@ def trial(name: str, data: pathlib.Path, out: pathlib.Path, at: int, wanted: dic
         faults.append(f"it ends with {full.status}: {full.line}")
     elif full.status == 1 and not full.line.startswith("error: "):
         faults.append(f"its last line is {full.line}")
-    left = [path.relative_to(out) for path in sorted(out.rglob("*"))]
     if full.status == 0 and name not in (RECORDS, TRAINING) and (lost := compare.differences(wanted, _now(name, out))):
         faults.append(f"it says nothing, and {lost} are missing")
-    faults += [f"{path} is left over" for path in left if compare.is_temporary(path)]
+    left = [path for path in compare.left_over(out) if ".unfinished" not in path.name]  # which is kept, as it should be
+    faults += [f"{path} is left over" for path in left if _TENSORFLOWS not in str(path)]
     faults += ["the checkpoint of before is gone"] * (forks.call(_newest, out / "run") < before)
     ended = _run(name, data, out, 0)
     if ended.status:
         return [*faults, f"with space it ends with {ended.status}: {ended.line}"]
+    faults += [f"with space {path} is left over" for path in compare.left_over(out)]
     return [*faults, *(f"with space it differs in {each}" for each in compare.differences(wanted, _now(name, out)))]
 
 

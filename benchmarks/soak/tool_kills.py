@@ -16,7 +16,6 @@ WHAT = f"kills at any moment of {', '.join(tasks.TASKS)}"
 EACH = 20  # kills of each tool
 TRIALS = EACH * len(tasks.TASKS)
 _BACKBONE = "layer_with_weights-0/"  # in the names of its variables
-_UNFINISHED = ".unfinished"  # what a fault, unlike a kill, leaves
 
 
 def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
@@ -60,9 +59,7 @@ def _trial(
     if ended.status:
         return [*faults, f"{name}, once more, ends with {ended.status}: {ended.line}"]
     faults += [f"{name} differs in {each}" for each in compare.differences(wanted, forks.call(results, name, out))]
-    left = [path.relative_to(out) for path in sorted(out.rglob("*"))]
-    faults += [f"{path} is left over" for path in left if compare.is_temporary(path) or _UNFINISHED in path.name]
-    return [*faults, *(f"{path} is left over" for path in left if path.suffix == ".lock")]
+    return [*faults, *(f"{path} is left over" for path in compare.left_over(out))]
 
 
 def results(name: str, out: pathlib.Path) -> dict[str, str]:

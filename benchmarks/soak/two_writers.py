@@ -88,9 +88,9 @@ def _alone(pair: Pair, data: pathlib.Path, out: pathlib.Path) -> tuple[float, li
     for order in dict.fromkeys(orders):
         _prepare(pair, data, out)
         start = time.monotonic()
-        for name in order:
+        for place, name in enumerate(order):
             ended = forks.end_tool(_start(name, data, out, log), log)
-            if ended.status and not (name != order[0] and _is_refusal(ended)):
+            if ended.status and not (place and _is_refusal(ended)):
                 raise RuntimeError(f"{name} ends with {ended.status}: {ended.said}")
         lengths.append(time.monotonic() - start)
         results.append(forks.call(tool_kills.results, pair.first, out))
@@ -117,9 +117,7 @@ def trial(
     there = forks.call(tool_kills.results, pair.first, out)
     if all(compare.differences(each, there) for each in wanted):
         faults.append(f"what is there is neither's alone: {compare.differences(wanted[0], there)}")
-    left = [path.relative_to(out) for path in sorted(out.rglob("*"))]
-    faults += [f"{path} is left over" for path in left if compare.is_temporary(path) or path.suffix == ".lock"]
-    return len(refused), faults
+    return len(refused), [*faults, *(f"{path} is left over" for path in compare.left_over(out))]
 
 
 def _is_refusal(one: forks.Ended) -> bool:
