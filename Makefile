@@ -2,7 +2,7 @@
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint
+.PHONY: demo test lint soak
 
 demo: $(READY)
 	$(BIN)/python tools/train.py --experiment=fsaf_demo
@@ -15,6 +15,9 @@ test: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+soak: $(READY)
+	$(BIN)/python -m benchmarks.soak
 
 $(READY): setup.py pyproject.toml constraints.txt
 	@echo "Installing TensorFlow, the Model Garden and fsaf_tf into .venv: 3 GB, some minutes"

@@ -22,6 +22,7 @@ cli.quiet()
 import numpy as np  # noqa: E402
 from ai_edge_litert import interpreter as litert  # noqa: E402
 
+from fsaf_tf.cli import outputs  # noqa: E402
 from fsaf_tf.data import images  # noqa: E402
 from fsaf_tf.data.source import open_source  # noqa: E402
 from fsaf_tf.detect import trained  # noqa: E402
@@ -111,6 +112,10 @@ def study():
     """Exports, measures, prints and writes."""
     detector = load.load_trained(MODEL_DIR.value)
     output = OUTPUT.value or f"{MODEL_DIR.value}/tflite"
+    is_ours = outputs.has_keys("checkpoint", *tflite.QUANTIZATIONS)
+    outputs.check([f"{output}/tflite.json"], reads=(), is_ours=is_ours, overwrite=False)
+    models = outputs.in_folder(output, r"model_(float32|float16|int8)(_\w+)?\.tflite")
+    outputs.check(models, reads=(), is_ours=outputs.has_mark("canvas.json"), overwrite=False)
     calibration = calibration_pictures(open_source(detector.config.train_data), pathlib.Path(output, "calibration"))
     size = (HEIGHT.value, WIDTH.value) if HEIGHT.value and WIDTH.value else None
     (input_canvas,) = canvas.choose(detector.program, None, size)

@@ -12,6 +12,7 @@ import itertools
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.cli import outputs
 from fsaf_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
@@ -41,6 +42,8 @@ def _study() -> None:
 
     folder = _MODEL_DIR.value
     if _OUTPUT.value:
+        is_ours = outputs.has_keys("model_dir", "rows")
+        outputs.check([_OUTPUT.value], reads=outputs.files_below(folder), is_ours=is_ours, overwrite=False)
         storage.try_writing(_OUTPUT.value)
     detector = load.load_trained(folder, "newest")
     source = open_source(experiment.read_params(folder).task.validation_data)

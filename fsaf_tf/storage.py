@@ -11,9 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from fsaf_tf import parts
 from fsaf_tf.errors import UserError
-
-PART = ".part"  # behind the name of a file while it is written
 
 
 def try_writing(path: str) -> None:
@@ -22,7 +21,7 @@ def try_writing(path: str) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    part = f"{path}{PART}"
+    part = parts.of_file(path)
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with open(part, "w"):
@@ -85,7 +84,7 @@ def _whole(
         on_error: takes the name of what an error leaves of it; that is removed if it is not given.
         before: is called when all is written, before it gets its name.
     """
-    part = f"{path}{PART}"
+    part = parts.of_file(path)
     try:
         with tf.io.gfile.GFile(_name(part), "wb") as file:
             yield file

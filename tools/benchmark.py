@@ -219,7 +219,8 @@ def main():
     """Times what is asked for, prints a table and writes the figures."""
     benchmarks = {"criterion": show_criterion, "detectors": benchmark_detectors, "inference": benchmark_inference}
     if _OUTPUT.value:
-        outputs.check([_OUTPUT.value], reads=(), is_ours=lambda path: False, overwrite=_OVERWRITE.value)
+        reads = outputs.files_below(_MODEL_DIR.value, _IMAGES.value)
+        outputs.check([_OUTPUT.value], reads=reads, is_ours=lambda path: False, overwrite=_OVERWRITE.value)
         storage.try_writing(_OUTPUT.value)
     figures = benchmarks[_WHAT.value]()
     if _OUTPUT.value:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags, logging
 
+from fsaf_tf import parts
 from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import faults, lasting
@@ -35,6 +36,7 @@ def _run(main: Callable[[], None], own_flags: flags.FlagValues, description: str
         mistakes.read(own_flags, sys.argv, verbs)
         main()
         _say_missing_letters()
+        parts.sweep_written(print)
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

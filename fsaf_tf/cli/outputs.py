@@ -4,6 +4,7 @@ What a tool wrote itself at an earlier time it replaces without a word. It is kn
 name their tool, JSON has keys of its own, detections have `file_name` or `frame`. Imports no TensorFlow.
 """
 
+import glob
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from absl import flags
 
+from fsaf_tf import parts
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import faults
 
@@ -81,6 +83,15 @@ def in_folder(folder: str, pattern: str) -> list[str]:
     return [os.path.join(folder, name) for name in sorted(names) if re.fullmatch(pattern, name)]
 
 
+def files_below(*paths: str | None) -> list[str]:
+    """All files that paths mean that may be folders or globs: what a tool may read of them."""
+    files = []
+    for path in (match for given in paths if given for match in glob.glob(given)):
+        files += [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+        files += [path] * os.path.isfile(path)
+    return files
+
+
 def check_predictions(output: str, written: Iterable[str], *, reads: Iterable[str], overwrite: bool) -> None:
     """The same for a folder of detections and what is drawn of them. That of a run is never one.
 
@@ -96,13 +107,18 @@ def check_predictions(output: str, written: Iterable[str], *, reads: Iterable[st
             f"{output} is the folder of a run or of an evaluation (it has {of_run[0]}), whose {DETECTIONS} these are"
             " not; give another --output"
         )
-    is_ours = is_of_prediction(output)
-    check([f"{output}/{DETECTIONS}", *written], reads=reads, is_ours=lambda path: is_ours, overwrite=overwrite)
+    # A full disk may have left pictures alone, without any detections.
+    of_prediction, is_drawn = is_of_prediction(output), has_mark("fsaf-predict")
+
+    def is_ours(path: str) -> bool:
+        return of_prediction or (not path.endswith(DETECTIONS) and is_drawn(path))
+
+    check([f"{output}/{DETECTIONS}", *written], reads=reads, is_ours=is_ours, overwrite=overwrite)
 
 
 def is_of_prediction(folder: str) -> bool:
     """Whether predictions were written to a folder: its detections name files or frames, are none, or were cut off."""
-    if any(os.path.exists(f"{folder}/{name}") for name in (f"{DETECTIONS}.part", "detections.unfinished.json")):
+    if in_folder(folder, rf"{re.escape(DETECTIONS + parts.PART)}.+-\d+|detections\.unfinished\.json"):
         return True
     text = _text(f"{folder}/{DETECTIONS}")
     return bool(re.fullmatch(r"\[\s*\]\s*", text) or _PREDICTED.match(text))

@@ -1,6 +1,7 @@
 """Prediction on files: which images, their detections in COCO's form, their pictures."""
 
 import collections
+import contextlib
 import io
 import os
 import pathlib
@@ -13,10 +14,12 @@ from fsaf_tf import storage, visualize
 from fsaf_tf.data import pixels
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
+from fsaf_tf.run import lock
 from fsaf_tf.terminal import faults
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
 
 PICTURES = "pictures"
+TOOL = "fsaf-predict"  # in each picture
 FILES_SHOWN = 20
 
 
@@ -72,14 +75,16 @@ def write(
         score_threshold: draw detections of at least this; the file has all of them.
 
     Raises:
-        UserError: no file can be read, a picture would replace one of the files, or `output` cannot be written to; then
-            the detections are there as far as they were made.
+        UserError: no file can be read, a picture would replace one of the files, another prediction writes to `output`,
+            or it cannot be written to; then the detections are there as far as they were made.
     """
     pictures, names = picture_paths(files, output), shared_names(files)
-    storage.make_folder(f"{output}/{PICTURES}")
     line, unreadable, undrawn, counts = Progress(), {}, {}, collections.Counter()
     turns = track(zip(files, found), line, lambda done, rate: prediction_line(done, len(files), rate, "images"))
-    with storage.results_file(f"{output}/detections.json", line.say) as add:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(lock.held(output, [lock.PREDICTION], line.say))
+        storage.make_folder(f"{output}/{PICTURES}")
+        add = stack.enter_context(storage.results_file(f"{output}/detections.json", line.say))
         for number, (file, each) in enumerate(turns, start=1):
             if isinstance(each, UserError):
                 unreadable[file] = each
@@ -142,7 +147,8 @@ def _draw(path: str, image: np.ndarray, detections: dict, score_threshold: float
     try:
         picture = Image.fromarray(visualize.draw_detections(image, detections, score_threshold))
         encoded = io.BytesIO()
-        picture.save(encoded, format="JPEG", quality=92, subsampling=0)  # full colour, for the small letters
+        # Full colour, for the small letters; whose it is, for the next time.
+        picture.save(encoded, format="JPEG", quality=92, subsampling=0, comment=TOOL)
         storage.make_folder(os.path.dirname(path))
         storage.write_bytes(path, encoded.getvalue())
     except Exception as error:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from fsaf_tf import storage, visualize
+from fsaf_tf import parts, storage, visualize
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
+from fsaf_tf.run import lock
 from fsaf_tf.terminal.interrupts import Interrupts
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
 
@@ -55,14 +56,15 @@ def run(
         clock: seconds, as `time.monotonic` counts them.
 
     Raises:
-        UserError: the source cannot be opened or gives no frame, or `output` cannot be written to.
+        UserError: the source cannot be opened or gives no frame, another prediction writes to `output`, or it cannot be
+            written to.
     """
-    storage.make_folder(output)
     path = f"{output}/{FILE}"
     if not is_live and os.path.realpath(source) == os.path.realpath(path):
         raise UserError(f"{source} would be written over; give another --output")
     line, found, seen = Progress(clock=clock), 0, 0
     with Interrupts() as interrupt, interrupt.deferred(), contextlib.ExitStack() as stack:
+        stack.enter_context(lock.held(output, [lock.PREDICTION], line.say))
         frames = stack.enter_context(_Camera(source, clock) if is_live else _File(source))
         video = stack.enter_context(_Writer(path, frames.rate, line.say))
         add = stack.enter_context(storage.results_file(f"{output}/detections.json", line.say))
@@ -177,7 +179,7 @@ class _Writer:
 
     def __init__(self, path: str, rate: float, say: Callable[[str], None]):
         self._path, self._rate, self._say = path, rate, say
-        self._part = f"{os.path.splitext(path)[0]}.part.mp4"  # OpenCV goes by the ending
+        self._part = parts.of_file(path, ".mp4")  # OpenCV goes by the ending
         self._video, self._last, self._count = None, None, 0
 
     def __enter__(self) -> "_Writer":

@@ -1,6 +1,7 @@
 """An import: published weights into a folder that a run can start from."""
 
 import contextlib
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,12 +9,12 @@ import tensorflow as tf
 import tf_keras
 from official.core import config_definitions
 
-from fsaf_tf import storage
+from fsaf_tf import parts, storage
 from fsaf_tf.classes import LABELS, Classes, in_place_of
 from fsaf_tf.config import experiment, plain_values, schema, strict
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
-from fsaf_tf.run import leftovers, on_disk
+from fsaf_tf.run import on_disk
 from fsaf_tf.run.published_classes import Published, find_classes
 from fsaf_tf.terminal import faults
 from fsaf_tf.weights import files, keras, mmdet, torchvision
@@ -38,7 +39,7 @@ def run(source: str, weights: list[str], name: str, output: str, labels: str = "
     params, changed = _resolve(name, source)
     model, published, loaded = SOURCES[source].build(params.task, weights, labels)
     swept = []
-    leftovers.sweep_dead(_part_of(output), swept.append)
+    parts.sweep(_part_of(output), swept.append)
     _write(output, params, model, published.classes)
     return [
         *swept,
@@ -137,21 +138,20 @@ SOURCES = {
 
 
 def _part_of(output: str) -> str:
-    return f"{output.rstrip('/')}.part-"
+    return f"{output.rstrip('/')}{parts.PART}"
 
 
 def _write(output: str, params, model: tf_keras.Model, classes: Classes) -> None:
     """Writes a folder beside, and gives it its name at the end."""
-    part = leftovers.signed(_part_of(output))
+    part = parts.signed(_part_of(output))
     try:
         tf.io.gfile.makedirs(part)
         storage.write_text(f"{part}/params.yaml", experiment.to_yaml(params))
         classes.write(f"{part}/{LABELS}")
         tf.train.Checkpoint(model=model, global_step=tf.Variable(0, dtype=tf.int64)).write(f"{part}/ckpt-0")
         on_disk.write_record(part)
-        if tf.io.gfile.isdir(output):
-            tf.io.gfile.rmtree(output)  # empty
-        tf.io.gfile.rename(part, output)
+        # An empty folder is replaced; one that another import has filled meanwhile is not.
+        (tf.io.gfile.rename if "://" in output else os.rename)(part, output)
     except (OSError, tf.errors.OpError) as error:
         line = faults.line(error)
         if not line:

@@ -1,4 +1,4 @@
-"""One process writes to the folder of a run: a lock there, which says whose it is.
+"""One process writes to the folder of a run, or of predictions: a lock there, which says whose it is.
 
 `flock` on a file with host and process. The system lets go of it when a process dies, however, and takes no later
 process of the same number for it; two cannot take over a dead one's lock at once, as they could a file that is only
@@ -18,12 +18,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
-from fsaf_tf import storage
+from fsaf_tf import parts, storage
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import leftovers
 from fsaf_tf.terminal import faults
 
-TRAINING, EVALUATION = "train.lock", "evaluate.lock"  # the checkpoints of a run; its figures
+# What is written: the checkpoints of a run, its figures, predictions.
+TRAINING, EVALUATION, PREDICTION = "train.lock", "evaluate.lock", "predict.lock"
 SIGN, SILENCE = 60, 600  # seconds between two signs of an owner's life, and without one until it is dead elsewhere
 _NO_FLOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # file systems without it
 
@@ -34,7 +34,7 @@ def held(folder: str, names: Sequence[str], say: Callable[[str], None]) -> Itera
 
     Args:
         folder: on this machine or shared with others; one with `://` in its name is not locked, which is said.
-        names: what is written there: `TRAINING`, `EVALUATION`.
+        names: what is written there: `TRAINING`, `EVALUATION`, `PREDICTION`.
         say: prints a line, such as that the lock of a dead process is taken over.
 
     Raises:
@@ -132,7 +132,7 @@ def _is_free(file: TextIO, path: str) -> bool:
             raise
         owner = storage.read_dict(path)
         is_here = owner.get("host") == platform.node() and isinstance(owner.get("pid"), int)
-        return not (is_here and owner["pid"] != os.getpid() and leftovers.is_alive(owner["pid"]))
+        return not (is_here and owner["pid"] != os.getpid() and parts.is_alive(owner["pid"]))
     return True
 
 

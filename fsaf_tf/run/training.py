@@ -175,11 +175,8 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
         )
     if checkpoints.holds_run(run.model_dir):
         records.check_classes(run.model_dir, task.classes)
-    if run.checkpoint and run.mode.trains and run.is_chief:
-        if swept := leftovers.sweep(run.model_dir, on_disk.NAME, run.checkpoint.prefix, figures=run.mode.evaluates):
-            run.progress.say(swept)
-        on_disk.write_record(run.model_dir)
-        _forget_evaluation_after(run)
+    if run.mode.trains and run.is_chief:
+        _clear_up(run)
     with run.interrupt.deferred():  # raised in TensorFlow's C++ it would be a traceback of its own
         loops = runner.Runner(dataclasses.replace(run, params=_for_the_runner(run.params)), task)
     run.interrupt.check()
@@ -232,8 +229,16 @@ def _start_line(backbone) -> str:
     return f"Starting with random values everywhere: {reason}."
 
 
-def _forget_evaluation_after(run: Run) -> None:
-    """Figures of a checkpoint that is gone would be taken for those of the one that will have its step."""
+def _clear_up(run: Run) -> None:
+    """What a kill left, also one before the first checkpoint was whole.
+
+    Figures of a checkpoint that is gone would be taken for those of the one that will have its step.
+    """
+    kept = run.checkpoint.prefix if run.checkpoint else None
+    if swept := leftovers.sweep(run.model_dir, on_disk.NAME, kept, figures=run.mode.evaluates):
+        run.progress.say(swept)
+    if run.checkpoint:
+        on_disk.write_record(run.model_dir)
     if records.last_step(run.model_dir) > run.step:
         records.forget_evaluation(run.model_dir)
 

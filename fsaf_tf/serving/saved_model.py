@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from fsaf_tf import storage
+from fsaf_tf import parts, storage
 from fsaf_tf.classes import LABELS
 from fsaf_tf.data import images
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import leftovers
 from fsaf_tf.serving import decode, frozen, warmup
 from fsaf_tf.terminal import native_log
 
@@ -51,11 +50,11 @@ def export(detector: trained.Detector, output: str, say: Callable[[str], None] =
     name = os.path.basename(os.path.abspath(output))
     try:
         os.makedirs(output, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=f"{leftovers.signed(IN_WRITING)}-", dir=output)
+        folder = tempfile.mkdtemp(prefix=f"{parts.signed(IN_WRITING)}-", dir=output)
     except OSError as error:
         raise UserError(f"{output} cannot be written to: {error.strerror}") from error
     try:
-        leftovers.sweep_dead(f"{output}/{IN_WRITING}", say)
+        parts.sweep(f"{output}/{IN_WRITING}", say)
         _write(detector, folder)
         gc.collect()  # the traced functions refer to each other and hold the network several times
         requests = warmup.requests(name)

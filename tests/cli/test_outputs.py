@@ -3,15 +3,19 @@
 import importlib
 import json
 import os
+import platform
+import subprocess
 import types
 
 import in_process
 import io_calls
+import numpy as np
 import pytest
 from PIL import Image
 
-from fsaf_tf import cli
+from fsaf_tf import cli, parts
 from fsaf_tf.cli import analyze, data, export, outputs, predict, serve_client, visualize
+from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 
 GROUND_TRUTH = {
@@ -19,6 +23,7 @@ GROUND_TRUTH = {
     "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [4, 4, 20, 20], "area": 400, "iscrowd": 0}],
     "categories": [{"id": 1, "name": "nut"}],
 }
+NOTHING = {"boxes": np.zeros([0, 4]), "scores": np.zeros([0]), "classes": np.zeros([0], int), "names": []}
 DETECTIONS = [{"image_id": 1, "category_id": 1, "bbox": [4, 4, 20, 20], "score": 0.9}]
 
 
@@ -127,7 +132,7 @@ def test_pictures_of_the_user_in_the_place_of_drawn_ones(folder, monkeypatch):
         ("detections.json", '[\n{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5, "file_name": "a"}\n]\n'),
         ("detections.json", '[\n{"image_id": 0, "bbox": [1, 2, 3, 4], "frame": 0, "seconds": 0.0}\n]\n'),
         ("detections.json", "[\n]\n"),
-        ("detections.json.part", ""),
+        ("detections.json.part-host.name-17", ""),
         ("detections.unfinished.json", "[]"),
     ],
 )
@@ -137,6 +142,13 @@ def test_predictions_of_before_are_replaced(folder, monkeypatch, file, text):
     Image.new("RGB", (8, 8)).save("out/pictures/1.png.jpg")
     said = in_process.call(predict, monkeypatch, *PREDICT[1], "--output=out")
     assert "not written by this tool" not in said and "none" in said
+
+
+def test_pictures_that_a_full_disk_left_without_detections_are_replaced(folder, monkeypatch):
+    os.makedirs("out/pictures")
+    drawn = predict_files._draw("out/pictures/1.png.jpg", np.zeros([8, 8, 3], np.uint8), NOTHING, 0.3)
+    said = in_process.call(predict, monkeypatch, *PREDICT[1], "--output=out")
+    assert drawn is None and "not written by this tool" not in said and "none" in said
 
 
 @pytest.mark.parametrize("file", ["params.yaml", "metrics.json", "info.json", "checkpoint", "train.lock"])
@@ -167,6 +179,19 @@ def test_the_tools_that_are_no_commands(folder, monkeypatch, name, file):
         assert in_process.call(tool, monkeypatch, *flags) == 0
 
 
+@pytest.mark.parametrize("given", ["--model_dir=run", "--images=run/*.json"])
+def test_the_benchmark_never_writes_over_what_it_reads(folder, monkeypatch, given):
+    monkeypatch.syspath_prepend(str(io_calls.ROOT / "tools"))
+    module = importlib.import_module("benchmark")
+    tool = types.SimpleNamespace(_FLAGS=module._FLAGS, main=lambda: cli.run(module.main, module._FLAGS, ""))
+    os.mkdir("run")
+    (folder / "run/labels.json").write_text("{}")
+    before = content(folder)
+    said = in_process.call(tool, monkeypatch, given, "--output=run/../run/labels.json", "--overwrite")
+    assert said.startswith("error: run/../run/labels.json") and "is read, and would be written over" in said
+    assert content(folder) == before
+
+
 def test_an_evaluation_of_an_exported_model_does_not_take_the_place_of_predictions(folder):
     os.mkdir("out")
     (folder / "out/detections.json").write_text('[\n{"image_id": 1, "score": 0.5, "file_name": "a"}\n]\n')
@@ -187,6 +212,31 @@ def test_a_report_of_a_run_does_not_take_the_place_of_its_figures(folder, monkey
             analyze, monkeypatch, "--model_dir=run", "--annotations=gt.json", f"--output=run/{name}.html", "--overwrite"
         )
         assert said == f"error: run/{name}.json is read, and would be written over; give another output"
+
+
+@pytest.mark.parametrize(
+    ("tool", "flags", "file"),
+    [(*ANALYZE, "page.html"), (*CHECK, "page.html"), (*CHECK, "report.json")],
+)
+def test_a_users_file_that_ends_in_part_is_nothing_of_a_tools(folder, monkeypatch, tool, flags, file):
+    output = f"--{'json' if file.endswith('json') else 'output'}={file}"
+    for name in (f"{file}.part", "page.json.part", f"{file}.part-mine"):
+        (folder / name).write_text("mine")
+    assert in_process.call(tool, monkeypatch, *flags, output) == 0 and (folder / file).exists()
+    for name in (f"{file}.part", "page.json.part", f"{file}.part-mine"):
+        assert (folder / name).read_text() == "mine"
+
+
+def test_what_a_killed_tool_was_writing_goes_with_the_same_command(folder, monkeypatch, capsys):
+    process = subprocess.Popen(["true"])
+    process.wait()
+    dead, living = (f"page.html{parts.PART}{platform.node()}-{pid}" for pid in (process.pid, os.getppid()))
+    other = f"page.html{parts.PART}another.host-{process.pid}"
+    for name in (dead, living, other):
+        (folder / name).write_text("half a page")
+    assert in_process.call(ANALYZE[0], monkeypatch, *ANALYZE[1], "--output=page.html") == 0
+    assert not (folder / dead).exists() and (folder / living).exists() and (folder / other).exists()
+    assert f"Left by a kill and taken away: 1 ({dead}), in {folder}." in capsys.readouterr().out
 
 
 def test_files_are_known_by_their_keys_and_marks(folder):

@@ -14,6 +14,7 @@ from small_run import build_model, write_run
 import fsaf_tf
 from fsaf_tf.detect import image_files, predict_files
 from fsaf_tf.errors import UserError
+from fsaf_tf.run import lock
 from fsaf_tf.terminal import lasting
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -164,10 +165,20 @@ def test_never_writes_over_an_image(detect, tmp_path):
         predict_files.run(detect, [str(tmp_path / "pictures" / "a.jpg")], str(tmp_path))
 
 
+def test_a_second_prediction_into_one_folder_is_refused_and_changes_nothing(detect, tmp_path):
+    Image.fromarray(noise(8, 8)).save(tmp_path / "a.png")
+    output = tmp_path / "out"
+    with lock.held(str(output), [lock.PREDICTION], print), pytest.raises(UserError, match="out is in use: process"):
+        predict_files.run(detect, [str(tmp_path / "a.png")], str(output))
+    assert not output.exists()
+    predict_files.run(detect, [str(tmp_path / "a.png")], str(output))
+    assert sorted(path.name for path in output.iterdir()) == ["detections.json", "pictures"]
+
+
 def test_an_output_that_is_a_file_is_an_error(detect, tmp_path):
     Image.fromarray(noise(8, 8)).save(tmp_path / "a.png")
     (tmp_path / "out").touch()
-    with pytest.raises(UserError, match="out/pictures cannot be written to: Not a directory"):
+    with pytest.raises(UserError, match="out cannot be written to: File exists"):
         predict_files.run(detect, [str(tmp_path / "a.png")], str(tmp_path / "out"))
 
 

@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import platform
 import resource
 import runpy
+import subprocess
 import sys
 
 import numpy as np
@@ -12,10 +14,15 @@ import pytest
 import tensorflow as tf
 import tf_keras
 import torch_reference as reference
+from official.core import exp_factory
 
 import fsaf_tf
+from fsaf_tf import parts
+from fsaf_tf.classes import Classes
 from fsaf_tf.config import experiment
 from fsaf_tf.data.coco_classes import COCO
+from fsaf_tf.errors import UserError
+from fsaf_tf.run import import_published
 
 torch = reference.torch
 TOOL = pathlib.Path(__file__).parent.parent.parent / "tools" / "import_weights.py"
@@ -170,6 +177,31 @@ def test_torchvision_backbone(tool, small):
     params = experiment.read_params("out")
     assert params.task.model.location_offset == 0.5 and params.task.input_size.shorter_side == 64  # the experiment's
     assert len(labels("out")["names"]) == 80
+
+
+def test_an_import_sweeps_what_a_killed_one_left(tool, small, tmp_path):
+    process = subprocess.Popen(["true"])
+    process.wait()
+    ours = f"{parts.PART}{platform.node()}-{process.pid}"
+    dead, kept = f"out{ours}", [f"out2{ours}", "out.part", f"out{parts.PART}another-{process.pid}"]
+    for name in (dead, *kept):
+        (tmp_path / name).mkdir()
+    torch.save(reference.randomize(reference.ResNet(14), 1).state_dict(), "r.pth")
+    status, lines = tool("--source=torchvision", "--weights=r.pth", small(free=True, based=False), "--output=out")
+    assert status == 0 and lines[0] == f"Left by a kill and taken away: 1 ({dead}), in {tmp_path}."
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == sorted(["out", *kept])
+
+
+def test_an_import_that_comes_second_leaves_the_first_as_it_is(tmp_path):
+    """Both found the folder free when they began."""
+    params, model = (
+        exp_factory.get_exp_config("fsaf"),
+        tf_keras.Sequential([tf_keras.layers.Dense(1, input_shape=(1,))]),
+    )
+    import_published._write(f"{tmp_path}/out", params, model, Classes(("first",), (1,)))
+    with pytest.raises(UserError, match="out cannot be written: .*the folder is not empty"):
+        import_published._write(f"{tmp_path}/out", params, model, Classes(("second",), (1,)))
+    assert labels(tmp_path / "out")["names"] == ["first"] and os.listdir(tmp_path) == ["out"]
 
 
 def test_a_full_disk_leaves_nothing(tool, small, tmp_path):

@@ -4,12 +4,14 @@ import os
 import pathlib
 import platform
 import subprocess
+import types
 
 import pytest
 import tensorflow as tf
 
-from fsaf_tf import storage
-from fsaf_tf.run import best, checkpoints, early_stop, leftovers, on_disk, records
+from fsaf_tf import parts, storage
+from fsaf_tf.run import best, checkpoints, early_stop, leftovers, on_disk, records, training
+from fsaf_tf.run.mode import parse
 from fsaf_tf.serving import saved_model
 
 DATA = ".data-00000-of-00001"
@@ -81,9 +83,9 @@ def test_what_was_being_written_is_swept_and_what_is_the_users_stays(tmp_path):
     for name in ("ckpt-20_temp", "ckpt-3_temp", ".try-abc"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "part-00000-of-00001.data").write_text("x")
-    for name in ("metrics.json.part", "detections.json.part", f"checkpoint.tmp{'0a' * 16}"):
+    for name in ("metrics.json.part-a.host-7", "detections.json.part-b-c-8", f"checkpoint.tmp{'0a' * 16}"):
         (tmp_path / name).write_text("x")
-    kept = ["notes.part", "mine_temp", "checkpoint.tmp-of-mine"]
+    kept = ["notes.part", "metrics.json.part", "mine_temp", "checkpoint.tmp-of-mine"]
     for name in kept:
         (tmp_path / name).write_text("x")
     prefix, said = go_on(folder)
@@ -91,17 +93,35 @@ def test_what_was_being_written_is_swept_and_what_is_the_users_stays(tmp_path):
     assert len(said) == 1 and said[0].startswith("Left by a kill and taken away: 6 ") and "ckpt-20_temp" in said[0]
 
 
+def test_a_start_after_a_first_save_that_was_killed_leaves_nothing_of_it(tmp_path):
+    (tmp_path / "ckpt-1_temp").mkdir()
+    (tmp_path / "ckpt-1_temp/part-00000-of-00001.data").write_text("x")
+    for name in ("params.yaml.part-host-7", "mine.txt"):
+        (tmp_path / name).write_text("x")
+    said = []
+    options = {
+        "checkpoint": None,
+        "step": 0,
+        "mode": parse("train"),
+        "progress": types.SimpleNamespace(say=said.append),
+    }
+    for folder in (str(tmp_path), f"{tmp_path}/new"):
+        training._clear_up(types.SimpleNamespace(model_dir=folder, **options))
+    assert names(tmp_path) == ["mine.txt"]
+    assert said == [f"Left by a kill and taken away: 2 (ckpt-1_temp, params.yaml.part-host-7), in {tmp_path}."]
+
+
 def test_parts_of_dead_processes_go_and_those_of_living_ones_and_other_machines_stay(tmp_path):
     output, said = str(tmp_path / "out"), []
     process = subprocess.Popen(["true"])
     process.wait()
     host = platform.node()
-    dead, living = f"out.part-{host}-{process.pid}", os.path.basename(leftovers.signed(f"{output}.part-"))
+    dead, living = f"out.part-{host}-{process.pid}", os.path.basename(parts.signed(f"{output}.part-"))
     others = [living, f"out.part-other.{host}-{process.pid}", "out.part-7", f"out2.part-{host}-{process.pid}"]
     for name in (dead, *others):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("x")
-    leftovers.sweep_dead(f"{output}.part-", said.append)
+    parts.sweep(f"{output}.part-", said.append)
     assert names(tmp_path) == sorted(others)
     assert len(said) == 1 and dead in said[0] and "taken away" in said[0]
 

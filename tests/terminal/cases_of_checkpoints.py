@@ -17,7 +17,6 @@ from injected import (
     Case,
     of_tensorflow,
     says,
-    system,
 )
 from small_run import small_params
 
@@ -120,12 +119,6 @@ def sweep(folder) -> None:
     leftovers.sweep(str(folder), on_disk.NAME, kept, figures=True)
 
 
-def sweep_dead(folder) -> None:
-    """Looks for what a process that is there, and so not dead, may be writing."""
-    (folder / leftovers.signed("out.part-")).mkdir()
-    leftovers.sweep_dead(f"{folder}/out.part-", print)
-
-
 GO_ON = Case(go_on, TF_CREATE)
 RECORD = Case(lambda folder: on_disk.write_record(os.path.dirname(saved(folder))), TF_OPEN)
 CHECKPOINTS = {
@@ -165,8 +158,6 @@ LEFTOVERS = {
     "run/leftovers.py:sweep:tf.io.gfile.exists": SWEEP,
     "run/leftovers.py:_remove:tf.io.gfile.rmtree": SWEEP,
     "run/leftovers.py:_remove:tf.io.gfile.remove": SWEEP,
-    "run/leftovers.py:sweep_dead:tf.io.gfile.listdir": Case(sweep_dead, TF_OPEN),
-    "run/leftovers.py:is_alive:os.kill": Case(sweep_dead, system(errno.ESRCH, errno.EPERM), goes_on=True),
 }
 
 

@@ -1,11 +1,14 @@
 """The cases of `test_injection.py` for ground and configuration, and what all cases share."""
 
+import errno
 import functools
 import lzma
 import os
 import pathlib
 import pickle
+import platform
 import struct
+import subprocess
 import zipfile
 import zlib
 
@@ -22,10 +25,11 @@ from injected import (
     WRITE,
     Case,
     simply,
+    system,
 )
 from PIL import Image
 
-from fsaf_tf import storage
+from fsaf_tf import parts, storage
 from fsaf_tf.classes import Classes, recorded_classes
 from fsaf_tf.config import catalog, experiment, plain_values
 
@@ -88,6 +92,19 @@ def run_folder(folder) -> str:
 
 GFILE = tf.io.gfile.GFile
 BROKEN_RESULTS = functools.partial(add_results, is_broken=True)
+
+
+def sweep(folder) -> None:
+    """Takes away a file and a folder of a process that is dead."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    dead = f"out{parts.PART}{platform.node()}-{process.pid}"
+    text(folder, dead)
+    (folder / f"{dead}-x").mkdir()
+    parts.sweep(f"{folder}/out{parts.PART}", print)
+
+
+SWEEP = Case(sweep, LOOK, goes_on=True)
 TRY_WRITING = Case(lambda folder: storage.try_writing(f"{folder}/new/report.html"), CREATE)
 CASES = {
     "storage.py:write_bytes:file.write": Case(WRITE_BYTES, TF_WRITE, GFILE, "write"),
@@ -107,6 +124,10 @@ CASES = {
     "storage.py:read_text:file.read": Case(
         lambda folder: experiment.read_params(run_folder(folder)), TF_READ, GFILE, "read"
     ),
+    "parts.py:_sweep:os.listdir": SWEEP,
+    "parts.py:_is_removed:os.remove": SWEEP,
+    "parts.py:_is_removed:shutil.rmtree": SWEEP,
+    "parts.py:is_alive:os.kill": SWEEP._replace(errors=system(errno.ESRCH, errno.EPERM)),
     "storage.py:try_writing:os.makedirs": TRY_WRITING,
     "storage.py:try_writing:open": TRY_WRITING,
     "storage.py:try_writing:os.remove": TRY_WRITING._replace(leaves=True),

@@ -202,8 +202,10 @@ CASES = {
     "run/import_published.py:_write:tf.train.Checkpoint.write": IMPORT._replace(
         errors=(*TF_CREATE, *CREATE), owner=tf.train.Checkpoint, attribute="write"
     ),
-    "run/import_published.py:_write:tf.io.gfile.rmtree": IMPORT._replace(errors=TF_OPEN[:-1], leaves=True),
-    "run/import_published.py:_write:tf.io.gfile.rename": IMPORT,
+    "run/import_published.py:_write:tf.io.gfile.rmtree": IMPORT._replace(
+        errors=TF_OPEN[:-1], leaves=True, goes_on=True
+    ),
+    "run/import_published.py:_write:os.rename": IMPORT._replace(errors=CREATE),
     "run/lock.py:_open:open": LOCK,
     "run/lock.py:_open:os.stat": LOCK._replace(errors=LOOK[1:]),  # one that is gone is opened anew
     "run/lock.py:_open:os.fstat": LOCK._replace(errors=nameless(5, 116)),

@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_the_picture_of_before(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, [64, 64, 3], np.uint8)
     with small_disk(500):
         line = outcome(lambda: write_figures.write(noise, path))
-    assert line.startswith(f"error: {path}.part: ") and (tmp_path / "figure.png").read_bytes() == before
+    assert line.startswith(f"error: {path}.part-") and (tmp_path / "figure.png").read_bytes() == before
     assert names(tmp_path) == ["figure.png"]
 
 

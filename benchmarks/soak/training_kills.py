@@ -1,0 +1,108 @@
+"""Trainings that are killed up to three times at random moments, and started again by the same command until they end.
+
+A start after a kill succeeds; no more than `trainer.checkpoint_interval` steps are lost; and the end is that of a
+training nobody disturbed, bit for bit: figures, detections, every tensor of the last checkpoint.
+"""
+
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+
+from benchmarks.soak import compare, forks, scene, trials
+
+WHAT = "trainings, killed up to three times each at any moment"
+TRIALS = 27  # some sixty kills: a later one may come after the end
+KILLS = 3
+
+
+def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
+    """See `trials.Run`."""
+    experiment = scene.write_data(folder.parent / "data")
+    undisturbed = scene.trained(folder.parent / "data")
+    length = _length(folder, experiment)
+    wanted = forks.call(_results, undisturbed)
+    for number in numbers:
+        yield _trial(folder / f"trial_{number}", experiment, length, wanted, number)
+
+
+def _length(folder: pathlib.Path, experiment: pathlib.Path) -> float:
+    """How many seconds a training takes by itself, with all that is cached by now."""
+    path = folder / "seconds"
+    if not path.exists():
+        start = time.monotonic()
+        ended = _start(experiment, folder / "timed", folder / "timed.log").wait()
+        if ended:
+            raise RuntimeError(f"a training that nobody disturbed ends with {ended}; see {folder}/timed.log")
+        path.write_text(str(time.monotonic() - start))
+    return float(path.read_text())
+
+
+def _start(experiment: pathlib.Path, model_dir: pathlib.Path, log: pathlib.Path) -> subprocess.Popen:
+    with open(log, "a", encoding="utf-8") as file:
+        command = scene.train_command(experiment, model_dir)
+        return subprocess.Popen(command, cwd=scene.ROOT, stdout=file, stderr=subprocess.STDOUT)
+
+
+def _trial(
+    folder: pathlib.Path, experiment: pathlib.Path, length: float, wanted: dict[str, str], number: int
+) -> trials.Row:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    dice, faults, model_dir = trials.dice("training_kills", number), [], folder / "run"
+    kills = lost = 0
+    while True:
+        process = _start(experiment, model_dir, folder / "log")
+        try:
+            status = process.wait(dice.uniform(0, length) if kills < KILLS else forks.PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            if kills == KILLS:
+                return {"faults": [f"it hangs; see {folder}"], "kills": kills, "steps_lost": lost}
+            kills += 1
+            more, fault = forks.call(_lost, model_dir)
+            lost += more
+            faults += fault
+            continue
+        if status:
+            faults.append(f"a start after {kills} kills ends with {status}")
+        break
+    faults += compare.differences(wanted, forks.call(_results, model_dir)) if not status else []
+    if not faults:
+        shutil.rmtree(folder)
+    return {"faults": faults, "kills": kills, "steps_lost": lost}
+
+
+def _lost(model_dir: pathlib.Path) -> tuple[int, list[str]]:
+    """How many steps a kill cost, by the last step that was logged and the newest checkpoint that is whole."""
+    from fsaf_tf.run import on_disk
+
+    newest = on_disk.first_readable(on_disk.prefixes(str(model_dir)))[0] if model_dir.is_dir() else None
+    kept = on_disk.number(newest) if newest else 0
+    lost = max(_last_logged(model_dir) - kept, 0)
+    # One loop of steps may be between the last line of the log and the save.
+    return lost, [f"{lost} steps are lost, from {kept + lost} to {kept}"] * (lost > scene.SAVED)
+
+
+def _last_logged(model_dir: pathlib.Path) -> int:
+    """The last step in the event files of a training; one that is cut short counts up to there."""
+    import tensorflow as tf
+
+    last = 0
+    for path in sorted((model_dir / "train").glob("events*")):
+        try:
+            for event in tf.compat.v1.train.summary_iterator(str(path)):
+                last = max(last, event.step)
+        except tf.errors.DataLossError:
+            continue
+    return last
+
+
+def _results(model_dir: pathlib.Path) -> dict[str, str]:
+    """What a run came to: figures and detections of it and its best, and the tensors of its checkpoints."""
+    names = compare.content(model_dir)
+    kept = ("metrics.json", "detections.json", "best/", f"ckpt-{scene.STEPS} ")
+    return {name: digest for name, digest in names.items() if name.startswith(kept)}
