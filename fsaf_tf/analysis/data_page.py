@@ -139,7 +139,7 @@ def _with_first_rows(image_index: np.ndarray, rows: np.ndarray) -> list[Shown]:
 def _images(part: Inspection, places: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Place and pixels `[h, w, 3]` uint8 of some of the pictures, as boxes have them."""
     chosen = part.source.examples(Order(places=places))
-    return zip(places, (row["image"] for row in named_errors(images.decode_examples(chosen, part.source.at_once))))
+    return zip(places, (row["image"] for row in named_errors(images.decode_examples(chosen, part.source.at_once()))))
 
 
 def _encoded(image: np.ndarray) -> str:

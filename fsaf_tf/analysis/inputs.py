@@ -208,7 +208,7 @@ def thumbnails(source: examples.Source, image_ids: Sequence[int]) -> Iterator[tu
     """
     wanted = tf.constant(list(image_ids), tf.int64)
     chosen = source.examples().filter(lambda example: tf.reduce_any(example["image_id"] == wanted))
-    for example in examples.named_errors(images.decode_examples(chosen, source.at_once)):
+    for example in examples.named_errors(images.decode_examples(chosen, source.at_once())):
         picture = Image.fromarray(example["image"])
         picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         encoded = io.BytesIO()

@@ -66,10 +66,9 @@ class Source:
     most_boxes: int = 0
     given: Callable[[], tf.data.Dataset] | None = None
 
-    @property
-    def at_once(self) -> int:
+    def at_once(self, bytes_of_pixel: int = images.BYTES_OF_PIXEL) -> int:
         """How many of its pictures are decoded at a time, by their sizes where these are known."""
-        return images.fitting_at_once(self.boxes().sizes) if self.boxes else images.AT_ONCE
+        return images.fitting_at_once(self.boxes().sizes, bytes_of_pixel) if self.boxes else images.AT_ONCE
 
 
 def with_classes(source: Source, classes: Classes, whose: str) -> Source:

@@ -62,18 +62,17 @@ def build_dataset(
         examples = examples.shuffle(
             config.shuffle_buffer_size, seed=config.seed, reshuffle_each_iteration=True
         ).repeat()
-    at_once = source.at_once
-    decoded = images.decode_examples(examples, at_once)
-    if training:
-        decoded = decoded.enumerate().map(
-            lambda number, example: draw.of_image(example, config, tf.stack([config.seed, number * shards + shard]))
-        )
     room = max(config.max_instances, source.most_boxes)
-    canvases = decoded.map(
-        lambda example: _to_canvas(example, input_size, room) | _views(example, input_size, view_sizes),
-        num_parallel_calls=images.parallel_calls(at_once),
-        deterministic=True,
-    )
+
+    def to_canvas(example: dict) -> dict:
+        number = example.pop("number")
+        if training:
+            example = draw.of_image(example, config, tf.stack([config.seed, number * shards + shard]))
+        return _to_canvas(example, input_size, room) | _views(example, input_size, view_sizes)
+
+    numbered = examples.enumerate().map(lambda number, example: {**example, "number": number})
+    at_once = source.at_once(draw.bytes_of_pixel(config)) if training else source.at_once()
+    canvases = images.decode_examples(numbered, at_once, to_canvas)
     batches = canvases.group_by_window(
         key_func=_is_portrait,
         reduce_func=lambda _, window: window.batch(batch_size, drop_remainder=training),

@@ -148,7 +148,7 @@ def read(source: Source) -> Iterator[dict]:
         UserError: one cannot be read, or one of the ids is not there.
     """
     count = 0
-    for row in examples.named_errors(images.decode_examples(source.examples(), source.at_once)):
+    for row in examples.named_errors(images.decode_examples(source.examples(), source.at_once())):
         count += 1
         yield {**row, "file_name": row["file_name"].decode(), "image_id": int(row["image_id"])}
     _check_count(source, count)

@@ -137,7 +137,7 @@ def figures(
 def _detect(rows: dict[str, Callable], source: Source, classes: Classes, progress: Progress) -> dict[str, list[dict]]:
     """COCO's results of each detector, by its name."""
     examples, results = (
-        named_errors(images.decode_examples(source.examples(), source.at_once)),
+        named_errors(images.decode_examples(source.examples(), source.at_once())),
         {name: [] for name in rows},
     )
     for example in track(examples, progress, lambda done, rate: evaluation_line(done, source.num_images, rate)):
