@@ -24,6 +24,7 @@ from fsaf_tf.errors import UserError
 
 # A picture is refused by its header when it holds more pixels: a 17 kB PNG can unpack to hundreds of megabytes.
 MAX_PIXELS = 2**27
+STRIP = 2**22  # pixels of a larger picture that are converted at a time
 
 ORIENTATION = 0x112  # a tag of EXIF and of TIFF
 _BITS_PER_SAMPLE = 258  # of TIFF
@@ -186,7 +187,19 @@ def _rgb(image: Image.Image) -> np.ndarray:
         )
     elif image.mode in ("RGBa", "La"):  # colours times their opacity
         image = image.convert("RGBA" if image.mode == "RGBa" else "LA")
-    return np.array(image.convert("RGB"))
+    return _by_strips(image)
+
+
+def _by_strips(image: Image.Image) -> np.ndarray:
+    """A picture as RGB, some rows at a time: Pillow makes four copies of what it converts and hands over."""
+    rows = max(STRIP // image.width, 1)
+    if image.height <= rows:
+        return np.array(image.convert("RGB"))
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels[top : top + rows] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
 def _eight_bits(values: np.ndarray, white: float | None) -> np.ndarray:
