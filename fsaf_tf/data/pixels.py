@@ -12,6 +12,7 @@ as an exported graph must, to the same pixels in every bit.
 
 import contextlib
 import io
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -114,8 +115,9 @@ def _opened(file: str | BinaryIO) -> Iterator[Image.Image]:
         raise
     except Image.UnidentifiedImageError:
         raise UserError(_no_image(file)) from None
-    except Image.DecompressionBombError:
-        raise UserError(f"more than the {MAX_PIXELS} pixels that are read") from None
+    except Image.DecompressionBombError as error:  # from twice Pillow's own limit on, which is said with the size
+        size = re.search(r"\d+", str(error))[0]
+        raise UserError(f"{size} pixels, more than the {MAX_PIXELS} that are read") from None
     except OSError as error:  # of the file system, or of Pillow, about what is in the file
         raise UserError(error.strerror or f"damaged: {error}") from error
     except MemoryError:

@@ -23,6 +23,7 @@ from fsaf_tf.run import (
     ending,
     leftovers,
     lock,
+    memory,
     on_disk,
     records,
     runner,
@@ -184,6 +185,8 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
     run.interrupt.check()
     if run.params.task.freeze and run.mode.trains:
         run.progress.say(freezing.report(loops.trainer.model, run.params.task.freeze))
+    if run.mode.trains:
+        run.progress.say(memory.needs(loops.trainer.model, run.params.task, data.train))
     if run.is_chief and not run.mode.watches:  # there, the run that trains writes them
         _write_records(run, task)
     return _report(run, loops.run())
