@@ -35,7 +35,7 @@ def _merge(config: hyperparams.Config, values: dict, origin: str, prefix: str, w
     for name, value in values.items():
         key = f"{prefix}{name}"
         if name not in annotations:
-            raise UserError(f"{origin}: there is no key {key}{_meant(key, annotations, whole)}")
+            raise UserError(f"{origin}: there is no key {key:.120}{_meant(key, annotations, whole)}")
         current, kind = getattr(config, name), annotations[name]
         section = current if isinstance(current, hyperparams.Config) else _section(kind)
         if section is None or (value is None and _allows_none(kind)):
