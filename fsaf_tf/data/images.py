@@ -73,9 +73,6 @@ def add_headers(examples: tf.data.Dataset) -> tf.data.Dataset:
     `file_name`.
     """
 
-    def of_stream(stream: io.BytesIO) -> tuple[int, ...]:
-        return pixels.read_header(stream)[:3]
-
     def add(example: dict) -> dict:
         numbers, problem = _on_host(
             lambda stream: pixels.read_header(stream)[:3], example["image_bytes"], [3], tf.int32

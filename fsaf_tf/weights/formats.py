@@ -116,7 +116,14 @@ def _npy_shape(file: BinaryIO) -> tuple[int, ...]:
     shape, _, dtype = read_header(file)
     if dtype.hasobject:
         raise ValueError("Object arrays cannot be loaded")
+    _check_numbers(dtype)
     return shape
+
+
+def _check_numbers(dtype: np.dtype) -> None:
+    """One text or structure alone may be of any size."""
+    if dtype.kind not in "biuf":
+        raise ValueError(f"values of the type {dtype!s:.40} are no numbers")
 
 
 def _read_h5(path: str) -> dict[str, Stored]:
@@ -128,13 +135,13 @@ def _read_h5(path: str) -> dict[str, Stored]:
 
     with h5py.File(path, "r") as file:
         start = "model_weights" if "model_weights" in file else "/"
-        keys = [(name, key) for name, layer in file[start].items() for key in layer.attrs.get("weight_names", ())]
-        return {
-            f"{name}/{key.rsplit('/', 1)[-1].removesuffix(':0')}": Stored(
-                tuple(file[start][name][key].shape), functools.partial(array, f"{start}/{name}/{key}")
-            )
-            for name, key in keys
-        }
+        found = {}
+        for name, layer in file[start].items():
+            for key in layer.attrs.get("weight_names", ()):
+                _check_numbers(layer[key].dtype)
+                read = functools.partial(array, f"{start}/{name}/{key}")
+                found[f"{name}/{key.rsplit('/', 1)[-1].removesuffix(':0')}"] = Stored(tuple(layer[key].shape), read)
+    return found
 
 
 def _read_safetensors(path: str) -> dict[str, Stored]:

@@ -175,6 +175,19 @@ def test_a_tensor_is_not_read_before_its_shape_is_known_to_fit(tmp_path, suffix,
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_values_that_are_no_numbers_are_refused(tmp_path, suffix):
+    """One text may be as large as it likes, whatever the shape."""
+    path, text = tmp_path / f"a{suffix}", np.array(["x" * 1000])
+    if suffix == ".npz":
+        np.savez(path, a=text)
+    else:
+        with h5py.File(path, "w") as file:
+            file["conv1/weight"] = text.astype("S")
+            file["conv1"].attrs["weight_names"] = ["weight"]
+    assert "are no numbers" in failure(str(path))
+
+
 def test_a_compressed_file_of_pytorch_is_refused(tmp_path):
     torch.save(as_torch(VALUES), tmp_path / "a.pth")
     with (
