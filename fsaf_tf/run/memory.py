@@ -46,10 +46,17 @@ def _decoded(source: Source, config: schema.TrainData) -> int:
 def taken(optimizer: tf_keras.optimizers.Optimizer) -> str:
     """One line after the first steps: the most that was held up to now, by each GPU and by the process."""
     gpus = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices("GPU")]
-    most = [f"{name} {_mb(tf.config.experimental.get_memory_info(name)['peak'])}" for name in gpus]
+    most = [f"{name} {_peak(name)}" for name in gpus]
     of_process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     most.append(f"this process {_mb(of_process)}")
     return f"Memory after the first steps: {', '.join(most)} at most; optimizer {_mb(_bytes(_variables(optimizer)))}."
+
+
+def _peak(gpu: str) -> str:
+    try:
+        return _mb(tf.config.experimental.get_memory_info(gpu)["peak"])
+    except (ValueError, tf.errors.OpError):  # an allocator that does not count
+        return "not known"
 
 
 def _variables(optimizer: tf_keras.optimizers.Optimizer) -> list[tf.Variable]:
