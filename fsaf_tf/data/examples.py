@@ -53,6 +53,8 @@ class Source:
         most_boxes: of a picture, 0 where that is not known before they are gone through.
         given: gives the examples with their boxes as they are in the files, not clipped and none left out; None where
             `boxes` has them.
+        sizes: height and width `[..., 2]` of the pictures that were looked at; None where none were, or `boxes` has
+            them.
     """
 
     name: str
@@ -65,10 +67,16 @@ class Source:
     image_dir: str = ""
     most_boxes: int = 0
     given: Callable[[], tf.data.Dataset] | None = None
+    sizes: np.ndarray | None = dataclasses.field(default=None, compare=False)
+
+    def known_sizes(self) -> np.ndarray | None:
+        """Height and width `[..., 2]` of its pictures, or of those that were looked at; None where none is known."""
+        return self.boxes().sizes if self.boxes else self.sizes
 
     def at_once(self, bytes_of_pixel: int = images.BYTES_OF_PIXEL) -> int:
         """How many of its pictures are decoded at a time, by their sizes where these are known."""
-        return images.fitting_at_once(self.boxes().sizes, bytes_of_pixel) if self.boxes else images.AT_ONCE
+        sizes = self.known_sizes()
+        return images.AT_ONCE if sizes is None else images.fitting_at_once(sizes, bytes_of_pixel)
 
 
 def with_classes(source: Source, classes: Classes, whose: str) -> Source:

@@ -32,14 +32,14 @@ def needs(model: tf_keras.Model, task: schema.Task, source: Source) -> str:
         f"their gradients {_mb(_bytes(model.trainable_variables))}",
         f"a batch {_mb(pixels)}, normalised {_mb(_FLOAT * pixels)}",
     ]
-    if source.boxes:
+    if source.known_sizes() is not None:
         parts.append(f"pictures that are decoded at most {_mb(_decoded(source, task.train_data))}")
     return f"Memory: {', '.join(parts)}; optimizer and layers come on top."
 
 
 def _decoded(source: Source, config: schema.TrainData) -> int:
     of_pixel = draw.bytes_of_pixel(config)
-    areas = np.sort(np.prod(source.boxes().sizes, axis=1, dtype=np.int64))
+    areas = np.sort(np.prod(source.known_sizes(), axis=1, dtype=np.int64))
     return int(areas[-source.at_once(of_pixel) :].sum()) * of_pixel
 
 

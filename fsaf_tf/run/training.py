@@ -298,7 +298,7 @@ def _open_data(run: Run, download: bool) -> Sources:
         raise UserError(report.error)
     if data.train is not None and run.params.task.train_data.repeat_rare:
         run.progress.say("  " + balance.describe(data.train, run.params.task.train_data.repeat_rare))
-    return data
+    return data_report.with_sizes(data, report)
 
 
 def _write_records(run: Run, task: FSAFTask) -> None:
