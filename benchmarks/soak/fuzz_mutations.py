@@ -6,7 +6,11 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import tensorflow as tf
 import yaml
+from google.protobuf import message
+
+from benchmarks.soak import fuzz_seeds
 
 # What readers stumble over: other kinds, edges of numbers, letters that no file name or terminal likes.
 ODD = (
@@ -20,10 +24,10 @@ DEEP = (30, 400, 3000)  # levels of a nest
 Place = tuple[Any, Any]  # a dict or list, and a key or an index
 
 
-def nested(rng: random.Random, value: Any, times: int = 0) -> Any:
+def nested(rng: random.Random, value: Any) -> Any:
     """A nest of dicts and lists with one to four things changed."""
     whole = [copy.deepcopy(value)]
-    for _ in range(times or rng.randint(1, 4)):
+    for _ in range(rng.choice([1, 1, 2, 4])):
         places = _places(whole)
         rng.choice(_CHANGES)(rng, *rng.choice(places), places)
     return whole[0]
@@ -137,3 +141,46 @@ def as_yaml(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
         except (yaml.YAMLError, ValueError, RecursionError):
             pass
     return raw(rng, data, others)
+
+
+def safetensors(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """A file of safetensors: mostly its header is changed and stays one, else its bytes are."""
+    if rng.random() < 0.7:
+        end = 8 + int.from_bytes(data[:8], "little")
+        try:
+            header = json.dumps(nested(rng, json.loads(data[8:end]))).encode()
+            return len(header).to_bytes(8, "little") + header + data[end:]
+        except (ValueError, RecursionError):
+            pass
+    return raw(rng, data, others)
+
+
+def example(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """A record whose example was changed: mostly one of its lists, else its bytes, seldom the frame."""
+    if rng.random() < 0.1:
+        return raw(rng, data, others)
+    payload = fuzz_seeds.payload(data)
+    try:
+        whole = tf.train.Example.FromString(payload)
+    except message.DecodeError:
+        whole = None
+    if not (whole and whole.features.feature) or rng.random() < 0.3:
+        return fuzz_seeds.framed(raw(rng, payload, [fuzz_seeds.payload(other) for other in others]))
+    for _ in range(rng.randint(1, 3)):
+        feature = whole.features.feature[rng.choice(sorted(whole.features.feature))]
+        kind = feature.WhichOneof("kind") or "bytes_list"
+        values = list(getattr(feature, kind).value)
+        odd = list(_ODD_FEATURES[kind])
+        if kind == "bytes_list" and values:
+            odd.append(raw(rng, values[0], others))
+        values = rng.choice([values[1:], values + values, [rng.choice(odd), *values[1:]], []])
+        del getattr(feature, kind).value[:]
+        getattr(feature, kind).value.extend(values)
+    return fuzz_seeds.framed(whole.SerializeToString())
+
+
+_ODD_FEATURES = {
+    "float_list": [float("nan"), float("inf"), -1.0, 2.0, 1e30, 0.0],
+    "int64_list": [0, -1, 2**40, 3, 1],
+    "bytes_list": [b"", b"\xff\xfe", b"99999999999999999999"],
+}

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pathlib
 import pickle
 import tempfile
@@ -106,6 +107,21 @@ def records() -> list[bytes]:
         example(encoded[0], [[0.1, 0.2, 0.5, 0.6]], [3], **{"image/object/is_crowd": crowd}),
         example(encoded[7], [], []),
     ]
+
+
+def framed(payload: bytes) -> bytes:
+    """A TFRecord of a serialized example: its checksums are right."""
+    path = written(b"", ".tfrecord")
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(payload)
+    data = pathlib.Path(path).read_bytes()
+    os.remove(path)
+    return data
+
+
+def payload(record: bytes) -> bytes:
+    """What `framed` was given."""
+    return record[12:-4]
 
 
 def weights() -> dict[str, list[bytes]]:

@@ -73,9 +73,8 @@ def _safetensors_header(data: bytes) -> object:
     return json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
 
 
-def _of_weights(suffix: str, passes: Callable[[bytes], object]) -> Target:
-    modules = ("weights/",)
-    return Target(lambda: seeds.weights()[suffix], mutations.raw, _can(passes), _read_weights, suffix, modules)
+def _of_weights(suffix: str, passes: Callable[[bytes], object], mutate: Callable = mutations.raw) -> Target:
+    return Target(lambda: seeds.weights()[suffix], mutate, _can(passes), _read_weights, suffix, ("weights/",))
 
 
 # Pictures.
@@ -118,46 +117,6 @@ def _serve(path: str) -> None:
 # TFRecord.
 
 
-def _framed(payload: bytes) -> bytes:
-    """A TFRecord of a serialized example: its checksums are right."""
-    path = seeds.written(b"", ".tfrecord")
-    with tf.io.TFRecordWriter(path) as writer:
-        writer.write(payload)
-    data = pathlib.Path(path).read_bytes()
-    os.remove(path)
-    return data
-
-
-def _of_example(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
-    """A record whose example was changed: mostly one of its lists, else its bytes, seldom the frame."""
-    if rng.random() < 0.1:
-        return mutations.raw(rng, data, others)
-    payload = data[12:-4]
-    example = tf.train.Example.FromString(payload) if _is_example(data) else None
-    if example is None or rng.random() < 0.3:
-        return _framed(mutations.raw(rng, payload, [other[12:-4] for other in others]))
-    features = example.features.feature
-    for _ in range(rng.randint(1, 3)):
-        key = rng.choice(sorted(features))
-        kind = features[key].WhichOneof("kind") or "bytes_list"
-        values = list(getattr(features[key], kind).value)
-        odd = {
-            "float_list": [math.nan, math.inf, -1.0, 2.0, 1e30, 0.0],
-            "int64_list": [0, -1, 2**40, 3, 1],
-            "bytes_list": [b"", b"\xff\xfe", b"99999999999999999999", mutations.raw(rng, (values or [b"x"])[0], [b"y"])]
-            if kind == "bytes_list"
-            else [],
-        }[kind]
-        values = rng.choice([values[1:], values + values, [rng.choice(odd), *values[1:]], []])
-        del getattr(features[key], kind).value[:]
-        getattr(features[key], kind).value.extend(values)
-    return _framed(example.SerializeToString())
-
-
-def _is_example(data: bytes) -> bool:
-    return _can(lambda framed: tf.train.Example.FromString(framed[12:-4]))(data)
-
-
 @functools.cache
 def _opened(path: str) -> tf.data.Dataset:
     folder = os.path.dirname(path)
@@ -178,7 +137,7 @@ def _label_map(path: str) -> None:
     """Beside one good record."""
     good = f"{os.path.dirname(path)}/good.tfrecord"
     if not os.path.exists(good):
-        pathlib.Path(good).write_bytes(_framed(seeds.records()[0]))
+        pathlib.Path(good).write_bytes(seeds.framed(seeds.records()[0]))
     records.open_records(good, path, upright=True)
 
 
@@ -236,9 +195,9 @@ TARGETS: dict[str, Target] = {
     "YAML": Target(seeds.experiments, mutations.as_yaml, _YAML, plain_values.read, ".yaml", ("config/plain_values",)),
     "experiments": Target(seeds.experiments, mutations.as_yaml, _YAML, _load_experiment, ".yaml", ("config/",)),
     "TFRecord": Target(
-        lambda: [_framed(each) for each in seeds.records()],
-        _of_example,
-        _is_example,
+        lambda: [seeds.framed(each) for each in seeds.records()],
+        mutations.example,
+        _can(lambda data: tf.train.Example.FromString(seeds.payload(data))),
         _read_records,
         ".tfrecord",
         ("data/records", "data/examples"),
@@ -262,7 +221,7 @@ TARGETS: dict[str, Target] = {
     ),
     ".npz": _of_weights(".npz", seeds.is_zip),
     ".h5": _of_weights(".h5", lambda data: h5py.File(io.BytesIO(data), "r").close()),
-    ".safetensors": _of_weights(".safetensors", _safetensors_header),
+    ".safetensors": _of_weights(".safetensors", _safetensors_header, mutations.safetensors),
     ".pth": _of_weights(".pth", lambda data: seeds.is_zip(data) or data[:1] == b"\x80"),
     "TFLite": Target(
         lambda: [seeds.packed(seeds.tflite_settings())],

@@ -125,7 +125,7 @@ def _reason(error: Exception) -> str:
     if code or "weights_only" in text or text.startswith("Object arrays"):
         what = f"({code[1]}) " if code else ""
         return f"it holds more than tensors {what}and loading that could run code; ask for a file of tensors alone"
-    return f"it is cut short, damaged or of another kind ({text.split('. ')[0] or type(error).__name__})"
+    return f"it is cut short, damaged or of another kind ({text.split('. ')[0] or type(error).__name__:.300})"
 
 
 def _unwrap(path: str, content: Any) -> Tensors:

@@ -251,6 +251,13 @@ def test_other_content(tmp_path, content, message):
     assert message in failure(str(tmp_path / "a.pth"))
 
 
+def test_a_reason_of_any_length_is_a_short_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + (5000).to_bytes(2, "little") + b"'%s'" % (b"x" * 4998))
+    line = failure(str(tmp_path / "a.npz"))
+    assert "cut short, damaged or of another kind (Header is not a dictionary: 'xxx" in line and len(line) < 600
+
+
 def test_names_that_are_no_file(tmp_path):
     assert "there is no such file" in failure(str(tmp_path / "a.pth"))
     (tmp_path / "folder.npz").mkdir()
