@@ -127,10 +127,10 @@ def _check(what: str, values: Sequence, kind: type) -> None:
     """Raises a UserError if one of the values is of another kind, or stands twice."""
     wrong = [value for value in values if type(value) is not kind]
     if wrong:
-        raise UserError(f"{wrong[0]!r} is no {what}")
+        raise UserError(f"{wrong[0]!r:.200} is no {what}")
     twice = [value for value, count in collections.Counter(values).items() if count > 1]
     if twice:
-        raise UserError(f"the {what} {twice[0]!r} stands twice")
+        raise UserError(f"the {what} {twice[0]!r:.200} stands twice")
 
 
 def _shown(classes: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parent.parent
 MODULES = re.compile(
-    r"open|safetensors\.numpy\.\w+|torch\.(load|save)|json\.(load|dump)|Image\.open|(interpreter|litert)\.Interpreter"
+    r"open|safetensors\.\w+|torch\.(load|save)|json\.(load|dump)|Image\.open|(interpreter|litert)\.Interpreter"
     r"|(os|shutil|tempfile|glob|subprocess|zipfile|tarfile|h5py|lzma|gzip|bz2|mmap|socket|urllib\.request)\.[\w.]+"
     r"|importlib\.metadata\.\w+|ImageFont\.\w+|ft2font\.\w+|font_manager\.\w+|cv2\.Video\w+"
     r"|np\.(load\w*|save\w*|fromfile|memmap|genfromtxt)"
@@ -30,7 +30,7 @@ MODULES = re.compile(
 PURE = re.compile(
     r"os\.path\.(join|basename|dirname|split|splitext|abspath|commonpath|relpath|normpath|isabs|expanduser)"
     r"|os\.(fspath|fsdecode|fsencode|strerror|environ[\w.]*|getpid|cpu_count|pathsep[\w.]*|devnull|PathLike|O_\w+)"
-    r"|os\.([A-Z]_OK|SEEK_\w+)|shutil\.get_terminal_size|subprocess\.\w+(Error|Process)|zipfile\.ZipInfo|tf\.io\.gfile"
+    r"|os\.([A-Z]_OK|SEEK_\w+)|shutil\.get_terminal_size|subprocess\.\w+(Error|Process)|zipfile\.(ZipInfo|ZIP_\w+)|h5py\.(Dataset|Group)|tf\.io\.gfile"
     r"|importlib\.metadata\.PackageNotFoundError|urllib\.request\.Request|cv2\.VideoWriter_fourcc|ImageFont\.Free\w+"
     r"|font_manager\.(FontProperties|fontManager)|tf\.train\.Checkpoint(Manager|View)?|tf\.saved_model\.Asset"
 )

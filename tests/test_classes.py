@@ -112,3 +112,10 @@ def test_some_of_other_classes():
 def test_of_many_that_differ_some_are_shown():
     many = [f"class {index}" for index in range(80)]
     assert in_place_of(many, many[:73]) == ("class 73, class 74, class 75, class 76 and 3 more in place of nothing")
+
+
+@pytest.mark.parametrize("names", [("a" * 9000, "a" * 9000), (["a" * 9000], "b")])
+def test_a_name_of_any_length_is_a_short_line(names):
+    with pytest.raises(UserError) as error:
+        Classes(names, (1, 2))
+    assert "aaa" in str(error.value) and len(str(error.value)) < 300

@@ -33,7 +33,7 @@ def _merge(config: hyperparams.Config, values: dict, origin: str, prefix: str, w
     """The same; `whole` is where the keys are that may have been meant."""
     annotations = type(config)._get_annotations()
     for name, value in values.items():
-        key = f"{prefix}{name}"
+        key = f"{prefix}{_on_a_line(name)}"
         if name not in annotations:
             raise UserError(f"{origin}: there is no key {key}{_meant(key, annotations, whole)}")
         current, kind = getattr(config, name), annotations[name]
@@ -43,7 +43,7 @@ def _merge(config: hyperparams.Config, values: dict, origin: str, prefix: str, w
         elif not isinstance(value, dict):
             shown = plain_values.shown(value)
             known = type(section)._get_annotations()
-            is_type = isinstance(section, hyperparams.OneOfConfig) and value in known
+            is_type = isinstance(section, hyperparams.OneOfConfig) and isinstance(value, str) and value in known
             instead = f"; write {key}.type={value}" if is_type else _choices("", known)
             raise UserError(f"{origin}: {key} wants keys of its own, not {shown}{instead}")
         else:
@@ -61,9 +61,13 @@ def _check_choice(config: hyperparams.OneOfConfig, values: dict, origin: str, pr
         raise UserError(f"{origin}: {prefix}type cannot be {config.type!r}{_choices(config.type, known)}")
     for name in values:
         if name not in ("type", config.type):
-            raise UserError(
-                f"{origin}: {prefix}{name} has no effect, since {prefix}type is {plain_values.shown(config.type)}"
-            )
+            key, shown = f"{prefix}{_on_a_line(name)}", plain_values.shown(config.type)
+            raise UserError(f"{origin}: {key} has no effect, since {prefix}type is {shown}")
+
+
+def _on_a_line(name) -> str:
+    """A key as a message has it, however long and of however many lines it is in the file."""
+    return f"{' '.join(str(name).split()):.120}"
 
 
 def _choices(word, known) -> str:

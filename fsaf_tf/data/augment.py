@@ -6,6 +6,7 @@ from fsaf_tf.modeling.normalization import Normalization
 
 # Sides of a canvas are multiples of it, as in mmdetection and Detectron2.
 MULTIPLE = 32
+MOST_HELD = 2**24  # pixels of float32 between the two passes of a resize, 200 MB
 
 
 def canvas_sizes(shorter_side: int, longer_side: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -28,7 +29,22 @@ def resized_size(size: tf.Tensor, shorter_side: int, longer_side: int) -> tf.Ten
 
 
 def resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Resizes an image `[h, w, 3]` uint8 to height and width `size`."""
+    """Resizes an image `[h, w, 3]` uint8 to height and width `size`.
+
+    TensorFlow reads the uint8 as it is, rows first: what it holds in float32 is the new height at the old width. Where
+    that is much, as of a strip of a million columns, columns come first, if less is held then.
+    """
+    size = tf.convert_to_tensor(size)
+    old, new = tf.cast(tf.shape(image)[:2], tf.int64), tf.cast(size, tf.int64)
+    by_rows, by_columns = new[0] * old[1], new[1] * old[0]
+    return tf.cond(
+        (by_rows > MOST_HELD) & (by_columns < by_rows),
+        lambda: tf.transpose(_by_rows(tf.transpose(image, [1, 0, 2]), size[::-1]), [1, 0, 2]),
+        lambda: _by_rows(image, size),
+    )
+
+
+def _by_rows(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     # Averaging matters when pixels get fewer and costs three times as much.
     resized = tf.cond(
         tf.reduce_any(size < tf.shape(image)[:2]),

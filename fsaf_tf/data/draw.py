@@ -7,11 +7,13 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from fsaf_tf.config import data_sources
-from fsaf_tf.data import augment
+from fsaf_tf.data import augment, images
 
 CROP_ASPECTS = (0.5, 2.0)  # width over height of a crop, as in SSD
 CROP_COVERS = 0.5  # of one object's box or more
 COLOURS = ("brightness", "contrast", "saturation", "hue")
+MOST_RECOLOURED = 2**25  # pixels: while colours change, each takes `BYTES_OF_COLOURS`
+BYTES_OF_COLOURS = 31  # measured: its own 6, and two copies of float32
 
 
 def of_image(example: dict, config: data_sources.TrainData) -> dict:
@@ -43,7 +45,15 @@ def of_image(example: dict, config: data_sources.TrainData) -> dict:
         for number in range(3):
             image, boxes = _perhaps(augment.quarter_turn, image, boxes, number < turns)
     image, boxes, of_size = _part(image, boxes, wanted, of)
-    return {**example, **drawn, **of_size, "image": _recolour(image, wanted, of), "boxes": boxes}
+    if _changes_colours(wanted):
+        image, boxes = _within(MOST_RECOLOURED, image, boxes)
+        image = _recolour(image, wanted, of)
+    return {**example, **drawn, **of_size, "image": image, "boxes": boxes}
+
+
+def bytes_of_pixel(config: data_sources.TrainData) -> int:
+    """What a pixel of a picture takes at most until the picture is resized."""
+    return BYTES_OF_COLOURS if _changes_colours(config.augmentation) else images.BYTES_OF_PIXEL
 
 
 def size_of_drawn(row: dict, config: data_sources.TrainData) -> tf.Tensor:
@@ -53,8 +63,8 @@ def size_of_drawn(row: dict, config: data_sources.TrainData) -> tf.Tensor:
     """
     image, no_colours = tf.zeros([*tf.unstack(row["size"]), 0], tf.uint8), data_sources.Augmentation()
     colours = {key: getattr(no_colours, key) for key in COLOURS}
-    drawn = of_image({**row, "image": image}, config.replace(augmentation=colours))
-    return tf.shape(drawn["image"])[:2]
+    size = tf.shape(of_image({**row, "image": image}, config.replace(augmentation=colours))["image"])[:2]
+    return _size_within(MOST_RECOLOURED, size) if _changes_colours(config.augmentation) else size
 
 
 def _perhaps(change, image: tf.Tensor, boxes: tf.Tensor, wanted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -100,6 +110,27 @@ def _zoom_window(image, scale, seed) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.minimum(corner, size - part), part
 
 
+def _changes_colours(wanted: data_sources.Augmentation) -> bool:
+    return any(getattr(wanted, key) for key in COLOURS)
+
+
+def _within(most: int, image: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """An image of more than `most` pixels at about so many, and its boxes there; any other as it is."""
+    size = tf.shape(image)[:2]
+    new_size = _size_within(most, size)
+
+    def smaller() -> tuple[tf.Tensor, tf.Tensor]:
+        return augment.resize(image, new_size), boxes * tf.cast(tf.tile(new_size / size, [2]), boxes.dtype)
+
+    return tf.cond(tf.reduce_any(new_size < size), smaller, lambda: (image, boxes))
+
+
+def _size_within(most: int, size: tf.Tensor) -> tf.Tensor:
+    share = tf.sqrt(most / tf.reduce_prod(tf.cast(size, tf.float32)))
+    smaller = tf.maximum(tf.cast(tf.cast(size, tf.float32) * share, tf.int32), 1)
+    return tf.where(share < 1, smaller, size)
+
+
 def _recolour(image: tf.Tensor, wanted: data_sources.Augmentation, of: Callable[[int], tf.Tensor]) -> tf.Tensor:
     """An image of other colours, uint8 as it was."""
     changes = (
@@ -108,12 +139,10 @@ def _recolour(image: tf.Tensor, wanted: data_sources.Augmentation, of: Callable[
         (wanted.saturation, lambda x: _by_factor(tf.image.adjust_saturation, x, wanted.saturation, of(8))),
         (wanted.hue, lambda x: tf.image.stateless_random_hue(x, wanted.hue, of(9))),
     )
-    asked_for = [change for amount, change in changes if amount]
-    if not asked_for:
-        return image
     changed = tf.image.convert_image_dtype(image, tf.float32)
-    for change in asked_for:
-        changed = tf.clip_by_value(change(changed), 0.0, 1.0)
+    for amount, change in changes:
+        if amount:
+            changed = tf.clip_by_value(change(changed), 0.0, 1.0)
     return tf.image.convert_image_dtype(changed, tf.uint8, saturate=True)
 
 

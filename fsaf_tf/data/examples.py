@@ -53,6 +53,8 @@ class Source:
         most_boxes: of a picture, 0 where that is not known before they are gone through.
         given: gives the examples with their boxes as they are in the files, not clipped and none left out; None where
             `boxes` has them.
+        sizes: height and width `[..., 2]` of the pictures that were looked at; None where none were, or `boxes` has
+            them.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Source:
     image_dir: str = ""
     most_boxes: int = 0
     given: Callable[[], tf.data.Dataset] | None = None
+    sizes: np.ndarray | None = dataclasses.field(default=None, compare=False)
 
     def examples(self, order: Order = FIXED_ORDER) -> tf.data.Dataset:
         """The examples, their pictures not decoded yet.
@@ -79,14 +82,31 @@ class Source:
         """
         return self.read_pictures(self.rows(order))
 
-    def decode(self, examples: tf.data.Dataset) -> tf.data.Dataset:
-        """Puts `image` `[h, w, 3]` uint8, turned by `turn`, in the place of `image_bytes` of some of its examples."""
-        return self.bad.leave_out(images.decode_examples(examples, self.at_once))
+    def decode(
+        self,
+        examples: tf.data.Dataset,
+        then: Callable[[dict], dict] = dict,
+        bytes_of_pixel: int = images.BYTES_OF_PIXEL,
+    ) -> tf.data.Dataset:
+        """Puts `image` `[h, w, 3]` uint8, turned by `turn`, in the place of `image_bytes`.
 
-    @property
-    def at_once(self) -> int:
+        Args:
+            examples: some of its own.
+            then: what else becomes of an example. What makes pictures smaller belongs here: a later stage of the data
+                set would hold whole ones of its own.
+            bytes_of_pixel: what that takes at most.
+        """
+        at_once = self.at_once(bytes_of_pixel)
+        return images.decode_examples(examples, at_once, lambda decoded: self.bad.leave_out(decoded).map(then))
+
+    def known_sizes(self) -> np.ndarray | None:
+        """Height and width `[..., 2]` of its pictures, or of those that were looked at; None where none is known."""
+        return self.boxes().sizes if self.boxes else self.sizes
+
+    def at_once(self, bytes_of_pixel: int = images.BYTES_OF_PIXEL) -> int:
         """How many of its pictures are decoded at a time, by their sizes where these are known."""
-        return images.fitting_at_once(self.boxes().sizes) if self.boxes else images.AT_ONCE
+        sizes = self.known_sizes()
+        return images.AT_ONCE if sizes is None else images.fitting_at_once(sizes, bytes_of_pixel)
 
 
 def with_classes(source: Source, classes: Classes, whose: str) -> Source:

@@ -19,7 +19,7 @@ from fsaf_tf.terminal import faults
 
 AT_ONCE = 16  # pictures that are decoded at a time, where their memory allows it
 MEMORY = 2**30  # bytes of pictures that are being decoded
-BYTES_OF_PIXEL = 6  # one copy as it is decoded, one that is turned
+BYTES_OF_PIXEL = 6  # one copy as it is decoded, one that is turned or mirrored
 UNREADABLE = "cannot be read: "
 _PREFIX = "Bad input: "
 
@@ -140,14 +140,18 @@ def decode(data: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def fitting_at_once(sizes: np.ndarray) -> int:
+def fitting_at_once(sizes: np.ndarray, bytes_of_pixel: int = BYTES_OF_PIXEL) -> int:
     """How many pictures `[I, 2]` may be decoded at a time, whichever they are: the largest fit `MEMORY` together."""
     areas = np.sort(np.prod(sizes, axis=1, dtype=np.int64))[::-1][:AT_ONCE]
-    fitting = np.count_nonzero(np.cumsum(areas * BYTES_OF_PIXEL) <= MEMORY)
+    fitting = np.count_nonzero(np.cumsum(areas * bytes_of_pixel) <= MEMORY)
     return AT_ONCE if fitting == len(areas) else max(int(fitting), 1)
 
 
-def decode_examples(examples: tf.data.Dataset, at_once: int = AT_ONCE) -> tf.data.Dataset:
+def decode_examples(
+    examples: tf.data.Dataset,
+    at_once: int = AT_ONCE,
+    then: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda decoded: decoded,
+) -> tf.data.Dataset:
     """Puts `image` `[h, w, 3]` uint8 in the place of `image_bytes`, and `problem`: what is wrong with it, or "".
 
     The image is as it is stored, or, if examples have `turn`, turned by this EXIF orientation. That of a damaged file
@@ -156,6 +160,7 @@ def decode_examples(examples: tf.data.Dataset, at_once: int = AT_ONCE) -> tf.dat
     Args:
         examples: with encoded pictures.
         at_once: how many are decoded at a time, `examples.Source.at_once` of their source.
+        then: what else becomes of the small data set of one that is decoded.
     """
     nothing, as_stored = tf.zeros([0, 0, 3], tf.uint8), functools.partial(pixels.read, upright=False)
 
@@ -167,24 +172,20 @@ def decode_examples(examples: tf.data.Dataset, at_once: int = AT_ONCE) -> tf.dat
     def attempt(example: dict) -> tf.data.Dataset:
         decoded = tf.data.Dataset.from_tensors(example["image_bytes"]).map(of_tensorflow)
         decoded = decoded.ignore_errors(log_warning=False).concatenate(tf.data.Dataset.from_tensors(nothing)).take(1)
-        return decoded.map(lambda image: {**example, "image": image})
+        return then(decoded.map(lambda image: finish({**example, "image": image})))
 
     def finish(example: dict) -> dict:
-        data, image = example.pop("image_bytes"), example["image"]
+        data, image, turn = example.pop("image_bytes"), example["image"], example.pop("turn", None)
         image, problem = tf.cond(
             tf.size(image) > 0,
             lambda: (image, tf.constant("")),
             lambda: _on_host(lambda data: as_stored(io.BytesIO(data)), data, [None, None, 3], tf.uint8),
         )
-        turn = example.pop("turn", None)
         image = image if turn is None else exif.turn_upright(image, turn)
         return {**example, "image": image, "problem": problem}
 
-    calls = parallel_calls(at_once)
-    decoded = examples.interleave(attempt, cycle_length=at_once, num_parallel_calls=calls, deterministic=True)
-    return decoded.map(finish, num_parallel_calls=calls, deterministic=True)
-
-
-def parallel_calls(at_once: int) -> int:
-    """Of a stage that holds whole pictures: as many as tf.data finds best, or as their memory allows."""
-    return tf.data.AUTOTUNE if at_once == AT_ONCE else at_once
+    if at_once == 1:
+        return examples.interleave(attempt, cycle_length=1)
+    # `interleave` begins with as many that come next as it has in turn.
+    turns, calls = (AT_ONCE, tf.data.AUTOTUNE) if at_once == AT_ONCE else (at_once // 2, at_once // 2)
+    return examples.interleave(attempt, cycle_length=turns, num_parallel_calls=calls, deterministic=True)

@@ -68,16 +68,14 @@ def build_dataset(
         )
         if first_batch:
             rows = _of_batches(rows, config, input_size, batch_size).skip(first_batch * batch_size)
-    decoded = source.decode(source.read_pictures(rows))
-    if training:
-        decoded = decoded.map(lambda example: draw.of_image(example, config))
-    at_once = source.at_once
     room = max(config.max_instances, source.most_boxes)
-    canvases = decoded.map(
-        lambda example: _to_canvas(example, input_size, room) | _views(example, input_size, view_sizes),
-        num_parallel_calls=images.parallel_calls(at_once),
-        deterministic=True,
-    )
+
+    def to_canvas(example: dict) -> dict:
+        example = draw.of_image(example, config) if training else example
+        return _to_canvas(example, input_size, room) | _views(example, input_size, view_sizes)
+
+    bytes_of_pixel = draw.bytes_of_pixel(config) if training else images.BYTES_OF_PIXEL
+    canvases = source.decode(source.read_pictures(rows), to_canvas, bytes_of_pixel)
     batches = canvases.group_by_window(
         key_func=lambda example: _is_portrait(tf.shape(example["image"])),
         reduce_func=lambda _, window: window.batch(batch_size, drop_remainder=training),

@@ -12,6 +12,7 @@ as an exported graph must, to the same pixels in every bit.
 
 import contextlib
 import io
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from fsaf_tf.errors import UserError
 
 # A picture is refused by its header when it holds more pixels: a 17 kB PNG can unpack to hundreds of megabytes.
 MAX_PIXELS = 2**27
+STRIP = 2**22  # pixels of a larger picture that are converted at a time
 
 ORIENTATION = 0x112  # a tag of EXIF and of TIFF
 _BITS_PER_SAMPLE = 258  # of TIFF
@@ -113,8 +115,9 @@ def _opened(file: str | BinaryIO) -> Iterator[Image.Image]:
         raise
     except Image.UnidentifiedImageError:
         raise UserError(_no_image(file)) from None
-    except Image.DecompressionBombError:
-        raise UserError(f"more than the {MAX_PIXELS} pixels that are read") from None
+    except Image.DecompressionBombError as error:  # from twice Pillow's own limit on, which is said with the size
+        size = re.search(r"\d+", str(error))[0]
+        raise UserError(f"{size} pixels, more than the {MAX_PIXELS} that are read") from None
     except OSError as error:  # of the file system, or of Pillow, about what is in the file
         raise UserError(error.strerror or f"damaged: {error}") from error
     except MemoryError:
@@ -186,7 +189,19 @@ def _rgb(image: Image.Image) -> np.ndarray:
         )
     elif image.mode in ("RGBa", "La"):  # colours times their opacity
         image = image.convert("RGBA" if image.mode == "RGBa" else "LA")
-    return np.array(image.convert("RGB"))
+    return _by_strips(image)
+
+
+def _by_strips(image: Image.Image) -> np.ndarray:
+    """A picture as RGB, some rows at a time: Pillow makes four copies of what it converts and hands over."""
+    rows = max(STRIP // image.width, 1)
+    if image.height <= rows:
+        return np.array(image.convert("RGB"))
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels[top : top + rows] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
 def _eight_bits(values: np.ndarray, white: float | None) -> np.ndarray:

@@ -137,21 +137,42 @@ def _read(files: list[str], category_ids: tuple[int, ...], order: Order) -> tf.d
     )
     examples = examples.shard(order.num_shards, order.shard)
     ids = tf.constant(category_ids, tf.int64)
-    return examples.map(
-        lambda file, number, record: _parse(file, number, record, ids),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+    nothing = tf.data.Dataset.from_tensors(_nothing())
+
+    # A failing op cannot be caught inside one `map`: each record becomes a small data set of its own, which ends early
+    # at an error and is followed by an empty example.
+    def attempt(file: tf.Tensor, number: tf.Tensor, record: tf.Tensor) -> tf.data.Dataset:
+        parsed = tf.data.Dataset.from_tensors(record).map(_parse).ignore_errors(log_warning=False)
+        return parsed.concatenate(nothing).take(1).map(lambda values: _example(file, number, values, ids))
+
+    return examples.interleave(attempt, cycle_length=16, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
-def _parse(file: tf.Tensor, number: tf.Tensor, record: tf.Tensor, ids: tf.Tensor) -> dict:
+def _parse(record: tf.Tensor) -> dict:
+    return {**tf.io.parse_single_example(record, _FEATURES), "is_example": True}
+
+
+def _nothing() -> dict:
+    """In the place of what is no example."""
+    empty = {
+        key: tf.zeros([] if isinstance(feature, tf.io.FixedLenFeature) else [0], feature.dtype)
+        for key, feature in _FEATURES.items()
+    }
+    return {**empty, "is_example": False}
+
+
+def _example(file: tf.Tensor, number: tf.Tensor, parsed: dict, ids: tf.Tensor) -> dict:
     """A record's example, its boxes still in shares of the picture; `file_name` names the record too."""
-    parsed = tf.io.parse_single_example(record, _FEATURES)
     name = tf.strings.join([file, " record ", tf.strings.as_string(number), " ", parsed["image/filename"]])
     labels = parsed[_LABEL]
     count = tf.size(labels)
     unknown = tf.boolean_mask(labels, ~tf.reduce_any(labels[:, None] == ids, axis=1))[:1]
     checks = [
+        images.require(
+            parsed["is_example"],
+            name,
+            ": no tf.train.Example, or a key of it has values of another type than it should",
+        ),
         images.require(tf.reduce_all([tf.size(parsed[side]) == count for side in _SIDES]), name, ": not a box a label"),
         images.require(tf.size(unknown) == 0, name, ": the label map has no category id ", _joined(unknown)),
     ]

@@ -8,7 +8,6 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from PIL import Image
 
 from fsaf_tf import storage, visualize
 from fsaf_tf.data import pixels
@@ -145,8 +144,7 @@ def to_coco(detections: dict, image_id: int, category_ids: Sequence[int]) -> lis
 def _draw(path: str, image: np.ndarray, detections: dict, score_threshold: float) -> str | None:
     """Writes the picture of detections; why the machine cannot, which is no reason to lose the detections."""
     try:
-        picture = Image.fromarray(visualize.draw_detections(image, detections, score_threshold))
-        encoded = io.BytesIO()
+        picture, encoded = visualize.marked(image, detections, score_threshold), io.BytesIO()
         # Full colour, for the small letters; whose it is, for the next time.
         picture.save(encoded, format="JPEG", quality=92, subsampling=0, comment=TOOL)
         storage.make_folder(os.path.dirname(path))

@@ -54,16 +54,16 @@ def _mistake(row: dict, keys: Sequence[str]) -> str | None:
         return f"not one of COCO's results: it needs {', '.join(keys)}"
     for key in ("image_id", "category_id"):
         if key in keys and type(row[key]) is not int:
-            return f"{key} is no whole number: {row[key]!r}"
+            return f"{key} is no whole number: {row[key]!r:.200}"
         if key in keys and abs(row[key]) > GREATEST_ID:
-            return f"{key} is beyond 2^53: {row[key]}"
+            return f"{key} is beyond 2^53: {row[key]!s:.200}"
     if "file_name" in keys and not (isinstance(row["file_name"], str) and row["file_name"]):
-        return f"file_name is no name: {row['file_name']!r}"
+        return f"file_name is no name: {row['file_name']!r:.200}"
     box = row["bbox"]
     if not isinstance(box, list) or len(box) != 4 or not all(map(coco_json.is_number, (*box, row["score"]))):
-        return f"bbox is not four finite numbers, or score not one: {box}, {row['score']!r}"
+        return f"bbox is not four finite numbers, or score not one: {box!s:.200}, {row['score']!r:.200}"
     if min(box[2:]) < 0:
-        return f"bbox has a width or height under 0: {box}"
+        return f"bbox has a width or height under 0: {box!s:.200}"
     return None
 
 

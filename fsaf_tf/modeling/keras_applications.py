@@ -201,6 +201,10 @@ def _of_file(config: backbone_keys.KerasApplications) -> tf_keras.Model:
         raise UserError(f"{KEY}.weights: {config.weights}: there is no such file")
     if not config.weights.endswith(".h5"):
         raise UserError(f"{KEY}.weights: {config.weights}: Keras's weights are read from files ending in .h5")
+    try:
+        files.check_claims(config.weights)
+    except UserError as error:
+        raise UserError(f"{KEY}.weights: {error}") from error
     reasons = []
     for include_top in (False, True):
         try:

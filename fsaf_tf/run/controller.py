@@ -9,7 +9,7 @@ import tensorflow as tf
 from fsaf_tf import storage
 from fsaf_tf.data.bad_pictures import NONE_ALLOWED
 from fsaf_tf.data.findings import listed
-from fsaf_tf.run import early_stop, init_weights, on_disk, records, restore
+from fsaf_tf.run import early_stop, init_weights, memory, on_disk, records, restore
 from fsaf_tf.run.level_watch import LevelWatch
 from fsaf_tf.run.run import Run
 from fsaf_tf.run.task import VALIDATION_LOSS, FSAFTask
@@ -113,6 +113,8 @@ class Controller(orbit.Controller):
         images = num_steps * self._params.task.train_data.global_batch_size
         self._rate.add(images, seconds)
         self._logs.append((num_steps, {**logs, "images_per_second": images / seconds}))
+        if self._rate.count == 1:
+            self._progress.say(memory.taken(self.trainer.optimizer))
         step = self._step
         self._levels.add(step, num_steps, logs)
         interval = self._run.trainer.summary_interval

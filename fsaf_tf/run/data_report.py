@@ -138,6 +138,15 @@ def inspect(task: schema.Task, sources: Sources) -> DataReport:
     return DataReport(train, validation, findings, next(filter(None, errors), None), sources.train is not None)
 
 
+def with_sizes(sources: Sources, report: DataReport) -> Sources:
+    """The data of a run, which know the sizes of the pictures that its report has looked at."""
+
+    def seen(source: Source | None, part: Inspection | None) -> Source | None:
+        return dataclasses.replace(source, sizes=part.table.sizes) if source and part and not source.boxes else source
+
+    return Sources(seen(sources.train, report.train), seen(sources.validation, report.validation))
+
+
 def _told_apart(sources: Sources) -> Sources:
     """Both sets of one file, or of one split, under names that say which is which."""
     train, validation = sources.train, sources.validation

@@ -23,6 +23,7 @@ from fsaf_tf.run import (
     ending,
     leftovers,
     lock,
+    memory,
     non_finite,
     on_disk,
     records,
@@ -182,6 +183,8 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
     run.interrupt.check()
     if run.params.task.freeze and run.mode.trains:
         run.progress.say(freezing.report(loops.trainer.model, run.params.task.freeze))
+    if run.mode.trains:
+        run.progress.say(memory.needs(loops.trainer.model, run.params.task, data.train))
     if run.is_chief and not run.mode.watches:  # there, the run that trains writes them
         _write_records(run, task)
     try:
@@ -305,7 +308,7 @@ def _open_data(run: Run, download: bool) -> Sources:
         raise UserError(report.error)
     if data.train is not None and run.params.task.train_data.repeat_rare:
         run.progress.say("  " + balance.describe(data.train, run.params.task.train_data.repeat_rare))
-    return data
+    return data_report.with_sizes(data, report)
 
 
 def _write_records(run: Run, task: FSAFTask) -> None:

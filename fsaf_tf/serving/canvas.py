@@ -119,11 +119,38 @@ def choose(program: detection.Program, choice: str | None, size: tuple[int, int]
 
 
 def from_settings(settings: dict[str, Any]) -> Canvas:
-    """The canvas that a file's settings record; files of before the canvas have pictures stretched."""
-    if "canvas" in settings:
-        return Canvas(**settings["canvas"] | {"padding": tuple(settings["canvas"]["padding"])})
-    height, width = settings["height"], settings["width"]
-    return Canvas(height, width, False, min(height, width), max(height, width), (0, 0, 0), "")
+    """The canvas that a file's settings record; files of before the canvas have pictures stretched.
+
+    Raises:
+        UserError: it is none.
+    """
+    given = settings.get("canvas", settings)
+    if "canvas" not in settings:
+        sides = [given.get(side) for side in ("height", "width")]
+        shorter, longer = sorted(sides) if all(map(_is_side, sides)) else (0, 0)
+        given = dict(zip(_FIELDS, (*sides, False, shorter, longer, (0, 0, 0), "")))
+    if not isinstance(given, dict) or set(given) != set(_FIELDS) or not _is_canvas(**given):
+        raise UserError(f"canvas is {given!r:.200}, which is no input of a file")
+    return Canvas(**given | {"padding": tuple(given["padding"])})
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Canvas))
+
+
+def _is_canvas(height, width, keep_aspect, shorter_side, longer_side, padding, orientation) -> bool:
+    """Whether values from a file are those of a `Canvas`."""
+    return (
+        all(map(_is_side, (height, width, shorter_side, longer_side)))
+        and isinstance(keep_aspect, bool)
+        and isinstance(padding, (list, tuple))
+        and len(padding) == 3
+        and all(type(value) is int and 0 <= value < 256 for value in padding)
+        and isinstance(orientation, str)
+    )
+
+
+def _is_side(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**15
 
 
 def of_orientation(of_each: Sequence[T], picture: tuple[int, int]) -> T:

@@ -74,9 +74,13 @@ class TFLite:
             raise UserError(f"{path} cannot be loaded as a TFLite file: {reason}") from error
         if settings is None:
             raise UserError(f"{path} has no settings of fsaf_tf: only files of tools/export.py can be run")
-        self.classes = Classes(tuple(settings["class_names"]), tuple(settings["category_ids"]))
+        try:
+            self.classes = Classes(*(tuple(_listed(settings, key)) for key in ("class_names", "category_ids")))
+            self.canvas, self.quantize = canvas.from_settings(settings), settings["quantize"]
+        except (UserError, KeyError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else error
+            raise UserError(f"{path} has damaged settings: {reason}; export it anew") from error
         self.class_names, self.category_ids = list(self.classes.names), list(self.classes.ids)
-        self.canvas, self.quantize = canvas.from_settings(settings), settings["quantize"]
         self._settings = settings
 
     def __call__(self, image: np.ndarray) -> dict:
@@ -181,6 +185,12 @@ def refuse_augmentation(path: str, wanted: bool) -> None:
 def load(path: str) -> SavedModel | TFLite:
     """Loads what `find` found."""
     return SavedModel(path) if os.path.isdir(path) else TFLite(path)
+
+
+def _listed(settings: dict, key: str) -> list:
+    if not (isinstance(settings, dict) and isinstance(settings.get(key), list)):
+        raise UserError(f"{key} is no list")
+    return settings[key]
 
 
 def _starts_as_tflite(data: bytes) -> bool:

@@ -9,6 +9,7 @@ from fsaf_tf.visualize.detections import (
     detections_beside_truth,
     draw_boxes,
     draw_detections,
+    marked,
 )
 from fsaf_tf.visualize.targets import draw_targets, target_pictures
 
@@ -22,5 +23,6 @@ __all__ = [
     "draw_boxes",
     "draw_detections",
     "draw_targets",
+    "marked",
     "target_pictures",
 ]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
 from fsaf_tf.visualize import canvas
 
@@ -30,10 +31,16 @@ def draw_detections(image: np.ndarray, detections: dict, score_threshold: float 
     Returns:
         `[H', W', 3]` uint8: the picture, enlarged a whole number of times where its longer side is under 1000 px.
     """
+    return np.asarray(marked(image, detections, score_threshold))
+
+
+def marked(image: np.ndarray, detections: dict, score_threshold: float = 0.0) -> Image.Image:
+    """The picture of `draw_detections` as Pillow has it, to be written: of a huge one each copy counts."""
     shown = [index for index in range(len(detections["scores"])) if detections["scores"][index] >= score_threshold]
     shown.sort(key=lambda index: -detections["scores"][index])
     captions = [caption(detections, index) for index in shown]
-    return draw_boxes(image, np.asarray(detections["boxes"])[shown], captions, np.asarray(detections["classes"])[shown])
+    boxes, classes = (np.asarray(detections[key])[shown] for key in ("boxes", "classes"))
+    return canvas.mark(image, enlargement(image), marks(boxes, captions, classes))
 
 
 def caption(detections: dict, index: int) -> str:

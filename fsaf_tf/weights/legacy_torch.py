@@ -5,7 +5,6 @@ storages) and then the storages' values, each with its count before it.
 """
 
 import collections
-import functools
 import pickle
 from typing import Any, BinaryIO
 
@@ -34,11 +33,11 @@ class _Storage:
         self.kind, self.count, self.values = kind, count, None
 
 
-class _View:
+class View:
     """A tensor: a storage and how it is gone through."""
 
     def __init__(self, storage: _Storage, offset: int, shape: tuple, strides: tuple, *_):
-        self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
+        self.storage, self.offset, self.shape, self.strides = storage, offset, tuple(shape), strides
 
     def array(self) -> np.ndarray:
         """Its values, in an array of their own."""
@@ -57,7 +56,7 @@ class _Unpickler(pickle.Unpickler):
 
     _KNOWN = {
         ("collections", "OrderedDict"): collections.OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): _View,
+        ("torch._utils", "_rebuild_tensor_v2"): View,
         ("torch._utils", "_rebuild_parameter"): lambda view, *_: view,
         **{("torch", name): np.dtype(kind) for name, kind in _TYPES.items()},
     }
@@ -85,7 +84,7 @@ def is_legacy(path: str) -> bool:
 
 
 def read(path: str) -> Any:
-    """What is in the file, with NumPy arrays in the place of tensors.
+    """What is in the file, with a `View` in the place of a tensor.
 
     Raises:
         UserError: there is something in it that would have to be run.
@@ -114,19 +113,4 @@ def read(path: str) -> Any:
             if count != storage.count or len(data) != count * storage.kind.itemsize:
                 raise ValueError("its values end too early")
             storage.values = np.frombuffer(data, storage.kind.newbyteorder("<"))
-    return _arrays(content)
-
-
-@functools.singledispatch
-def _arrays(value: Any) -> Any:
-    return value
-
-
-@_arrays.register
-def _(value: _View) -> np.ndarray:
-    return value.array()
-
-
-@_arrays.register
-def _(value: dict) -> dict:
-    return {key: _arrays(each) for key, each in value.items()}
+    return content

@@ -29,7 +29,7 @@ def load(backbone: tf_keras.Model, config: backbone_keys.EfficientNetLite) -> No
     except UserError as error:
         raise UserError(f"{KEY}.weights: {error}") from error
     values = [_value(tensors, variable, config.model_id) for variable in backbone.variables]
-    others = [name for name in tensors.values if name.startswith("_blocks.") and "tracked" not in name]
+    others = [name for name in tensors.shapes if name.startswith("_blocks.") and "tracked" not in name]
     unused = sorted({*others} - {tensor_name(variable.name) for variable in backbone.variables})
     if unused:
         raise UserError(f"{KEY}: {path} has {unused[0]}, too: it is not {config.model_id}")
@@ -51,15 +51,17 @@ def _packaged(model_id: str) -> str:
 
 
 def _value(tensors: files.Tensors, variable, model_id: str):
-    """A tensor as Keras has it."""
+    """A tensor as Keras has it; one of another shape is not read."""
     name = tensor_name(variable.name)
-    value = tensors.values.get(name)
-    if value is not None and value.ndim == 4:  # [out, in, height, width]; of a depthwise one [channels, 1, ..]
-        value = value.transpose(2, 3, 0, 1) if "depthwise" in name else value.transpose(2, 3, 1, 0)
-    if value is None or value.shape != tuple(variable.shape):
-        found = "no" if value is None else f"{value.shape}, not {tuple(variable.shape)}, in"
+    shape, wanted, order = tensors.shapes.get(name), tuple(variable.shape), None
+    if shape is not None and len(shape) == 4:  # [out, in, height, width]; of a depthwise one [channels, 1, ..]
+        order = (2, 3, 0, 1) if "depthwise" in name else (2, 3, 1, 0)
+        shape = tuple(shape[axis] for axis in order)
+    if shape != wanted:
+        found = "no" if shape is None else f"{shape}, not {wanted}, in"
         raise UserError(f"{KEY}: {tensors.path} has {found} {name}: it is not {model_id}")
-    return value
+    value = tensors.values[name]
+    return value.transpose(order) if order else value
 
 
 def tensor_name(variable: str) -> str:

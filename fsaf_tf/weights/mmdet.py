@@ -54,7 +54,7 @@ class Checkpoint(NamedTuple):
     @property
     def num_classes(self) -> int:
         """K."""
-        return len(self.tensors.values[f"{CLASSES}.weight"]) // (self.anchors or 1)
+        return _rows(self.tensors, CLASSES) // (self.anchors or 1)
 
 
 def checkpoint(tensors: Tensors) -> Checkpoint:
@@ -63,8 +63,8 @@ def checkpoint(tensors: Tensors) -> Checkpoint:
     Raises:
         UserError: neither FSAF nor RetinaNet, or one that our detector would run otherwise than mmdetection.
     """
-    path, values, meta = tensors.path, tensors.values, tensors.meta
-    missing = [name for name in (f"{CLASSES}.weight", f"{BOXES}.weight") if name not in values]
+    path, meta = tensors.path, tensors.meta
+    missing = [name for name in (f"{CLASSES}.weight", f"{BOXES}.weight") if name not in tensors.shapes]
     if missing:
         raise UserError(f"{path} has no {' and no '.join(missing)}: it is no FSAF or RetinaNet of mmdetection")
     # 2.x has the text of its configuration under `config`, 3.x under `cfg`.
@@ -74,7 +74,7 @@ def checkpoint(tensors: Tensors) -> Checkpoint:
         raise UserError(
             f"{path} is of mmdetection {meta['mmdet_version']}, whose anchors stand elsewhere; 2.0 is the least"
         )
-    boxes, rows = len(values[f"{BOXES}.weight"]), len(values[f"{CLASSES}.weight"])
+    boxes, rows = _rows(tensors, BOXES), _rows(tensors, CLASSES)
     anchors = FSAF if boxes == 4 else boxes // 4
     if boxes % 4 or rows % (anchors or 1):
         raise UserError(
@@ -84,6 +84,12 @@ def checkpoint(tensors: Tensors) -> Checkpoint:
     if result.class_names is not None and len(result.class_names) != result.num_classes:
         raise UserError(f"{path} names {len(result.class_names)} classes, but {CLASSES} has {result.num_classes}")
     return result
+
+
+def _rows(tensors: Tensors, convolution: str) -> int:
+    """The channels that a convolution gives; 0 of what is none."""
+    shape = tensors.shapes[f"{convolution}.weight"]
+    return shape[0] if shape else 0
 
 
 def _class_names(meta: dict) -> tuple[str, ...] | None:

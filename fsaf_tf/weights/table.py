@@ -39,18 +39,20 @@ def fill(entries: list[Entry], tensors: Tensors, what: str, *, unused: Callable[
         UserError: a tensor is missing, too many, of another shape or not finite; the message lists them.
     """
     wanted = {name: shape for entry in entries for name, shape in entry.shapes.items()}
-    found = {name: value.shape for name, value in tensors.values.items()}
+    found = tensors.shapes
     other = [name for name in wanted if name in found and found[name] != wanted[name]]
+    # Only what has the shape that is wanted is read: another may be of any size.
+    values = {name: tensors.values[name] for name in wanted if found.get(name) == wanted[name]}
     problems = {
         "missing": [name for name in wanted if name not in found],
         "too many": [name for name in found if name not in wanted and not unused(name)],
         "of another shape": [f"{name} {list(found[name])} in the place of {list(wanted[name])}" for name in other],
-        "not finite": [name for name in wanted if name in found and not np.isfinite(tensors.values[name]).all()],
+        "not finite": [name for name, value in values.items() if not np.isfinite(value).all()],
     }
     if any(problems.values()):
         raise UserError(f"{tensors.path} does not fit {what}: {_listed(problems)}")
     for entry in entries:
-        entry.layer.set_weights(entry.convert(*(tensors.values[name] for name in entry.shapes)))
+        entry.layer.set_weights(entry.convert(*(values[name] for name in entry.shapes)))
 
 
 def _listed(problems: dict[str, Collection[str]]) -> str:

@@ -98,16 +98,16 @@ def described(config: backbone_keys.ResNet) -> str:
 
 def check_architecture(tensors: Tensors, config: backbone_keys.ResNet, prefix: str = ""):
     """Raises a UserError if the file holds another ResNet as a whole; `table.fill` looks at the single tensors."""
-    values = {name.removeprefix(prefix): value for name, value in tensors.values.items() if name.startswith(prefix)}
-    blocks = [_THEIR_BLOCK.fullmatch(name) for name in values]
+    shapes = {name.removeprefix(prefix): shape for name, shape in tensors.shapes.items() if name.startswith(prefix)}
+    blocks = [_THEIR_BLOCK.fullmatch(name) for name in shapes]
     last = {int(match[1]): int(match[2]) for match in sorted(filter(None, blocks), key=lambda match: int(match[2]))}
     depths = {count: depth for depth, count in backbone_keys.BLOCKS.items()}
     depth = depths.get(tuple(last[stage] + 1 for stage in sorted(last)))
-    kernel = values.get("layer1.0.conv2.weight")
-    if depth is None or kernel is None or kernel.ndim != 4:
+    kernel = shapes.get("layer1.0.conv2.weight", ())
+    if depth is None or len(kernel) != 4 or not 0 < kernel[1] <= kernel[0]:
         return
-    groups = kernel.shape[0] // kernel.shape[1]
-    held = _name(depth, groups, kernel.shape[0] // groups)
+    groups = kernel[0] // kernel[1]
+    held = _name(depth, groups, kernel[0] // groups)
     if held != described(config):
         raise UserError(
             f"{tensors.path} holds a {held}, but the experiment has a {described(config)}; take an experiment with"

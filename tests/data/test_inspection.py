@@ -5,12 +5,15 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from official.core import exp_factory
 from PIL import Image
 
 from fsaf_tf.classes import Classes
-from fsaf_tf.data import coco, inspection
+from fsaf_tf.data import coco, images, inspection
 from fsaf_tf.data.examples import Source
 from fsaf_tf.data.kept_boxes import Sizing
+from fsaf_tf.data.source import Sources
+from fsaf_tf.run import data_report
 
 SIZING = Sizing(64, 96)
 CATS = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
@@ -198,3 +201,13 @@ def test_two_sets_of_examples():
         )
     )
     assert (shared.kind, shared.count, shared.examples) == ("shared_pictures", 1, ("3",))
+
+
+def test_pictures_that_were_looked_at_say_how_many_are_decoded_at_a_time(monkeypatch):
+    """Of TFDS and TFRecord no size is known before."""
+    source = of_examples([("a", [[0, 0, 30, 30]], [False])] * 20)
+    task = exp_factory.get_exp_config("fsaf").task
+    report = data_report.inspect(task, Sources(source, None))
+    known = data_report.with_sizes(Sources(source, None), report)
+    monkeypatch.setattr(images, "MEMORY", 3 * images.BYTES_OF_PIXEL * 64 * 64)
+    assert (source.at_once(), known.train.at_once(), known.validation) == (images.AT_ONCE, 3, None)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from fsaf_tf import regions
 from fsaf_tf.config import schema
-from fsaf_tf.data import images, pipeline, source
+from fsaf_tf.data import draw, images, pipeline, source
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import normalization
 
@@ -369,6 +369,24 @@ class TestAugmentation:
             assert not other["image"][height:].any() and not other["image"][:, width:].any()
             differences.append(np.abs(row["image"].astype(int) - other["image"]).mean())
         assert np.mean(differences) > 0.5 and len(set(differences)) > 4
+
+    def test_a_huge_image_is_made_smaller_before_its_colours_change(self, rectangles, plain_rows, monkeypatch):
+        """Its boxes go with it: what comes out is the same to the blur of resizing twice."""
+        monkeypatch.setattr(draw, "MOST_RECOLOURED", 96 * 144 // 4)
+        for row, other in zip(plain_rows, augmented_rows(rectangles, 8, brightness=0.001)):
+            assert tuple(other["original_size"]) in ((48, 72), (72, 48))
+            assert np.array_equal(other["image_size"], row["image_size"])
+            np.testing.assert_allclose(other["boxes"], row["boxes"], atol=1e-3)
+            assert np.abs(row["image"].astype(int) - other["image"]).mean() < 6
+
+    def test_fewer_images_are_held_where_colours_change(self, rectangles, monkeypatch):
+        opened = source.open_source(data(rectangles, schema.TrainData))
+        plain, coloured = (
+            draw.bytes_of_pixel(data(rectangles, schema.TrainData, augmentation=augmentation))
+            for augmentation in ({"zoom": [1.0, 2.0]}, {"hue": 0.1})
+        )
+        monkeypatch.setattr(images, "MEMORY", 2 * plain * 96 * 144)
+        assert (opened.at_once(plain), opened.at_once(coloured)) == (images.AT_ONCE, 1)
 
     def test_each_draw_keeps_its_number(self, rectangles):
         """One key more does not change what another one draws."""

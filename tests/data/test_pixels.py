@@ -182,6 +182,14 @@ def test_all_who_read_a_picture_see_the_same(in_pipelines, kind, tmp_path):
         np.testing.assert_array_equal(served([GRID[kind]]), upright)
 
 
+@pytest.mark.parametrize("strip", [1, 5 * WIDTH])
+def test_a_huge_picture_is_converted_by_strips_to_the_same(strip, monkeypatch):
+    whole = {kind: pixels.read(io.BytesIO(data), upright=True) for kind, data in GRID.items()}
+    monkeypatch.setattr(pixels, "STRIP", strip)
+    for kind, data in GRID.items():
+        np.testing.assert_array_equal(pixels.read(io.BytesIO(data), upright=True), whole[kind], err_msg=kind)
+
+
 @pytest.mark.parametrize("kind", [kind for kind, (_, expected) in EXACT.items() if expected is not None])
 def test_what_loses_nothing_has_the_pixels_it_was_made_of(kind):
     data, expected = EXACT[kind]

@@ -138,6 +138,16 @@ def test_bad_record_is_named(messages, case):
     assert re.search(f"x-0.tfrecord record {number} a.png.*{WRONG[case][1]}", messages[case])
 
 
+@pytest.mark.parametrize(
+    "data", [b"\xff\xfe", record()[:-9], record(image__encoded=[1, 2])], ids=["none", "cut", "type"]
+)
+def test_what_is_no_example_is_named(tmp_path, data):
+    path = write(tmp_path, [record(source_id="1"), data])
+    words = "x-0.tfrecord record 1 : no tf.train.Example, or a key of it has values of another type than it should"
+    with pytest.raises(UserError, match=words):
+        records.open_records(path, "", upright=False).ground_truth()
+
+
 def test_bad_record_is_a_user_error_of_the_ground_truth(tmp_path):
     with pytest.raises(UserError, match="record 0 a.png: the label map has no category id 4"):
         records.open_records(write(tmp_path, [record(labels=[3, 4])]), "", upright=False).ground_truth()

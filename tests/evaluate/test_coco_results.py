@@ -27,3 +27,12 @@ def test_numbers_to_2_to_the_53(tmp_path, key):
     (tmp_path / "a.json").write_text(json.dumps([row, {**row, key: 2**53 + 1}]))
     with pytest.raises(UserError, match=f"entry 1, {key} is beyond 2\\^53: 9007199254740993"):
         coco_results.read(str(tmp_path / "a.json"))
+
+
+@pytest.mark.parametrize("key", ["image_id", "bbox", "score"])
+def test_a_wrong_value_of_any_length_is_a_short_line(tmp_path, key):
+    row = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5, key: "a" * 10_000}
+    (tmp_path / "a.json").write_text(json.dumps([row]))
+    with pytest.raises(UserError, match="entry 0, .*aaa") as error:
+        coco_results.read(str(tmp_path / "a.json"))
+    assert len(str(error.value)) < 1000

@@ -163,7 +163,7 @@ class TestLegacyFiles:
         assert found["inner"]["epoch"] == 3 and found.keys() == content.keys()
         for name, tensor in {**content, **content["inner"]}.items():
             if isinstance(tensor, torch.Tensor):
-                value = found["inner"][name] if name in found["inner"] else found[name]
+                value = (found["inner"][name] if name in found["inner"] else found[name]).array()
                 assert value.dtype == tensor.detach().numpy().dtype and value.shape == tuple(tensor.shape)
                 np.testing.assert_array_equal(value, tensor.detach().numpy())
 
@@ -193,7 +193,7 @@ class TestLegacyFiles:
         storage.values = np.zeros(4, np.float32)
         for offset, shape, strides in ((1, (4,), (1,)), (-1, (2,), (1,)), (0, (2, 2), (4, 1))):
             with pytest.raises(ValueError, match="reaches out of its storage"):
-                legacy_torch._View(storage, offset, shape, strides).array()
+                legacy_torch.View(storage, offset, shape, strides).array()
 
     def test_another_pickle_is_no_file_of_pytorch(self, path, monkeypatch):
         with open(path, "wb") as file:

@@ -336,6 +336,8 @@ def test_fine_tuning_for_other_classes(finished, params, data, tmp_path, capsys)
     params.trainer.override({"train_steps": 1, **EAGER})
     training.run(params, str(tmp_path / "run"), "train")
     said = capsys.readouterr().out
+    lines = [line for line in said.splitlines() if line.startswith("Memory")]
+    assert len(lines) == 2 and lines[0].startswith("Memory: weights ") and "optimizer" in lines[1]
     assert "of the heads: 10 times as much" in said and "task.freeze backbone, heads/box_.*: " in said
     start = f"Starting with the weights of {finished[0]}/ckpt-2, step 2.\n  it has other classes than the data, 1 odd"
     assert start in said and "random values" not in said

@@ -1,5 +1,7 @@
 """How pictures get onto the input of a TFLite file, and boxes back, against what training does with pictures."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -126,3 +128,24 @@ def test_int8_is_calibrated_with_what_the_file_will_see(square, tmp_path):
 def test_what_is_no_input_is_one_line(choice, size, message):
     with pytest.raises(UserError, match=message):
         canvas.choose(make_program(), choice, size)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"height": "64"},
+        {"width": 0},
+        {"padding": [1, 2]},
+        {"padding": [1, 2, 256]},
+        {"keep_aspect": 1},
+        {"orientation": None},
+        {"depth": 3},
+    ],
+    ids=str,
+)
+def test_damaged_settings_are_one_line(square, change):
+    settings = dataclasses.asdict(square)
+    assert canvas.from_settings({"canvas": settings}) == square
+    for damaged in ({"canvas": {**settings, **change}}, {"canvas": [1]}, {"height": 64}):
+        with pytest.raises(UserError, match="^canvas is .* which is no input of a file$"):
+            canvas.from_settings(damaged)

@@ -23,7 +23,7 @@ from fsaf_tf.modeling import keras_applications
 from fsaf_tf.visualize import fonts
 from fsaf_tf.weights import files, keras, lite
 
-pytest.importorskip("torch")  # of which `weights/files.py` makes one call
+torch = pytest.importorskip("torch")  # of which `weights/files.py` makes one call
 
 
 def weights(folder, end: str) -> str:
@@ -38,14 +38,16 @@ def weights(folder, end: str) -> str:
         np.savez(path, **values)
     elif end == ".safetensors":
         safetensors.numpy.save_file(values, path)
+    elif end == ".zip.pth":
+        torch.save({"a": torch.zeros(2)}, path)
     else:
         pathlib.Path(path).write_bytes(b"\x80\x02}.")
     return path
 
 
 def read(end: str):
-    """The reading of such a file."""
-    return lambda folder: files.read(weights(folder, end))
+    """The reading of such a file, and of the tensor in it."""
+    return lambda folder: dict(files.read(weights(folder, end)).values)
 
 
 def families(folder) -> None:
@@ -66,14 +68,21 @@ OF_KERAS = backbone_keys.KerasApplications(model_id="mobilenet_v2", weights="ima
 LETTERS = Case(lambda folder: fonts.load("ü", 12), OPEN)
 CASES = {
     "weights/files.py:read:pathlib.Path.is_file": Case(read(".npz"), LOOK),
-    "weights/files.py:_read_npz:np.load": Case(read(".npz"), (*OPEN, *READ, *CUT_OFF)),
-    "weights/files.py:_read_h5:h5py.File": Case(read(".h5"), (*OPEN, *READ, *CUT_OFF), h5py, "File"),
-    "weights/files.py::safetensors.numpy.load_file": Case(
-        read(".safetensors"), (*OPEN, *READ, *CUT_OFF), files._READERS, ".safetensors"
+    "weights/files.py:check_claims:h5py.File": Case(
+        lambda folder: files.check_claims(weights(folder, ".h5")), (*OPEN, *CUT_OFF), h5py, "File", goes_on=True
     ),
-    "weights/files.py:_read_torch:open": Case(read(".pth"), OPEN),
-    "weights/files.py:_read_torch:file.read": Case(read(".pth"), READ, via="open"),
-    "weights/files.py:_read_torch:torch.load": Case(read(".pth"), (*OPEN, *READ, *CUT_OFF)),
+    "weights/files.py:check_claims:pathlib.Path.stat": Case(
+        lambda folder: files.check_claims(weights(folder, ".h5")), LOOK
+    ),
+    "weights/formats.py:_read_npz:zipfile.ZipFile": Case(read(".npz"), (*OPEN, *READ, *CUT_OFF)),
+    "weights/formats.py:_read_npz.array:np.load": Case(read(".npz"), (*OPEN, *READ, *CUT_OFF)),
+    "weights/formats.py:_read_h5:h5py.File": Case(read(".h5"), (*OPEN, *READ, *CUT_OFF), h5py, "File"),
+    "weights/formats.py:_read_h5.array:h5py.File": Case(read(".h5"), (*OPEN, *READ, *CUT_OFF)),
+    "weights/formats.py:_read_safetensors:safetensors.safe_open": Case(read(".safetensors"), (*OPEN, *READ, *CUT_OFF)),
+    "weights/formats.py:_check_not_compressed:zipfile.ZipFile": Case(read(".zip.pth"), (*OPEN, *READ, *CUT_OFF)),
+    "weights/formats.py:_read_torch:open": Case(read(".pth"), OPEN),
+    "weights/formats.py:_read_torch:file.read": Case(read(".pth"), READ, via="open"),
+    "weights/formats.py:_read_torch:torch.load": Case(read(".pth"), (*OPEN, *READ, *CUT_OFF)),
     "weights/lite.py:_packaged:importlib.metadata.files": Case(lambda folder: lite._packaged(LITE.model_id), OPEN),
     "weights/keras.py:_download:APPLICATIONS(weights=)": Case(
         lambda folder: keras._download(50),

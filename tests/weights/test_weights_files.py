@@ -3,16 +3,19 @@
 import os
 import pickle
 import sys
+import tracemalloc
+import zipfile
 
 import h5py
 import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
+import tf_keras
 import torch_reference as reference
 
 from fsaf_tf.errors import UserError
-from fsaf_tf.weights import files
+from fsaf_tf.weights import files, table
 
 torch = reference.torch
 VALUES = {"conv1.weight": np.arange(6, dtype=np.float32).reshape(1, 2, 1, 3), "bn1.bias": np.float32([1.5])}
@@ -132,6 +135,89 @@ def test_code_in_other_files_is_not_run(tmp_path):
     assert not trace.exists()
 
 
+def claim(path, suffix: str, shape=(2**16, 2**16)) -> str:
+    """A small file of a tensor `conv1.weight` of 16 GB: of zeros that are compressed, or one value for all."""
+    path = f"{path}/huge{suffix}"
+    if suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file.create_dataset("conv1/weight", shape, np.float32, chunks=(1024, 1024), compression="gzip")
+            file["conv1"].attrs["weight_names"] = ["weight"]
+    elif suffix == ".npz":
+        header = np.lib.format.header_data_from_array_1_0(np.zeros(1, np.float32)) | {"shape": shape}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("conv1.weight.npy", "w") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            file.write(bytes(2**20))
+    else:
+        values = {"conv1.weight": torch.zeros(1).expand(shape)}
+        torch.save(values, path, _use_new_zipfile_serialization=suffix == ".pth")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".legacy.pth", ".own.pth", ".npz", ".h5"])
+def test_a_tensor_is_not_read_before_its_shape_is_known_to_fit(tmp_path, suffix, monkeypatch):
+    if suffix == ".own.pth":
+        path = claim(tmp_path, ".legacy.pth")
+        monkeypatch.setitem(sys.modules, "torch", None)  # then it is our own reader's
+    else:
+        path = claim(tmp_path, suffix)
+    assert os.path.getsize(path) < 10**5
+    layer = tf_keras.layers.Conv2D(3, 1, use_bias=False)
+    layer.build([None, None, None, 2])
+    tracemalloc.start()
+    try:
+        tensors = files.read(path)
+        (name,) = tensors.shapes
+        assert tensors.shapes == {name: (2**16, 2**16)}
+        with pytest.raises(UserError, match=r"1 of another shape: .* \[65536, 65536\] in the place of \[3, 2, 1, 1\]"):
+            table.fill([table.Entry(layer, {name: (3, 2, 1, 1)}, lambda kernel: [kernel])], tensors, "a network")
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_values_that_are_no_numbers_are_refused(tmp_path, suffix):
+    """One text may be as large as it likes, whatever the shape."""
+    path, text = tmp_path / f"a{suffix}", np.array(["x" * 1000])
+    if suffix == ".npz":
+        np.savez(path, a=text)
+    else:
+        with h5py.File(path, "w") as file:
+            file["conv1/weight"] = text.astype("S")
+            file["conv1"].attrs["weight_names"] = ["weight"]
+    assert "are no numbers" in failure(str(path))
+
+
+def test_a_compressed_file_of_pytorch_is_refused(tmp_path):
+    torch.save(as_torch(VALUES), tmp_path / "a.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "a.pth") as whole,
+        zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for part in whole.infolist():
+            packed.writestr(part.filename, whole.read(part))
+    assert "is compressed, which PyTorch does not do" in failure(str(tmp_path / "b.pth"))
+
+
+def test_a_file_that_claims_more_than_it_holds_is_not_given_to_keras(tmp_path):
+    path = claim(tmp_path, ".h5")
+    with pytest.raises(UserError, match="bytes, but claims tensors of 17,179,869,184: it is not what Keras writes"):
+        files.check_claims(path)
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file["a/kernel"] = np.ones([30, 30], np.float32)
+    files.check_claims(str(tmp_path / "plain.h5"))
+
+
+def test_a_damaged_tensor_is_told_when_it_is_asked_for(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, large=np.ones(10**5, np.float32), small=np.ones(1, np.float32))
+    content = path.read_bytes()
+    tensors = files.read(write(path, content[:300_000] + b"\xff" + content[300_001:]))
+    with pytest.raises(UserError, match="a.npz cannot be read: it is cut short, damaged or of another kind"):
+        tensors.values["large"]
+    assert list(tensors.values["small"]) == [1]
+
+
 HALF, EMPTY, PAGE = (lambda whole: whole[: len(whole) // 2]), (lambda whole: b""), (lambda whole: b"<html>Not found")
 
 
@@ -163,6 +249,13 @@ def test_damaged_files(tmp_path, suffix, damage):
 def test_other_content(tmp_path, content, message):
     torch.save(content, tmp_path / "a.pth")
     assert message in failure(str(tmp_path / "a.pth"))
+
+
+def test_a_reason_of_any_length_is_a_short_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + (5000).to_bytes(2, "little") + b"'%s'" % (b"x" * 4998))
+    line = failure(str(tmp_path / "a.npz"))
+    assert "cut short, damaged or of another kind (Header is not a dictionary: 'xxx" in line and len(line) < 600
 
 
 def test_names_that_are_no_file(tmp_path):
