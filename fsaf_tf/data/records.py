@@ -145,6 +145,9 @@ def _read(files: list[str], category_ids: tuple[int, ...], order: Order) -> tf.d
 
 
 def _parse(record: tf.Tensor) -> dict:
+    # At some damaged ones TensorFlow's parser of examples ends the process; protobuf's own refuses them.
+    whole = tf.io.decode_proto(record, "tensorflow.Example", ["features"], [tf.string], sanitize=True)
+    record = tf.where(whole.sizes[0] < 0, "", record)  # never; a control dependency alone is optimised away
     return {**tf.io.parse_single_example(record, _FEATURES), "is_example": True}
 
 

@@ -1,7 +1,9 @@
 """TFRecord files in the Garden's keys."""
 
 import json
+import pathlib
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -145,6 +147,14 @@ def test_what_is_no_example_is_named(tmp_path, data):
     path = write(tmp_path, [record(source_id="1"), data])
     words = "x-0.tfrecord record 1 : no tf.train.Example, or a key of it has values of another type than it should"
     with pytest.raises(UserError, match=words):
+        records.open_records(path, "", upright=False).ground_truth()
+
+
+def test_an_example_at_which_tensorflow_dies_is_named(tmp_path):
+    """Its checksum is right; TensorFlow's parser of examples, given it alone, ends the process."""
+    path = write(tmp_path, [record()])
+    shutil.copy(pathlib.Path(__file__).parent / "damaged_example.tfrecord", tmp_path / "x-0.tfrecord")
+    with pytest.raises(UserError, match="x-0.tfrecord record 0 : no tf.train.Example"):
         records.open_records(path, "", upright=False).ground_truth()
 
 
