@@ -22,7 +22,7 @@ cli.quiet()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from fsaf_tf.classes import Classes  # noqa: E402
+from fsaf_tf.data.classes import Classes  # noqa: E402
 from fsaf_tf.detect import image_files, predict_files  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
 from fsaf_tf.serving import load, saved_model, warmup  # noqa: E402

@@ -5,8 +5,8 @@ import tensorflow as tf
 import tf_keras
 from official.core import exp_factory
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.modeling import detector
 
 CLASSES = Classes(("cat", "dog", "bird"), (1, 2, 3))

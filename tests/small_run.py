@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 from official.core import exp_factory
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.config import experiment
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.modeling import detector
 
 NAMES, IDS = ["cat", "dog", "bird"], [17, 18, 16]

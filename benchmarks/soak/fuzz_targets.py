@@ -17,9 +17,9 @@ from PIL import Image
 
 from benchmarks.soak import fuzz_mutations as mutations
 from benchmarks.soak import fuzz_seeds as seeds
-from fsaf_tf.classes import Classes
 from fsaf_tf.config import catalog, experiment, plain_values
 from fsaf_tf.data import coco_json, images, pixels, records
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import named_errors
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results

@@ -10,9 +10,9 @@ import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf import storage
-from fsaf_tf.classes import recorded_classes
 from fsaf_tf.config import data_sources, experiment, schema
 from fsaf_tf.data import box_table, coco, coco_json, digest, examples, frames
+from fsaf_tf.data.classes import recorded_classes
 from fsaf_tf.data.findings import Finding
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError

@@ -7,7 +7,7 @@ ids.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from fsaf_tf.classes import Classes
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.coco_values import Ids
 from fsaf_tf.data.findings import Tally, listed, short
 from fsaf_tf.data.mistakes import ID_TOO_LARGE, Findings

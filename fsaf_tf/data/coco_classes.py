@@ -1,6 +1,6 @@
 """COCO's 80 classes: the names that its weights were trained for, by the category ids of its annotations."""
 
-from fsaf_tf.classes import Classes
+from fsaf_tf.data.classes import Classes
 
 # fmt: off
 _NAMES = {

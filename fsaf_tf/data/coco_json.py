@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco_boxes, coco_categories, coco_file, coco_images
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.coco_values import identity, is_number
 from fsaf_tf.data.findings import Finding, Tally, short
 from fsaf_tf.data.mistakes import Findings, Mistake

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from fsaf_tf.classes import GREATEST_ID
+from fsaf_tf.data.classes import GREATEST_ID
 
 _TRUE, _FALSE = (True, "true", "yes", "1"), (False, None, "", "false", "no", "0")
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
 from fsaf_tf.data.bad_pictures import NONE_ALLOWED, BadPictures
 from fsaf_tf.data.box_table import BoxTable
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.findings import Finding, found
 from fsaf_tf.errors import UserError
 

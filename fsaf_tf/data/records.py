@@ -14,9 +14,9 @@ import os
 import tensorflow as tf
 
 from fsaf_tf import storage
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import frames, images
 from fsaf_tf.data.bad_pictures import BadPictures
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, check_finite, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 
@@ -149,6 +149,9 @@ def _read(files: list[str], category_ids: tuple[int, ...], order: Order) -> tf.d
 
 
 def _parse(record: tf.Tensor) -> dict:
+    # At some damaged ones TensorFlow's parser of examples ends the process; protobuf's own refuses them.
+    whole = tf.io.decode_proto(record, "tensorflow.Example", ["features"], [tf.string], sanitize=True)
+    record = tf.where(whole.sizes[0] < 0, "", record)  # never; a control dependency alone is optimised away
     return {**tf.io.parse_single_example(record, _FEATURES), "is_example": True}
 
 

@@ -10,9 +10,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import frames, images, shapes
 from fsaf_tf.data.bad_pictures import BadPictures
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, check_finite, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError

@@ -5,9 +5,9 @@ import tensorflow as tf
 import tf_keras
 
 from fsaf_tf import detection
-from fsaf_tf.classes import LABELS, Classes
 from fsaf_tf.config import schema
 from fsaf_tf.data import augment
+from fsaf_tf.data.classes import LABELS, Classes
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
 from fsaf_tf.run import restore

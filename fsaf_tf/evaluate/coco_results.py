@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 from fsaf_tf import storage
-from fsaf_tf.classes import GREATEST_ID
 from fsaf_tf.data import coco_json
+from fsaf_tf.data.classes import GREATEST_ID
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import faults
 

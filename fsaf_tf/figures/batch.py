@@ -6,8 +6,8 @@ import numpy as np
 from official.core import config_definitions
 from PIL import Image
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import pipeline
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Source
 from fsaf_tf.visualize import canvas
 

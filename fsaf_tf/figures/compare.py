@@ -8,7 +8,7 @@ import numpy as np
 
 from fsaf_tf import boxes as box_ops
 from fsaf_tf.analysis import evaluations
-from fsaf_tf.classes import Classes, in_place_of
+from fsaf_tf.data.classes import Classes, in_place_of
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results

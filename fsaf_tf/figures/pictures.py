@@ -11,9 +11,9 @@ import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf import storage
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco, coco_json, examples, frames, images, pipeline
 from fsaf_tf.data.bad_pictures import NONE_ALLOWED
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
 from fsaf_tf.data.findings import Finding, found
 from fsaf_tf.detect import predict_files

@@ -12,9 +12,9 @@ from PIL import Image, PngImagePlugin
 
 from fsaf_tf import storage
 from fsaf_tf.analysis import evaluations, inputs
-from fsaf_tf.classes import LABELS, Classes
 from fsaf_tf.config import experiment
 from fsaf_tf.data import images
+from fsaf_tf.data.classes import LABELS, Classes
 from fsaf_tf.data.examples import Source, with_classes
 from fsaf_tf.data.source import open_source
 from fsaf_tf.detect import predict_files, trained

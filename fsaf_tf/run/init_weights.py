@@ -5,8 +5,8 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf.classes import Classes, recorded_classes
 from fsaf_tf.config import experiment
+from fsaf_tf.data.classes import Classes, recorded_classes
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import checkpoints, restore
 

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from fsaf_tf import storage
-from fsaf_tf.classes import Classes, in_place_of
 from fsaf_tf.data import coco_json
+from fsaf_tf.data.classes import Classes, in_place_of
 from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.errors import UserError
 

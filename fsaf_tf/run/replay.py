@@ -10,7 +10,7 @@ from official.core import config_definitions
 from official.modeling import performance
 
 from fsaf_tf.branches import Term
-from fsaf_tf.classes import LABELS, Classes
+from fsaf_tf.data.classes import LABELS, Classes
 from fsaf_tf.data.findings import listed
 from fsaf_tf.modeling import detector
 from fsaf_tf.modeling.normalization import Normalization

@@ -9,9 +9,9 @@ from official.core import base_task, task_factory
 from official.modeling import optimization, performance
 
 from fsaf_tf import branches, detection, objective, regions, visualize
-from fsaf_tf.classes import Classes
 from fsaf_tf.config import schedule, schema
 from fsaf_tf.data import digest, pipeline
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Source
 from fsaf_tf.data.source import Sources
 from fsaf_tf.errors import UserError

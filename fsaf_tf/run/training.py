@@ -7,9 +7,9 @@ import tf_keras
 from official.core import config_definitions
 
 from fsaf_tf import detection, storage
-from fsaf_tf.classes import LABELS, recorded_classes
 from fsaf_tf.config import checks, experiment, schedule
 from fsaf_tf.data import balance, digest
+from fsaf_tf.data.classes import LABELS, recorded_classes
 from fsaf_tf.data.examples import with_classes
 from fsaf_tf.data.source import Sources, open_source, open_sources
 from fsaf_tf.errors import UserError

@@ -25,8 +25,8 @@ import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf import visualize
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import exported_models

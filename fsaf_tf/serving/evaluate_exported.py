@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from official.core import config_definitions
 
 from fsaf_tf import storage
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import digest
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Source, named_errors, with_classes
 from fsaf_tf.data.source import open_source
 from fsaf_tf.detect import trained

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from fsaf_tf import postprocess
-from fsaf_tf.classes import Classes
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import canvas, mobile

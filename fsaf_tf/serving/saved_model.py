@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from fsaf_tf import parts, storage
-from fsaf_tf.classes import LABELS
 from fsaf_tf.data import images
+from fsaf_tf.data.classes import LABELS
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import decode, frozen, warmup

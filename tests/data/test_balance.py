@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import balance
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Source
 
 # By image: its classes. Of ten images nine have a cat, one a dog, none an owl; one has no object.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Order
 from fsaf_tf.errors import UserError
 

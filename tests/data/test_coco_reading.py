@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco, coco_json
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.errors import UserError
 
 CLEAN = {

@@ -8,8 +8,8 @@ import tensorflow as tf
 from official.core import exp_factory
 from PIL import Image
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import coco, images, inspection
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Source
 from fsaf_tf.data.kept_boxes import Sizing
 from fsaf_tf.data.source import Sources

@@ -1,15 +1,17 @@
 """TFRecord files in the Garden's keys."""
 
 import json
+import pathlib
 import re
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from official.vision.dataloaders import tf_example_decoder
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import images, records
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Order
 from fsaf_tf.errors import UserError
 
@@ -145,6 +147,14 @@ def test_what_is_no_example_is_named(tmp_path, data):
     path = write(tmp_path, [record(source_id="1"), data])
     words = "x-0.tfrecord record 1 : no tf.train.Example, or a key of it has values of another type than it should"
     with pytest.raises(UserError, match=words):
+        records.open_records(path, "", upright=False).ground_truth()
+
+
+def test_an_example_at_which_tensorflow_dies_is_named(tmp_path):
+    """Its checksum is right; TensorFlow's parser of examples, given it alone, ends the process."""
+    path = write(tmp_path, [record()])
+    shutil.copy(pathlib.Path(__file__).parent / "damaged_example.tfrecord", tmp_path / "x-0.tfrecord")
+    with pytest.raises(UserError, match="x-0.tfrecord record 0 : no tf.train.Example"):
         records.open_records(path, "", upright=False).ground_truth()
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
 from fsaf_tf.data import drawing, shapes, source
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.errors import UserError
 
 TRAINING_SIZE = 256

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
 from fsaf_tf.data import drawing, inspection, shapes, source
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Order
 from fsaf_tf.data.kept_boxes import Sizing
 from fsaf_tf.errors import UserError

@@ -12,9 +12,9 @@ from small_run import NAMES, build_model, small_params, write_run
 
 import fsaf_tf
 from fsaf_tf import postprocess
-from fsaf_tf.classes import Classes
 from fsaf_tf.cli import export, predict
 from fsaf_tf.config import experiment
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 

@@ -15,10 +15,10 @@ from PIL import Image
 from small_run import build_model, small_params, write_run
 
 from fsaf_tf import detection, pyramid, regions
-from fsaf_tf.classes import Classes
 from fsaf_tf.cli import visualize as tool
 from fsaf_tf.config import experiment
 from fsaf_tf.data import drawing
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import image_files, predict_files
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError

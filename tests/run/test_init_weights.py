@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_run import IDS, NAMES, build_model, small_params, write_run
 
-from fsaf_tf.classes import Classes
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector, freezing
 from fsaf_tf.run import init_weights

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fsaf_tf.classes import Classes
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.errors import UserError
 from fsaf_tf.run.published_classes import find_classes

@@ -18,9 +18,9 @@ from PIL import Image
 
 import fsaf_tf
 from fsaf_tf import storage
-from fsaf_tf.classes import Classes
 from fsaf_tf.cli import predict, train
 from fsaf_tf.config import experiment
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import image_files, predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision

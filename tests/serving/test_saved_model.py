@@ -18,8 +18,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 import fsaf_tf
-from fsaf_tf.classes import Classes
 from fsaf_tf.data import images
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector as detectors

@@ -11,8 +11,8 @@ from in_process import call
 from official.core import exp_factory
 from PIL import Image
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.cli import export
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector as detectors

@@ -20,8 +20,8 @@ from injected import (
 )
 from small_run import small_params
 
-from fsaf_tf.classes import Classes
 from fsaf_tf.config import schema
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.run import checkpoints, ending, init_weights, leftovers, on_disk, restore
 from fsaf_tf.terminal.progress import Progress
 

@@ -30,8 +30,8 @@ from injected import (
 from PIL import Image
 
 from fsaf_tf import parts, storage
-from fsaf_tf.classes import Classes, recorded_classes
 from fsaf_tf.config import catalog, experiment, plain_values
+from fsaf_tf.data.classes import Classes, recorded_classes
 
 # What Pillow's decoders and readers of archives raise of damaged files.
 DAMAGED = tuple(
@@ -135,8 +135,10 @@ CASES = {
         lambda folder: storage.check_folder(f"{folder}/run"), CREATE, names="/run"
     ),
     "storage.py:make_folder:os.makedirs": Case(lambda folder: storage.make_folder(f"{folder}/out"), CREATE),
-    "classes.py:Classes.read:tf.io.gfile.exists": Case(lambda folder: Classes.read(f"{folder}/labels.json"), TF_OPEN),
-    "classes.py:recorded_classes:tf.io.gfile.exists": Case(lambda folder: recorded_classes(str(folder)), TF_OPEN),
+    "data/classes.py:Classes.read:tf.io.gfile.exists": Case(
+        lambda folder: Classes.read(f"{folder}/labels.json"), TF_OPEN
+    ),
+    "data/classes.py:recorded_classes:tf.io.gfile.exists": Case(lambda folder: recorded_classes(str(folder)), TF_OPEN),
     "config/plain_values.py:read:pathlib.Path.read_text": Case(
         lambda folder: plain_values.read(text(folder, "a.yaml")),
         (*OPEN, *READ, simply(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no start"))),

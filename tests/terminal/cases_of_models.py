@@ -28,7 +28,7 @@ from injected import (
     simply,
 )
 
-from fsaf_tf.classes import Classes
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.serving import client, converter, exported_models, saved_model
 
 grpc = pytest.importorskip("grpc")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fsaf_tf.classes import Classes, in_place_of, recorded_classes
+from fsaf_tf.data.classes import Classes, in_place_of, recorded_classes
 from fsaf_tf.errors import UserError
 
 CATS = Classes(("cat", "dog", "traffic light"), (17, 18, 10))
