@@ -110,11 +110,13 @@ def test_the_tool_says_how_pictures_lie_on_the_input(square):
 
 @pytest.mark.parametrize("size", SIZES[:2])
 def test_the_default_file_finds_what_the_detector_finds_on_such_a_canvas(square, detector, size):
-    """Whose padding is zero after normalising, and no part of the picture only after the suppression."""
+    """Whose padding is all but zero after normalising, and no part of the picture only after the suppression."""
     picture, file = make_picture(size), fsaf_tf.load_detector(square[1])
-    padded, whole = np.zeros((1, 96, 96, 3), np.uint8), tf.constant([[96, 96]])
+    padded, whole = np.full((1, 96, 96, 3), (124, 117, 104), np.uint8), tf.constant([[96, 96]])
     padded[0, : size[0], : size[1]] = picture
-    outputs = detector.model(detector.program.normalize(tf.constant(padded), tf.constant([size])), training=False)
+    images = detector.program.normalize(tf.constant(padded), whole)
+    assert np.abs(images[0, size[0] :]).max(initial=0) < 0.5 and np.abs(images[0, :, size[1] :]).max(initial=0) < 0.5
+    outputs = detector.model(images, training=False)
     expected = detector.program.of_outputs(outputs, whole, whole)
     boxes = np.minimum(expected["boxes"][0], [*size, *size])
     surest = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))[:10]
