@@ -148,11 +148,18 @@ def _read(files: list[str], category_ids: tuple[int, ...], order: Order) -> tf.d
     return examples.interleave(attempt, cycle_length=16, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
-def _parse(record: tf.Tensor) -> dict:
-    # At some damaged ones TensorFlow's parser of examples ends the process; protobuf's own refuses them.
+def parse_example(record: tf.Tensor, features: dict) -> dict:
+    """`tf.io.parse_single_example` that fails where the record is no example.
+
+    At some damaged ones TensorFlow's own parser ends the process; protobuf's refuses them.
+    """
     whole = tf.io.decode_proto(record, "tensorflow.Example", ["features"], [tf.string], sanitize=True)
     record = tf.where(whole.sizes[0] < 0, "", record)  # never; a control dependency alone is optimised away
-    return {**tf.io.parse_single_example(record, _FEATURES), "is_example": True}
+    return tf.io.parse_single_example(record, features)
+
+
+def _parse(record: tf.Tensor) -> dict:
+    return {**parse_example(record, _FEATURES), "is_example": True}
 
 
 def _nothing() -> dict:

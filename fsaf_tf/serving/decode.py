@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from fsaf_tf.data import exif, images
+from fsaf_tf.data import exif, images, records
 from fsaf_tf.serving import headers
 
 # 8160 x 6120, the largest that telephones take in practice. Decoding takes 3 bytes a pixel, 6 when the picture is
@@ -61,7 +61,7 @@ def examples_to_data(examples: tf.Tensor) -> tf.Tensor:
     nothing = tf.constant("")
 
     def parse(example):
-        return attempt(example, lambda each: tf.io.parse_single_example(each, features)[EXAMPLE_KEY], nothing)
+        return attempt(example, lambda each: records.parse_example(each, features)[EXAMPLE_KEY], nothing)
 
     return tf.map_fn(parse, examples, fn_output_signature=tf.TensorSpec([], tf.string))
 

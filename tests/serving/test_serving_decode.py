@@ -1,5 +1,6 @@
 """Pictures of strangers inside a graph: the pixels of `predict_files.read_image`, or an error that names the place."""
 
+import pathlib
 import struct
 import zlib
 
@@ -205,12 +206,19 @@ def test_a_file_of_many_parts_ends_the_search():
     assert headers([data[:2] + part * 2000 + data[2:]])[1].numpy().tolist() == [1]
 
 
-def test_examples():
-    def example(**features):
-        features = {
-            key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[each])) for key, each in features.items()
-        }
-        return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+def example(**features: bytes) -> bytes:
+    features = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in features.items()}
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
+
+def test_examples():
     found = decode.examples_to_data(tf.constant([example(**{"image/encoded": b"data"}), b"\xff", example(a=b"b")]))
     assert found.numpy().tolist() == [b"data", b"", b""]
+
+
+def test_an_example_that_ends_tensorflows_parser_has_no_picture():
+    """In a graph, as it is exported: protobuf's parser refuses it before."""
+    file = pathlib.Path(__file__).parent.parent / "data" / "damaged_example.tfrecord"
+    [damaged] = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    found = tf.function(decode.examples_to_data)(tf.constant([damaged, example(**{"image/encoded": b"data"})]))
+    assert found.numpy().tolist() == [b"", b"data"]
