@@ -3,6 +3,7 @@
 python tools/draw_shapes.py --count=12 --output=runs/fsaf_demo/images
 """
 
+import io
 import pathlib
 
 from absl import flags
@@ -31,8 +32,12 @@ def _draw() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     named = PngImagePlugin.PngInfo()
     named.add_text("Software", TOOL)
+    from fsaf_tf import storage
+
     for index, path in enumerate(paths):
-        Image.fromarray(drawing.draw(SEED, index)[0]).save(path, pnginfo=named)
+        encoded = io.BytesIO()
+        Image.fromarray(drawing.draw(SEED, index)[0]).save(encoded, "png", pnginfo=named)
+        storage.write_bytes(path, encoded.getvalue())
     print(f"{_COUNT.value} pictures in {folder}")
 
 
