@@ -116,8 +116,9 @@ def _opened(file: str | BinaryIO) -> Iterator[Image.Image]:
     except Image.UnidentifiedImageError:
         raise UserError(_no_image(file)) from None
     except Image.DecompressionBombError as error:  # from twice Pillow's own limit on, which is said with the size
-        size = re.search(r"\d+", str(error))[0]
-        raise UserError(f"{size} pixels, more than the {MAX_PIXELS} that are read") from None
+        size = re.search(r"\d+", str(error))
+        words = f"{size[0]} pixels, more than the {MAX_PIXELS}" if size else f"more than the {MAX_PIXELS} pixels"
+        raise UserError(f"{words} that are read") from None
     except OSError as error:  # of the file system, or of Pillow, about what is in the file
         raise UserError(error.strerror or f"damaged: {error}") from error
     except MemoryError:

@@ -65,7 +65,7 @@ def _convolutions(keys: dict):
             before = after
 
 
-C = {"resnet": (128, 256, 512), "mobilenet": (32, 96, 320)}  # channels of C3 to C5
+C = {14: (128, 256, 512), 50: (512, 1024, 2048), "mobilenet": (32, 96, 320)}  # channels of C3 to C5
 C_LITE = {"lite0": (40, 112, 320), "lite2": (48, 120, 352)}
 
 
@@ -81,7 +81,7 @@ def _depths(keys: dict) -> tuple[int, int, int]:
     own = formulas.part(keys, f"backbone.{kind}.")
     if kind == "keras_applications":
         return C_KERAS[own["model_id"], own["alpha"]]
-    return C_LITE[own["model_id"]] if kind == "efficientnet_lite" else C[kind]
+    return C_LITE[own["model_id"]] if kind == "efficientnet_lite" else C[own["depth"] if kind == "resnet" else kind]
 
 
 def _pyramid(keys: dict):

@@ -152,7 +152,7 @@ ROWS = [
     Row("task.model.heads.batch_norm", True, ("network/heads/*_tower_*",)),
     Row("task.freeze", ["fpn", "heads/box_.*"], ("network/fpn/*", "network/heads/box_*")),
     Row("task.model.backbone.type", "mobilenet", ("network/*", "strides/*", "levels/*", "start/line", *EVERY_NUMBER)),
-    Row("task.model.backbone.resnet.depth", 50, (*BACKBONE, "start/line")),
+    Row("task.model.backbone.resnet.depth", 50, (*BACKBONE, "network/fpn/*", "levels/*", "start/line")),
     Row("task.model.backbone.resnet.form", "pytorch", ("strides/conv*", "start/line", *EVERY_NUMBER)),
     Row("task.model.backbone.resnet.groups", 2, (*BACKBONE, "start/line")),
     Row("task.model.backbone.resnet.width_per_group", 32, ("network/conv*",)),

@@ -328,7 +328,7 @@ def written(folder):
 def test_figures_of_objects(place, detector, tmp_path):
     source = pictures.of_annotated_files(image_files.find(str(place / "images" / "5.png")), str(place / "boxes.json"))
     for figure in (targets, selection):
-        write_figures.write_each(figure.draw(detector, "run", source), source, str(tmp_path), "a", Progress())
+        write_figures._write_each(figure.draw(detector, "run", source), source, str(tmp_path), "a", Progress())
         assert written(tmp_path) == {"a_5.png"}
     with pytest.raises(UserError, match="image 5 has no object 2 to train on; it has 1"):
         next(selection.draw(detector, "run", source, instance=2))

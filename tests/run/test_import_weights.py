@@ -29,7 +29,7 @@ TOOL = pathlib.Path(__file__).parent.parent.parent / "tools" / "import_weights.p
 SMALL = """
 task:
   model:
-    backbone: {resnet: {depth: 14, width_per_group: 8}}
+    backbone: {resnet: {depth: 14}}
     fpn: {channels: 16}
     heads: {channels: 16, convs: 1}
     anchor_free: {enabled: %s}
