@@ -1,7 +1,6 @@
 """Small networks in their configuration, for the tests of what detectors do with pictures of 96 x 128 px."""
 
 import numpy as np
-import tensorflow as tf
 import tf_keras
 from official.core import exp_factory
 

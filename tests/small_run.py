@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 from official.core import exp_factory
 
 from fsaf_tf.config import experiment
@@ -62,5 +63,5 @@ def write_run(folder, model, step=7, checkpoint="ckpt-7"):
 
 def build_model():
     """The experiment's model with random weights, the same each time."""
-    tf.random.set_seed(1)
+    tf_keras.utils.set_random_seed(1)
     return detector.build_detector(small_params().task.model, len(NAMES))

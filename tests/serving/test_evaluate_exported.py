@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import small_run
 import tensorflow as tf
+import tf_keras
 from in_process import call
 from PIL import Image
 
@@ -58,7 +59,7 @@ def folder(tmp_path_factory):
     params.task.model.override({"anchor_based": {"enabled": False}, "max_level": 5})  # fewer levels are faster
     data = folder / "data"
     params.task.validation_data.override({"annotation_file": f"{data}/annotations.json", "image_dir": str(data)})
-    tf.random.set_seed(1)
+    tf_keras.utils.set_random_seed(1)
     network = detectors.build_detector(params.task.model, len(small_run.NAMES))
     small_run.spread_outputs(network, tf.random.normal([1, 64, 96, 3], stddev=64))
     small_run.write_run(folder / "run", network)

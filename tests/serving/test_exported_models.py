@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import small_run
 import tensorflow as tf
+import tf_keras
 from in_process import call
 from PIL import Image
 
@@ -45,7 +46,7 @@ def folder(tmp_path_factory):
     params.task.model.override({"anchor_based": {"enabled": False}, "max_level": 5})  # fewer levels are faster
     data = write_data(folder / "data")
     params.task.validation_data.override({"annotation_file": f"{data}/annotations.json", "image_dir": str(data)})
-    tf.random.set_seed(1)
+    tf_keras.utils.set_random_seed(1)
     small_run.write_run(folder / "run", detectors.build_detector(params.task.model, len(NAMES)))
     (folder / "run" / "params.yaml").write_text(experiment.to_yaml(params))
     Classes(tuple(NAMES), tuple(IDS)).write(f"{folder}/run/labels.json")
