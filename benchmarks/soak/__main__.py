@@ -22,7 +22,7 @@ from fsaf_tf.errors import UserError
 
 # The shortest first, so that what is wrong shows early.
 PARTS = ("persistence_kills", "fuzz", "two_writers", "flat_memory", "training_kills", "disk_full", "tool_kills")
-_FUZZ_CASES = 2000
+_FUZZ_CASES = 10_000
 
 _FLAGS = flags.FlagValues()
 _PARTS = flags.DEFINE_list("parts", list(PARTS), "Which, with commas.", flag_values=_FLAGS)
@@ -33,7 +33,7 @@ _TRIALS = flags.DEFINE_integer("trials", 0, "Of each part only so many; 0: all."
 def _part(name: str) -> trials.Part:
     """A part by its module: `WHAT`, `TRIALS`, and `run`, as `trials.Run`. It is imported when it is wanted."""
     if name == "fuzz":
-        return trials.Part(f"{_FUZZ_CASES} damaged or odd inputs", 1, _fuzz)
+        return trials.Part(f"{_FUZZ_CASES:,} damaged or odd inputs", 1, _fuzz)
     module = importlib.import_module(f"benchmarks.soak.{name}")
     return trials.Part(module.WHAT, min(module.TRIALS, _TRIALS.value or module.TRIALS), module.run)
 
