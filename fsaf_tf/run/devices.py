@@ -6,6 +6,7 @@ from official.core import config_definitions
 from official.modeling import performance
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.modeling import backbones
 from fsaf_tf.run.mode import Mode
 
 
@@ -82,3 +83,24 @@ def _parts(images: int, parts: int) -> str:
             f"task.accumulation_steps is {parts}, which does not divide the {images} images of a step on each replica"
         )
     return f" in {parts} parts of {images // parts}"
+
+
+def check_xla(params: config_definitions.ExperimentConfig, strategy: tf.distribute.Strategy) -> None:
+    """Raises a UserError for two things that XLA cannot do, or not in useful time, in training.
+
+    Statistics that are trained are summed over the replicas within the forward pass, which it cannot compile. On a CPU
+    it makes the gradient of a convolution in groups hundreds of times slower (docs/decisions.md).
+    """
+    backbone, replicas = params.task.model.backbone, strategy.num_replicas_in_sync
+    family = backbones.family(backbone)
+    is_frozen = family.has_frozen_statistics(backbone) and not params.task.model.heads.batch_norm
+    if replicas > 1 and not is_frozen:
+        raise UserError(
+            f"runtime.enable_xla works on {replicas} replicas only where no batch normalisation is trained: a ResNet"
+            " from ImageNet weights, without task.model.heads.batch_norm; leave it off, or take one replica"
+        )
+    slow = family.slow_by_xla_on_cpus(backbone)
+    if slow and any("CPU" in name for name in names(strategy)):
+        raise UserError(
+            f"runtime.enable_xla makes a step of {slow} hundreds of times slower on a CPU; leave it off there"
+        )

@@ -77,7 +77,7 @@ def run(
     _check(params, mode, checkpoint)
     strategy = devices.build_strategy(params.runtime)
     if params.runtime.enable_xla and mode.trains:
-        _check_xla(params, strategy)
+        devices.check_xla(params, strategy)
     progress = Progress()
     progress.say(devices.describe(strategy, params, mode))
     storage.check_folder(model_dir)
@@ -132,27 +132,6 @@ def _check(params: config_definitions.ExperimentConfig, mode: Mode, checkpoint: 
         )
     if params.trainer.validation_steps != -1:
         raise UserError("trainer.validation_steps must be -1: COCO's figures are of all validation images")
-
-
-def _check_xla(params: config_definitions.ExperimentConfig, strategy: tf.distribute.Strategy) -> None:
-    """Two things that XLA cannot do, or not in useful time, in training.
-
-    Statistics that are trained are summed over the replicas within the forward pass, which it cannot compile. On a CPU
-    it makes the gradient of a convolution in groups hundreds of times slower (docs/decisions.md).
-    """
-    backbone, replicas = params.task.model.backbone, strategy.num_replicas_in_sync
-    family = backbones.family(backbone)
-    is_frozen = family.has_frozen_statistics(backbone) and not params.task.model.heads.batch_norm
-    if replicas > 1 and not is_frozen:
-        raise UserError(
-            f"runtime.enable_xla works on {replicas} replicas only where no batch normalisation is trained: a ResNet"
-            " from ImageNet weights, without task.model.heads.batch_norm; leave it off, or take one replica"
-        )
-    slow = family.slow_by_xla_on_cpus(backbone)
-    if slow and any("CPU" in name for name in devices.names(strategy)):
-        raise UserError(
-            f"runtime.enable_xla makes a step of {slow} hundreds of times slower on a CPU; leave it off there"
-        )
 
 
 def _run(run: Run, changed: list[str], download: bool) -> dict:
