@@ -3,13 +3,13 @@
 python tools/draw_shapes.py --count=12 --output=runs/fsaf_demo/images
 """
 
-import io
+import os
 import pathlib
 
 from absl import flags
 from PIL import Image, PngImagePlugin
 
-from fsaf_tf import cli
+from fsaf_tf import cli, parts
 from fsaf_tf.cli import outputs
 from fsaf_tf.data import drawing
 from fsaf_tf.errors import UserError
@@ -32,12 +32,10 @@ def _draw() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     named = PngImagePlugin.PngInfo()
     named.add_text("Software", TOOL)
-    from fsaf_tf import storage
-
     for index, path in enumerate(paths):
-        encoded = io.BytesIO()
-        Image.fromarray(drawing.draw(SEED, index)[0]).save(encoded, "png", pnginfo=named)
-        storage.write_bytes(path, encoded.getvalue())
+        part = parts.of_file(path)
+        Image.fromarray(drawing.draw(SEED, index)[0]).save(part, "png", pnginfo=named)
+        os.replace(part, path)
     print(f"{_COUNT.value} pictures in {folder}")
 
 

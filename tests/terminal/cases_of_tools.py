@@ -13,6 +13,7 @@ from cases_of_checkpoints import saved
 from cases_of_files import picture, text
 from cases_of_weights import weights
 from injected import CREATE, LOOK, MEMORY, OPEN, READ, WRITE, Case, nameless, system
+from PIL import Image
 
 from fsaf_tf.cli import import_weights, outputs
 from fsaf_tf.data import pixels
@@ -174,6 +175,8 @@ OUTPUTS = {
 }
 TOOLS = {
     "tools/draw_shapes.py:_draw:folder.mkdir": Case(draw, CREATE, pathlib.Path, "mkdir"),
+    "tools/draw_shapes.py:_draw:Image.fromarray.save": Case(draw, (*CREATE, *WRITE), Image.Image, "save"),
+    "tools/draw_shapes.py:_draw:os.replace": Case(draw, CREATE, leaves=True),
     "tools/benchmark_inference.py:write_frozen_graph:pathlib.Path.write_bytes": Case(freeze, CREATE),
     "tools/benchmark_inference.py:run:tempfile.TemporaryDirectory": Case(measure, CREATE),
     "tools/benchmark_inference.py:run:np.save": Case(measure, CREATE),

@@ -77,7 +77,6 @@ NOT_INJECTED = {
     "terminal/progress.py:Progress._write:self._stream.flush": TO_LASTING,
     "terminal/progress.py:Progress._write:self._stream.write": TO_LASTING,
     "tools/measure_model.py:frozen_graph.load:pathlib.Path.read_bytes": IN_A_PROCESS_OF_ITS_OWN,
-    "tools/draw_shapes.py:_draw:Image.fromarray.save": IN_MEMORY,
     "tools/measure_model.py:measure:np.load": IN_A_PROCESS_OF_ITS_OWN,
     "tools/measure_model.py:memory_mb:pathlib.Path.read_text": IN_A_PROCESS_OF_ITS_OWN,
     "tools/measure_model.py:saved_model.load:tf.saved_model.load": IN_A_PROCESS_OF_ITS_OWN,
