@@ -50,11 +50,11 @@ class BadPictures:
         Raises:
             UserError: there are more than are allowed.
         """
-        self.problems[name] = problem
-        count = len(self.problems)
+        count = len({*self.problems, name})
         if count > self.share * self._num_images or count == self._num_images:
             words = f"{counted(count, 'picture', 'pictures')} of {self._num_images:,} cannot be read"
             raise UserError(f"{words}, more than max_bad_pictures, {self.share:g}, allows; the last: {name} {problem}")
+        self.problems[name] = problem
 
     def _add(self, name: bytes, problem: bytes) -> bool:
         self.add(name.decode(errors="replace"), problem.decode(errors="replace"))
@@ -67,7 +67,7 @@ class BadPictures:
 
     def finding(self, where: str) -> list[Finding]:
         """Those that are known, as a finding of the data set `where`."""
-        words = "pictures are missing or cannot be read; left out (max_bad_pictures)"
+        words = "pictures are missing or cannot be read; left out, as max_bad_pictures allows"
         return found("bad_pictures", len(self.problems), self._num_images, words, self.cases, where)
 
     def line(self, where: str) -> str:

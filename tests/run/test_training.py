@@ -583,7 +583,10 @@ def test_an_image_that_turns_out_damaged_is_named_or_left_out(params, data, tmp_
     told = capsys.readouterr().out
     case = "2.png cannot be read: damaged"
     assert f"Left out of training, as max_bad_pictures allows: {case}" in told
-    assert "squares.json: 1 of 4 pictures is missing or cannot be read; left out (max_bad_pictures): 2.png" in told
+    assert (
+        "squares.json: 1 of 4 pictures is missing or cannot be read; left out, as max_bad_pictures allows: 2.png"
+        in told
+    )
     shown = summaries(tmp_path / "run" / "train")
     assert shown["bad_pictures"] is not None
 
