@@ -16,22 +16,26 @@ FOLDER = "non_finite"
 _WEIGHTS = "weights"
 
 
-def keep_batch(model_dir: str, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-    """Writes a batch that has passed the device stage, when the graph comes here; `[]` bool, for what is to wait."""
+def keep_batch(model_dir: str, batch: dict[str, tf.Tensor], step: tf.Tensor) -> tf.Tensor:
+    """Writes a batch of a step, counted from 1, that has passed the device stage, when the graph comes here.
+
+    Returns:
+        `[]` bool, for what is to wait.
+    """
     keys = list(batch)
 
-    def write(replica: int, *values: np.ndarray) -> bool:
+    def write(step: int, replica: int, *values: np.ndarray) -> bool:
         content = io.BytesIO()
         np.savez_compressed(content, **dict(zip(keys, values, strict=True)))
         try:
             storage.make_folder(f"{model_dir}/{FOLDER}")
-            storage.write_bytes(f"{model_dir}/{FOLDER}/batch-{replica}.npz", content.getvalue())
+            storage.write_bytes(f"{model_dir}/{FOLDER}/batch-{step}-{replica}.npz", content.getvalue())
         except (UserError, OSError, tf.errors.OpError) as error:
             print(f"The batch is not kept: {faults.line(error) or error}", flush=True)
         return True
 
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    return tf.numpy_function(write, [replica, *batch.values()], tf.bool)
+    return tf.numpy_function(write, [step, replica, *batch.values()], tf.bool)
 
 
 def keep_weights(model_dir: str, checkpoint: tf.train.Checkpoint) -> None:
@@ -52,20 +56,20 @@ def weights(model_dir: str) -> str:
     return f"{model_dir}/{FOLDER}/{_WEIGHTS}"
 
 
-def read_batches(model_dir: str) -> list[dict[str, np.ndarray]]:
-    """The batches of the replicas on which the loss was not finite.
+def read_batches(model_dir: str, step: int) -> list[dict[str, np.ndarray]]:
+    """The batches of the replicas on which the loss of a step was not finite.
 
     Raises:
         UserError: there is none.
     """
-    files = _batches(model_dir)
+    files = _batches(model_dir, step)
     if not files:
-        raise UserError(f"{model_dir}/{FOLDER} holds no batch: no step of this run had a loss that is not finite")
+        raise UserError(f"{model_dir}/{FOLDER} holds no batch of step {step}")
     return [_read(file) for file in files]
 
 
-def _batches(model_dir: str) -> list[str]:
-    return sorted(tf.io.gfile.glob(f"{model_dir}/{FOLDER}/batch-*.npz"))
+def _batches(model_dir: str, step: int | str = "*") -> list[str]:
+    return sorted(tf.io.gfile.glob(f"{model_dir}/{FOLDER}/batch-{step}-*.npz"))
 
 
 def _read(file: str) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from official.modeling import performance
 from fsaf_tf.branches import Term
 from fsaf_tf.data.classes import LABELS, Classes
 from fsaf_tf.data.findings import listed
+from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
 from fsaf_tf.modeling.normalization import Normalization
 from fsaf_tf.run import non_finite, restore
@@ -57,7 +58,8 @@ def replay(params: config_definitions.ExperimentConfig, model_dir: str) -> Repla
     Raises:
         UserError: there is no such step, or what is kept does not fit the experiment.
     """
-    batches = non_finite.read_batches(model_dir)
+    if not non_finite.is_kept(model_dir):
+        raise UserError(f"{model_dir} keeps no step whose loss was not finite")
     performance.set_mixed_precision_policy(params.runtime.mixed_precision_dtype or "float32")
     classes = Classes.read(f"{model_dir}/{LABELS}")
     task = FSAFTask(params.task, steps=range(params.trainer.train_steps))
@@ -65,6 +67,7 @@ def replay(params: config_definitions.ExperimentConfig, model_dir: str) -> Repla
     optimizer = task.create_optimizer(params.trainer.optimizer_config, params.runtime)
     restore.restore(tf.train.Checkpoint(model=model, optimizer=optimizer), non_finite.weights(model_dir))
     step = int(optimizer.iterations) + 1  # the run's own count may be past the step that failed
+    batches = non_finite.read_batches(model_dir, step)
     images = [_image(batch, row) for batch in batches for row in range(len(batch["image_id"]))]
     parts = [*batches, *images]
     results = [_of_images(task, part, model, optimizer) for part in parts]

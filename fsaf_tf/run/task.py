@@ -199,7 +199,9 @@ class FSAFTask(base_task.Task):
         finite = tf.math.is_finite(tf.stack([term.value for term in terms.values()]))
         is_finite, kept = tf.reduce_all(finite), tf.constant(True)
         if self.logging_dir and not isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
-            kept = tf.cond(is_finite, lambda: True, lambda: non_finite.keep_batch(self.logging_dir, batch))
+            kept = tf.cond(
+                is_finite, lambda: True, lambda: non_finite.keep_batch(self.logging_dir, batch, iterations + 1)
+            )
         wrong = tf.boolean_mask(tf.constant(list(terms)), ~finite)
         message = [f"{NON_FINITE}:", wrong, "step", iterations + 1, "images", batch["image_id"]]
         with tf.control_dependencies([kept]):

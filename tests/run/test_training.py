@@ -561,8 +561,10 @@ def test_non_finite_loss_stops_the_run_with_term_and_images(params, tmp_path):
 
 def test_a_step_that_is_finite_is_not_kept(finished):
     assert not (finished[0] / "non_finite").exists()
-    with pytest.raises(UserError, match=r"non_finite holds no batch: no step of this run had a loss"):
-        non_finite.read_batches(str(finished[0]))
+    with pytest.raises(UserError, match=r"run keeps no step whose loss was not finite"):
+        replay.replay(experiment.load_run(str(finished[0])), str(finished[0]))
+    with pytest.raises(UserError, match=r"non_finite holds no batch of step 3"):
+        non_finite.read_batches(str(finished[0]), 3)
 
 
 def test_an_image_that_turns_out_damaged_is_named_or_left_out(params, data, tmp_path, capsys):

@@ -96,7 +96,7 @@ def log_evaluation(folder) -> None:
 
 def bad_batch(folder) -> str:
     """A run's folder with a batch that is kept, and the folder's name."""
-    non_finite.keep_batch(str(folder), {"image_id": tf.constant([7], tf.int64)})
+    non_finite.keep_batch(str(folder), {"image_id": tf.constant([7], tf.int64)}, tf.constant(3))
     return str(folder)
 
 
@@ -152,7 +152,7 @@ def lock_of_another(folder) -> None:
 
 LOG_EVALUATION = Case(told(log_evaluation), (*TF_WRITE, *TF_OPEN), orbit.utils.SummaryManager)
 IMPORT = Case(write_import, TF_CREATE)
-READ_BATCH = Case(lambda folder: non_finite.read_batches(bad_batch(folder)), TF_OPEN)
+READ_BATCH = Case(lambda folder: non_finite.read_batches(bad_batch(folder), 3), TF_OPEN)
 LOCK = Case(lock_it, CREATE)
 LOCK_WRITE = Case(lock_it, WRITE, via="open", names="train.lock")
 CASES = {
@@ -193,7 +193,7 @@ CASES = {
     "run/non_finite.py:_batches:tf.io.gfile.glob": READ_BATCH,
     "run/non_finite.py:_read:tf.io.gfile.GFile": READ_BATCH,
     "run/non_finite.py:_read:stream.read": READ_BATCH._replace(errors=TF_READ, owner=GFILE, attribute="read"),
-    "run/non_finite.py:_read:np.load": READ_BATCH._replace(errors=(*DAMAGED, MEMORY), names="batch-0.npz"),
+    "run/non_finite.py:_read:np.load": READ_BATCH._replace(errors=(*DAMAGED, MEMORY), names="batch-3-0.npz"),
     "run/non_finite.py:is_kept:tf.io.gfile.exists": Case(lambda folder: non_finite.is_kept(bad_batch(folder)), TF_OPEN),
     "run/non_finite.py:keep_weights:checkpoint.write": Case(
         keep_weights, (*TF_CREATE, *TF_RUN, *CREATE), tf.train.Checkpoint, "write", goes_on=True
