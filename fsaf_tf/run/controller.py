@@ -172,6 +172,8 @@ class Controller(orbit.Controller):
         self._checkpoint = checkpoint_path or self._checkpoint
         with self.strategy.scope():
             if self._checkpoint:
+                if not self._run.mode.is_one_evaluation:  # the others save, maybe before a step
+                    restore.create_variables(self.evaluator.optimizer, self.evaluator.model.trainable_variables)
                 restore.restore(self.checkpoint_manager.checkpoint, self._checkpoint)
                 if on_disk.is_best(self._checkpoint):
                     self.evaluator.swap_averages()

@@ -3,12 +3,26 @@
 from typing import NamedTuple
 
 import tensorflow as tf
+import tf_keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from fsaf_tf.errors import UserError
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _NAMES_SHOWN = 3
+
+
+def create_variables(optimizer: tf_keras.optimizers.Optimizer, variables: list[tf.Variable]) -> None:
+    """Makes what an optimizer itself makes at its first step alone, so that a checkpoint before that step has it, too.
+
+    Args:
+        optimizer: its slots, its count of steps and its rates.
+        variables: those that it will change.
+    """
+    if isinstance(optimizer, tf_keras.optimizers.legacy.Optimizer):
+        optimizer._create_all_weights(variables)
+    else:
+        optimizer.build(variables)
 
 
 def restore(checkpoint: tf.train.Checkpoint, prefix: str) -> None:

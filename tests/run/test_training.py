@@ -165,6 +165,10 @@ def test_missing_evaluation_is_made_up_for_and_a_best_that_cannot_be_read(copy, 
     assert not list((copy / "best").glob("best_ckpt-3*"))
     assert metrics == storage.read_json(f"{copy}/metrics.json") and metrics["step"] == 4
     assert (copy / "ckpt-4.index").read_bytes() == checkpoint
+    newest, best = variables(copy / "ckpt-4"), variables(copy / "best" / "best_ckpt-4")  # saved without a step
+    assert newest.keys() == best.keys()
+    for name in newest.keys() - {"save_counter/.ATTRIBUTES/VARIABLE_VALUE"}:
+        np.testing.assert_array_equal(best[name], newest[name], err_msg=name)
 
 
 def test_signal_stops_with_a_checkpoint_and_the_same_call_ends_as_if_there_had_been_none(
