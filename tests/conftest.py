@@ -1,5 +1,6 @@
 """What all tests share: a quiet TensorFlow with two logical CPU devices, a seed, and the folder of real data."""
 
+import gc
 import itertools
 import os
 import pathlib
@@ -53,6 +54,13 @@ def pytest_collection_modifyitems(config, items):
     for tests in (files, *files):
         shuffle(tests)
     items[:] = itertools.chain(*files)
+
+
+def pytest_collection_finish():
+    """Searches for circles of garbage less often, and never in what imports made: a tenth of the processor's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 10, 100)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -209,19 +209,19 @@ def from_step(folder, step, count, config, batch_size=2, input_context=None):
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("values", "steps"),
     [
-        {},
-        {"repeat_rare": 0.9, "shorter_sides": [24, 32], "shuffle_buffer_size": 3},
-        {"augmentation": {"quarter_turns": True, "crop": [0.2, 0.9], "zoom": [0.5, 2.0], "hue": 0.3}},
-        {"augmentation": {"mosaic": 0.5, "mixup": 0.5}},
+        ({}, (1, 2)),
+        ({"repeat_rare": 0.9, "shorter_sides": [24, 32], "shuffle_buffer_size": 3}, (7, 19)),
+        ({"augmentation": {"quarter_turns": True, "crop": [0.2, 0.9], "zoom": [0.5, 2.0], "hue": 0.3}}, (1, 19)),
+        ({"augmentation": {"mosaic": 0.5, "mixup": 0.5}}, (2, 7)),
     ],
     ids=str,
 )
-def test_from_any_step_on_a_training_is_the_same(folder, values):
+def test_from_any_step_on_a_training_is_the_same(folder, values, steps):
     config = data(folder, schema.TrainData, seed=5, **values)
     whole = from_step(folder, 0, 30, config)
-    for step in (1, 2, 7, 19):
+    for step in steps:
         assert_same(from_step(folder, step, 30 - step, config), whole[step:])
 
 
