@@ -65,8 +65,14 @@ def make_params(values: dict):
 
 
 def all_values(values: dict) -> dict:
-    """The same with those that are as by default."""
-    return plain_values.flatten(make_params(values).as_dict())
+    """The same with those that are as by default; not to be changed."""
+    key = json.dumps(values)
+    if key not in _ALL_VALUES:
+        _ALL_VALUES[key] = plain_values.flatten(make_params(values).as_dict())
+    return _ALL_VALUES[key]
+
+
+_ALL_VALUES = {}
 
 
 # The stand-in for the network.
@@ -126,13 +132,13 @@ def observe(values: dict) -> dict:
 
     A part is asked anew only if one of the values is another that it can follow from.
     """
-    params, seen = make_params(values), {}
-    values = plain_values.flatten(params.as_dict())
+    seen, given = {}, values
+    values = all_values(given)
     for part, sections in FOLLOWS.items():
         own = part, json.dumps({key: value for key, value in values.items() if key.startswith(sections)})
         if own not in _SEEN:
             tf_keras.utils.set_random_seed(1)
-            _SEEN[own] = part(params, values)
+            _SEEN[own] = part(make_params(given), values)
         seen |= _SEEN[own]
     return seen
 

@@ -60,7 +60,15 @@ def download(monkeypatch, published):
     monkeypatch.setattr(tf_keras.src.utils.data_utils, "get_file", lambda *args, **kwargs: published)
 
 
-@pytest.mark.parametrize(("size", "is_downloaded"), [((96, 64), True), ((75, 99), False)])
+@pytest.mark.parametrize(
+    ("model_id", "size", "is_downloaded"),
+    [
+        ("MobileNetV3Small", (96, 64), True),
+        ("MobileNetV3Small", (75, 99), False),
+        ("EfficientNetB0", (75, 99), True),
+    ],
+    indirect=["model_id"],
+)
 def test_features_are_those_of_keras(model_id, built, published, download, size, is_downloaded):
     """Odd sizes, too: as of Keras's network that is made for them."""
     backbone = config(model_id=model_id, weights="imagenet" if is_downloaded else published)
