@@ -43,12 +43,15 @@ def terms(
         step: of the training, for what is otherwise at its start; None if there is none.
 
     Returns:
-        Scalars. `total_loss`; `weight_decay`; `left_out`, an image's boxes that are not trained on; for each branch
+        Scalars. `total_loss`; `weight_decay`; `left_out`, an image's boxes that are not trained on; `not_mixed`, of a
+        batch that has it, how often an image stayed what it was because there were too many boxes; for each branch
         its `class_loss` and `box_loss`, not weighed, its `positives`, an image's number of positive locations or
         anchors, and what it wants watched.
     """
     decay = weight_decay * tf.add_n([0.0, *(tf.nn.l2_loss(kernel) for kernel in decayed(variables))])
     total, found = decay, {"weight_decay": Term(decay), "left_out": Term(_mean(batch["left_out"]))}
+    if "not_mixed" in batch:
+        found["not_mixed"] = Term(_mean(batch["not_mixed"]))
     instances = regions.Instances.of_batch(batch)
     for branch in branches:
         result = branch.losses(outputs, instances, step)

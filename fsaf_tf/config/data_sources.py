@@ -106,6 +106,11 @@ class Augmentation(hyperparams.Config):
     mosaic: float = limited(0.0, 0, 1)
     mixup: float = limited(0.0, 0, 1)
 
+    @property
+    def mixes(self) -> bool:
+        """Whether images are made of several of their batch."""
+        return bool(self.mosaic or self.mixup)
+
 
 @dataclasses.dataclass
 class TrainData(Data):

@@ -11,7 +11,7 @@ from fsaf_tf.config import data_sources
 from fsaf_tf.data import augment
 
 CENTRES = (0.3, 0.7)  # where the four parts of a mosaic meet, in shares of the canvas
-CHANGED = ("image", "image_size", "boxes", "classes", "valid", "left_out")
+CHANGED = ("image", "image_size", "boxes", "classes", "valid", "left_out", "not_mixed")
 
 
 def of_batch(batch: dict, wanted: data_sources.Augmentation, seed: tf.Tensor) -> dict:
@@ -23,7 +23,11 @@ def of_batch(batch: dict, wanted: data_sources.Augmentation, seed: tf.Tensor) ->
         batch: a host batch, see `pipeline.build_dataset`.
         wanted: the shares of both, and how much of a box must be seen.
         seed: `[2]` int64, of this batch.
+
+    Returns:
+        The batch with `not_mixed` `[B]` int32: how many of these were drawn for an image and had too many boxes.
     """
+    batch = batch | {"not_mixed": tf.zeros_like(batch["left_out"])}
     of = functools.partial(tf.random.experimental.stateless_fold_in, seed)
     if wanted.mosaic:
         make = functools.partial(_mosaic, batch, wanted.least_kept)
@@ -43,7 +47,9 @@ def _some(batch: dict, make, share: float, of_choice: tf.Tensor, of_images: tf.T
 
         def mixed():
             made = make(index, tf.random.experimental.stateless_fold_in(of_images, index))
-            return tf.cond(tf.shape(made["boxes"])[0] <= most, lambda: _padded(made, most), lambda: own)
+            fits = tf.shape(made["boxes"])[0] <= most
+            kept = own | {"not_mixed": own["not_mixed"] + 1}
+            return tf.cond(fits, lambda: own | _padded(made, most), lambda: kept)
 
         return tf.cond(chosen[index], mixed, lambda: own)
 

@@ -50,6 +50,7 @@ def build_dataset(
                 an image of the source where these are known and more.
             classes: `[B, N]` int32.
             valid: `[B, N]` bool, False for padding and for boxes that are not trained on.
+            not_mixed: of `TrainData` with mosaic or mixup, see `mix.of_batch`.
             left_out: `[B]` int32, boxes that are not trained on: crowd, with a side under 1 px after resizing, or too
                 little of them seen after a crop, a zoom or in a mosaic.
             views: with `view_sizes`, a tuple of `image` and `image_size` in each of them.
@@ -81,7 +82,7 @@ def build_dataset(
         reduce_func=lambda _, window: window.batch(batch_size, drop_remainder=training),
         window_size=batch_size,
     )
-    if training and (config.augmentation.mosaic or config.augmentation.mixup):
+    if training and config.augmentation.mixes:
         batches = batches.enumerate(first_batch).map(
             lambda number, batch: mix.of_batch(
                 batch, config.augmentation, tf.stack([config.seed, number * shards + shard])

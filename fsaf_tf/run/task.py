@@ -157,6 +157,7 @@ class FSAFTask(base_task.Task):
         Of an evaluation the losses and the levels, see `AnchorFree.level_shares`.
         """
         names = [*objective.names(self._branches), "gradient_norm"]
+        names += ["not_mixed"] * self.task_config.train_data.augmentation.mixes
         if not training:
             names = [VALIDATION_LOSS, *objective.loss_names(self._branches), *self._level_names]
         return [tf_keras.metrics.Mean(name) for name in names]

@@ -120,6 +120,7 @@ def test_a_picture_with_more_boxes_than_fit_stays_as_it_was(kind):
     made = mixed(batch=batch, **{kind: 1.0})
     stays = [np.array_equal(*pair) for pair in zip(made["image"], batch["image"])]
     assert any(stays) and (kind == "mosaic" or all(stays))
+    assert made["not_mixed"].tolist() == [int(stay) for stay in stays]
     for key in ("boxes", "classes", "valid", "left_out"):
         assert np.array_equal(made[key][stays], batch[key].numpy()[stays])
 

@@ -175,7 +175,8 @@ def test_signal_stops_with_a_checkpoint_and_the_same_call_ends_as_if_there_had_b
     params, tmp_path, monkeypatch, capsys
 ):
     """The data are drawn: another order or other draws would be other weights."""
-    params.task.train_data.override({"global_batch_size": 2, "random_flip": True, "augmentation": {"hue": 0.3}})
+    drawn = {"random_flip": True, "augmentation": {"hue": 0.3, "mixup": 1.0}}
+    params.task.train_data.override({"global_batch_size": 2, "max_instances": 1, **drawn})
     params.trainer.override({"checkpoint_interval": 100, **EAGER})
     training.run(params, str(tmp_path / "straight"), "train")
     show = controller.Controller._show
@@ -194,6 +195,7 @@ def test_signal_stops_with_a_checkpoint_and_the_same_call_ends_as_if_there_had_b
     assert "Stopped by SIGTERM" in said and "ckpt-2" in said and "same command" in said
     training.run(params, str(folder), "train")
     assert f"Going on from step 2, {folder}/ckpt-2" in capsys.readouterr().out
+    assert summaries(folder / "train")["not_mixed"] == 1  # two images have more than one box
     resumed, straight = variables(folder / "ckpt-4"), variables(tmp_path / "straight/ckpt-4")
     assert any("momentum" in name for name in straight)
     for name in straight.keys() - {"save_counter/.ATTRIBUTES/VARIABLE_VALUE"}:
