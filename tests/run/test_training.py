@@ -376,7 +376,9 @@ def test_early_stop_counts_over_restarts_and_the_run_is_finished_then(params, tm
         patch.setattr(controller.Controller, "evaluate", interrupted_after_2)
         with pytest.raises(SystemExit):
             training.run(params, str(folder), "train_and_eval")
-    assert "random values everywhere: task.model.backbone.resnet.weights is empty.\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "random values everywhere: task.model.backbone.resnet.weights is empty.\n" in said
+    assert said.count("Nothing was found on any image: no score is above task.model.postprocess.score_thresh") == 1
     assert training.run(params, str(folder), "train_and_eval")["step"] == 3
     reason = "no higher AP than 0.000 of step 1 in 2 evaluations (trainer.early_stop_patience)"
     assert f"Stopped early at step 3 of 9: {reason}; the best checkpoint is in {folder}/best.\n" in (
