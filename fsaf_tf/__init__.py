@@ -24,3 +24,10 @@ def load_detector(path, checkpoint=None, test_augmentation=None, experiment=None
     from fsaf_tf.serving import load
 
     return load.load_detector(path, checkpoint, test_augmentation, experiment)
+
+
+def to_supervision(detections):
+    """What a detector finds in a picture as `supervision.Detections`; see `fsaf_tf.detect.forms.to_supervision`."""
+    from fsaf_tf.detect import forms
+
+    return forms.to_supervision(detections)

@@ -60,7 +60,7 @@ def write_bytes(path: str, data: bytes) -> None:
 
     After an error the old one stands, and nothing beside it.
     """
-    with _whole(path) as file:
+    with whole(path) as file:
         file.write(data)
 
 
@@ -74,7 +74,7 @@ def _nothing() -> None:
 
 
 @contextlib.contextmanager
-def _whole(
+def whole(
     path: str, on_error: Callable[[str], None] | None = None, before: Callable[[], None] = _nothing
 ) -> Iterator[tf.io.gfile.GFile]:
     """A file to write to, as a context, which gets its name at the end.
@@ -152,7 +152,7 @@ def results_file(
         tf.io.gfile.rename(_name(part), _name(unfinished(path)), overwrite=True)
         say(f"{count} detections up to there are kept in {unfinished(path)}")
 
-    with _whole(path, keep, before) as file:
+    with whole(path, keep, before) as file:
 
         def add(result: dict) -> None:
             nonlocal count

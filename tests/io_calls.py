@@ -1,6 +1,6 @@
 """Every place of the library and the tools that reads or writes a file, the network or a device, by its syntax tree.
 
-A place is `FILE:FUNCTION:CALL`, as `storage.py:_whole:tf.io.gfile.rename`; several equal calls in a function are one.
+A place is `FILE:FUNCTION:CALL`, as `storage.py:whole:tf.io.gfile.rename`; several equal calls in a function are one.
 Taken for such a call is any mention of `MODULES`, any call of a method that is named in `METHODS` on what is not of
 this library, and any call with `weights=`, for which Keras opens a file. `tests/terminal/test_injection.py` wants a
 case for each of them.

@@ -22,6 +22,16 @@ given as multiples of the size of training, or by their shorter side in pixels:
     "--test_augmentation=ratios=[0.5,0.75,1.0,1.25,1.5]"
     "--test_augmentation=shorter_sides=[600,800],flip=false"
 
+--forms writes further files beside these, for other tools:
+
+    coco     out/coco.json: all detections as annotations with a score, with images and categories
+    csv      out/detections.csv: all detections, a row each
+    yolo     out/yolo/labels/NAME.txt of each picture, and the names of the classes in out/yolo
+    labelme  out/labelme/NAME.json of each picture, to be corrected with labelme
+
+The last two have no scores: they hold what is drawn, from --score_threshold on. --image_ids=instances.json gives the
+pictures the ids that they have in that COCO JSON; else they are numbered from 1.
+
 Of a video it is out/video.mp4, without sound, and out/detections.json with `frame`, counted from 0, and `seconds`. A
 camera goes on until Ctrl-C, which keeps what there is.
 """
@@ -68,6 +78,12 @@ _TEST_AUGMENTATION = flags.DEFINE_string(
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
+_FORMS = flags.DEFINE_list(
+    "forms", [], "Further files for other tools, with commas: coco, csv, yolo, labelme.", flag_values=_FLAGS
+)
+_IMAGE_IDS = flags.DEFINE_string(
+    "image_ids", None, "COCO JSON with the ids of the pictures.", flag_values=_FLAGS, allow_overwrite=False
+)
 _MAX_FRAMES = flags.DEFINE_integer(
     "max_frames", 0, "Of a video or a camera at most so many; 0 for all.", lower_bound=0, flag_values=_FLAGS
 )
@@ -86,11 +102,14 @@ def _predict() -> None:
         raise UserError(f"give --{given[0].name} or --{given[1].name}, not both")
     if _RECURSIVE.present and not _IMAGES.value:
         raise UserError("--recursive is for --images, a folder")
+    for flag in (_FORMS, _IMAGE_IDS):
+        if flag.value and not _IMAGES.value:
+            raise UserError(f"--{flag.name} is for --images")
     if _IMAGES.value and _MAX_FRAMES.present:
         raise UserError("--max_frames is for --video and --camera only")
     mistakes.require(_FLAGS, "output")
     mistakes.want_folders(_FLAGS, "output")
-    mistakes.want_files(_FLAGS, "video")
+    mistakes.want_files(_FLAGS, "video", "image_ids")
     name, checkpoint = _EXPERIMENT.value, _CHECKPOINT.value or None
     if name:
         catalog.find(name)  # before TensorFlow, which takes seconds to import
@@ -99,13 +118,19 @@ def _predict() -> None:
         model = _run_folder(name)
     elif not model:
         model, checkpoint = checkpoint, None
-    from fsaf_tf.detect import image_files, predict_files
+    from fsaf_tf.detect import forms, image_files, predict_files
 
+    forms.check(_FORMS.value)
     if _IMAGES.value:
         files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
-        drawn = predict_files.picture_paths(files, _OUTPUT.value).values()
-        outputs.check_predictions(_OUTPUT.value, drawn, reads=files, overwrite=_OVERWRITE.value)
-        predict_files.run(_load(model, checkpoint, name), files, _OUTPUT.value, score_threshold=_SCORE_THRESHOLD.value)
+        written = [*predict_files.picture_paths(files, _OUTPUT.value).values()]
+        written += forms.paths(_FORMS.value, _OUTPUT.value, predict_files.shared_names(files).values())
+        reads = [*files, _IMAGE_IDS.value]
+        outputs.check_predictions(_OUTPUT.value, written, reads=reads, overwrite=_OVERWRITE.value)
+        ids = predict_files.read_image_ids(_IMAGE_IDS.value, files) if _IMAGE_IDS.value else None
+        detector = _load(model, checkpoint, name)
+        options = {"score_threshold": _SCORE_THRESHOLD.value, "wanted_forms": _FORMS.value, "image_ids": ids}
+        predict_files.run(detector, files, _OUTPUT.value, **options)
         return
     from fsaf_tf.detect import predict_video
 

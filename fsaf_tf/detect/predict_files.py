@@ -5,20 +5,20 @@ import contextlib
 import io
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from fsaf_tf import storage, visualize
 from fsaf_tf.data import pixels
+from fsaf_tf.detect import forms
 from fsaf_tf.errors import UserError
-from fsaf_tf.evaluate import average_precision
+from fsaf_tf.evaluate import average_precision, coco_results
 from fsaf_tf.run import lock
 from fsaf_tf.terminal import faults
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
 
 PICTURES = "pictures"
-TOOL = "fsaf-predict"  # in each picture
 FILES_SHOWN = 20
 
 
@@ -31,7 +31,15 @@ def read_image(file: str) -> np.ndarray:
     return pixels.read(file, upright=True)
 
 
-def run(detector: Callable, files: list[str], output: str, *, score_threshold: float = visualize.SHOWN_SCORE) -> None:
+def run(
+    detector: Callable,
+    files: list[str],
+    output: str,
+    *,
+    score_threshold: float = visualize.SHOWN_SCORE,
+    wanted_forms: Sequence[str] = (),
+    image_ids: Mapping[str, int] | None = None,
+) -> None:
     """Detects what is in files, one by one, and writes it; see `write`.
 
     Args:
@@ -39,6 +47,8 @@ def run(detector: Callable, files: list[str], output: str, *, score_threshold: f
         files: image files.
         output: see `write`.
         score_threshold: see `write`.
+        wanted_forms: what else is written, of `forms.FORMS`.
+        image_ids: see `write`.
     """
 
     def found():
@@ -50,7 +60,9 @@ def run(detector: Callable, files: list[str], output: str, *, score_threshold: f
             else:
                 yield image, detector(image)
 
-    write(found(), files, output, detector.category_ids, score_threshold=score_threshold)
+    others = forms.writer(wanted_forms, output, detector.classes, score_threshold) if wanted_forms else None
+    ids = detector.category_ids
+    write(found(), files, output, ids, score_threshold=score_threshold, others=others, image_ids=image_ids)
 
 
 def write(
@@ -60,11 +72,13 @@ def write(
     category_ids: Sequence[int],
     *,
     score_threshold: float = visualize.SHOWN_SCORE,
+    others: forms.Writer | None = None,
+    image_ids: Mapping[str, int] | None = None,
 ) -> None:
     """Writes `detections.json` and the pictures, and says what was done.
 
     `detections.json` is in the form of COCO's results with a `file_name` each: the file's path from the folder that all
-    files share. `image_id` is the file's number among `files`, from 1.
+    files share. `image_id` is the file's number among `files`, from 1, if no others are given.
 
     Args:
         found: for each file in their order the picture and its detections, or why there are none; taken one by one.
@@ -72,6 +86,8 @@ def write(
         output: folder for `detections.json` and the folder `pictures`.
         category_ids: the annotations' id of each class.
         score_threshold: draw detections of at least this; the file has all of them.
+        others: writes further forms.
+        image_ids: of the files.
 
     Raises:
         UserError: no file can be read, a picture would replace one of the files, another prediction writes to `output`,
@@ -84,12 +100,16 @@ def write(
         stack.enter_context(lock.held(output, [lock.PREDICTION], line.say))
         storage.make_folder(f"{output}/{PICTURES}")
         add = stack.enter_context(storage.results_file(f"{output}/detections.json", line.say))
+        add_to_others = stack.enter_context(others) if others else None
         for number, (file, each) in enumerate(turns, start=1):
             if isinstance(each, UserError):
                 unreadable[file] = each
                 continue
             image, detections = each
-            for result in to_coco(detections, number, category_ids):
+            image_id = image_ids[file] if image_ids else number
+            if add_to_others:
+                add_to_others(forms.Found(file, names[file], image_id, *image.shape[:2], detections))
+            for result in to_coco(detections, image_id, category_ids):
                 add({**result, "file_name": names[file]})
                 counts["found"] += 1
                 counts["drawn"] += result["score"] >= score_threshold
@@ -104,6 +124,33 @@ def write(
     if undrawn:
         first = next(iter(undrawn.values()))
         raise UserError(f"{len(undrawn)} of {len(files)} pictures cannot be written, all detections are: {first}")
+
+
+def read_image_ids(annotation_file: str, files: Sequence[str]) -> dict[str, int]:
+    """The ids that pictures have in COCO JSON, where they are known by the ends of their paths.
+
+    Args:
+        annotation_file: its `images` are read, and nothing else; it needs no boxes.
+        files: the pictures.
+
+    Raises:
+        UserError: it is no such file, does not have one of the pictures, or has two of them as one image.
+    """
+    images = storage.read_dict(annotation_file).get("images")
+    try:
+        id_of = {image["file_name"]: int(image["id"]) for image in images}
+    except (TypeError, KeyError, ValueError):
+        raise UserError(f"{annotation_file} has no `images` with `id` and `file_name`: it is no COCO JSON") from None
+    find = coco_results.by_path_end(id_of)
+    names = {file: find(os.path.abspath(file)) for file in files}
+    unknown = [file for file, name in names.items() if name is None]
+    if unknown:
+        raise UserError(f"{annotation_file} has no {unknown[0]} ({len(unknown)} of {len(files)} pictures)")
+    file_of: dict[str, str] = {}
+    for file, name in names.items():
+        if file_of.setdefault(name, file) != file:
+            raise UserError(f"{file_of[name]} and {file} are both {name} of {annotation_file}; give one of them")
+    return {file: id_of[name] for file, name in names.items()}
 
 
 def shared_names(files: list[str]) -> dict[str, str]:
@@ -146,7 +193,7 @@ def _draw(path: str, image: np.ndarray, detections: dict, score_threshold: float
     try:
         picture, encoded = visualize.marked(image, detections, score_threshold), io.BytesIO()
         # Full colour, for the small letters; whose it is, for the next time.
-        picture.save(encoded, format="JPEG", quality=92, subsampling=0, comment=TOOL)
+        picture.save(encoded, format="JPEG", quality=92, subsampling=0, comment=forms.TOOL)
         storage.make_folder(os.path.dirname(path))
         storage.write_bytes(path, encoded.getvalue())
     except Exception as error:

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from cases_of_data import annotations, shard
-from cases_of_files import picture, text
-from injected import CREATE, LOOK, MEMORY, TF_OPEN, TF_RUN, Case, system
+from cases_of_files import GFILE, picture, text
+from injected import CREATE, LOOK, MEMORY, TF_OPEN, TF_RUN, TF_WRITE, Case, system
 
 from fsaf_tf.data import examples
+from fsaf_tf.data.classes import Classes
+from fsaf_tf.detect import forms
 from fsaf_tf.figures import batch, pictures, training
 
 cv2 = pytest.importorskip("cv2")
@@ -67,8 +69,22 @@ def out_of_memory(path: str) -> cv2.error:
 
 
 OF_OPENCV = (out_of_memory, MEMORY)
+
+
+def write_forms(folder) -> None:
+    """Over those of before."""
+    for name in (forms.COCO, forms.CSV):
+        text(folder, f"out/{name}", "of before")
+    with forms.writer(("coco", "csv"), f"{folder}/out", Classes(("cat",), (1,)), 0.3) as add:
+        add(forms.Found("a.png", "a.png", 1, 48, 64, Nothing(finds=1)(None)))
+
+
+WRITE_FORMS = Case(write_forms, TF_WRITE, GFILE, "write")
 VIDEO = Case(predict, OF_OPENCV)
 DETECTION = {
+    "detect/forms.py:_coco:file.write": WRITE_FORMS,
+    "detect/forms.py:_coco.add:file.write": WRITE_FORMS,
+    "detect/forms.py:_csv.write:file.write": WRITE_FORMS,
     "detect/predict_video.py:_open:cv2.VideoCapture": VIDEO,
     "detect/predict_video.py:_read:capture.read": VIDEO._replace(via="cv2.VideoCapture"),
     "detect/predict_video.py:_Writer._open:cv2.VideoWriter": VIDEO,

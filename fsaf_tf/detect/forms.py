@@ -1,0 +1,227 @@
+"""The detections of pictures in forms that other tools read: COCO with images and categories, YOLO, CSV, labelme."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fsaf_tf import storage
+from fsaf_tf.data.classes import Classes
+from fsaf_tf.errors import UserError
+
+TOOL = "fsaf-predict"
+COCO, CSV = "coco.json", "detections.csv"
+CSV_COLUMNS = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax", "score")
+_LABELME = "5.0.0"  # of the form, which has stayed the same since
+
+
+class Found(NamedTuple):
+    """What was found in a picture.
+
+    Attributes:
+        file: its path.
+        name: its path from the folder that all pictures share.
+        image_id: its number.
+        height: of the upright picture in pixels.
+        width: likewise.
+        detections: as a detector gives them, in pixels of the upright picture.
+    """
+
+    file: str
+    name: str
+    image_id: int
+    height: int
+    width: int
+    detections: Mapping[str, np.ndarray]
+
+    def above(self, score: float) -> Iterator[tuple[list[float], int]]:
+        """Box `[y1, x1, y2, x2]`, within the picture, and class index of those with at least this score."""
+        for box, own, index in zip(self.detections["boxes"], self.detections["scores"], self.detections["classes"]):
+            if own >= score:
+                limits = [self.height, self.width] * 2
+                yield np.clip(np.float64(box), 0, limits).round(3).tolist(), int(index)
+
+
+Add = Callable[[Found], None]
+Writer = contextlib.AbstractContextManager[Add]
+
+
+@contextlib.contextmanager
+def _coco(output: str, classes: Classes, score: float) -> Iterator[Add]:
+    """All detections as annotations with a `score`. Images and categories stand after them: each is written at once."""
+    images, count = [], 0
+    categories = [{"id": category, "name": name} for name, category in zip(classes.names, classes.ids)]
+    with storage.whole(f"{output}/{COCO}") as file:
+
+        def add(found: Found) -> None:
+            nonlocal count
+            size = {"width": found.width, "height": found.height}
+            images.append({"id": found.image_id, "file_name": storage.utf8(found.name), **size})
+            scores = found.detections["scores"]
+            for own, (box, index) in zip(scores, found.above(-1)):
+                y1, x1, y2, x2 = box
+                sides = [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)]
+                row = {"id": count + 1, "image_id": found.image_id, "category_id": classes.ids[index], "bbox": sides}
+                row |= {"area": round(sides[2] * sides[3], 3), "iscrowd": 0, "score": round(float(own), 6)}
+                file.write(f"{',' * bool(count)}\n{json.dumps(row)}".encode())
+                count += 1
+
+        file.write(json.dumps({"info": {"description": TOOL}})[:-1].encode() + b', "annotations": [')
+        yield add
+        rest = json.dumps({"images": images, "categories": categories}, indent=1, ensure_ascii=False)
+        file.write(f"\n], {rest[1:]}\n".encode())
+
+
+@contextlib.contextmanager
+def _csv(output: str, classes: Classes, score: float) -> Iterator[Add]:
+    """All detections, a row each."""
+    with storage.whole(f"{output}/{CSV}") as file:
+
+        def write(*rows: Sequence) -> None:
+            text = io.StringIO(newline="")
+            csv.writer(text, lineterminator="\n").writerows(rows)
+            file.write(storage.utf8(text.getvalue()).encode())
+
+        def add(found: Found) -> None:
+            for own, (box, index) in zip(found.detections["scores"], found.above(-1)):
+                y1, x1, y2, x2 = box
+                place = x1, y1, x2, y2, round(float(own), 6)
+                write((found.name, found.width, found.height, classes.names[index], *place))
+
+        write(CSV_COLUMNS)
+        yield add
+
+
+@contextlib.contextmanager
+def _yolo(output: str, classes: Classes, score: float) -> Iterator[Add]:
+    """A text of each picture, `class x y width height` in shares of it; the names of the classes above them."""
+
+    def add(found: Found) -> None:
+        lines = []
+        for (y1, x1, y2, x2), index in found.above(score):
+            centre = (x1 + x2) / 2 / found.width, (y1 + y2) / 2 / found.height
+            sides = (x2 - x1) / found.width, (y2 - y1) / found.height
+            lines.append(" ".join([str(index), *(f"{share:.6f}" for share in (*centre, *sides))]) + "\n")
+        _write(path_of("yolo", output, found.name), "".join(lines))
+
+    names = json.dumps(classes.names, ensure_ascii=False)
+    _write(f"{output}/yolo/data.yaml", f"nc: {len(classes)}\nnames: {names}\n")
+    _write(f"{output}/yolo/classes.txt", "".join(f"{name}\n" for name in classes.names))
+    yield add
+
+
+@contextlib.contextmanager
+def _labelme(output: str, classes: Classes, score: float) -> Iterator[Add]:
+    """A JSON of each picture, which names the picture by its path from there."""
+
+    def add(found: Found) -> None:
+        path = path_of("labelme", output, found.name)
+        shapes = [
+            {
+                "label": classes.names[index],
+                "points": [[x1, y1], [x2, y2]],
+                "group_id": None,
+                "description": "",
+                "shape_type": "rectangle",
+                "flags": {},
+            }
+            for (y1, x1, y2, x2), index in found.above(score)
+        ]
+        picture = os.path.relpath(os.path.abspath(found.file), os.path.abspath(os.path.dirname(path)))
+        content = {"version": _LABELME, "flags": {}, "shapes": shapes, "imagePath": picture, "imageData": None}
+        content |= {"imageHeight": found.height, "imageWidth": found.width}
+        _write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    yield add
+
+
+FORMS = {"coco": _coco, "yolo": _yolo, "csv": _csv, "labelme": _labelme}
+_OF_PICTURES = {"yolo": ("yolo/labels", ".txt"), "labelme": ("labelme", ".json")}
+
+
+def path_of(form: str, output: str, name: str) -> str:
+    """Where the file of a picture goes, of a form that has one for each."""
+    folder, ending = _OF_PICTURES[form]
+    return f"{output}/{folder}/{os.path.splitext(name)[0]}{ending}"
+
+
+def check(forms: Sequence[str]) -> None:
+    """Raises a UserError if there is no such form."""
+    unknown = [form for form in forms if form not in FORMS]
+    if unknown:
+        raise UserError(f"--forms has {unknown[0]!r}; there are {', '.join(FORMS)}")
+
+
+def paths(forms: Sequence[str], output: str, names: Sequence[str]) -> list[str]:
+    """All files that will be written of pictures of these names.
+
+    Raises:
+        UserError: two of the pictures would have one file.
+    """
+    files = [f"{output}/{file}" for form, file in (("coco", COCO), ("csv", CSV)) if form in forms]
+    files += [f"{output}/yolo/{file}" for file in ("data.yaml", "classes.txt") if "yolo" in forms]
+    for form in (form for form in _OF_PICTURES if form in forms):
+        name_of: dict[str, str] = {}
+        for name in names:
+            other = name_of.setdefault(path_of(form, output, name), name)
+            if other != name:
+                raise UserError(
+                    f"{other} and {name} would both be {path_of(form, output, name)}; leave {form} out of --forms, or"
+                    " look at one after the other"
+                )
+        files += name_of
+    return files
+
+
+@contextlib.contextmanager
+def writer(forms: Sequence[str], output: str, classes: Classes, score_threshold: float) -> Iterator[Add]:
+    """Writes forms, as a context: gives what adds a picture.
+
+    At its end `coco.json` and `detections.csv` are there as wholes; an error leaves them as they were before, while the
+    files of pictures, of `yolo` and `labelme`, stay as far as they were written.
+
+    Args:
+        forms: some of `FORMS`.
+        output: the folder.
+        classes: of the detector.
+        score_threshold: of the detections in `yolo` and `labelme`, which have no scores; the others have all.
+    """
+    with contextlib.ExitStack() as stack:
+        adds = [stack.enter_context(FORMS[form](output, classes, score_threshold)) for form in forms]
+
+        def add(found: Found) -> None:
+            for add_to in adds:
+                add_to(found)
+
+        yield add
+
+
+def _write(path: str, text: str) -> None:
+    storage.make_folder(os.path.dirname(path))
+    storage.write_text(path, text)
+
+
+def to_supervision(detections: Mapping):
+    """Detections of a picture as `supervision.Detections`, with `data["class_name"]`.
+
+    Args:
+        detections: as a detector of `load_detector` gives them.
+
+    Raises:
+        UserError: that library is not there.
+    """
+    try:
+        import supervision
+    except ModuleNotFoundError:
+        raise UserError("supervision is not there: pip install supervision") from None
+    return supervision.Detections(
+        xyxy=np.float32(detections["boxes"])[:, [1, 0, 3, 2]],
+        confidence=np.float32(detections["scores"]),
+        class_id=np.int64(detections["classes"]),
+        data={"class_name": np.array(detections["names"], dtype=str)},
+    )
