@@ -8,14 +8,15 @@ from fsaf_tf import detection
 from fsaf_tf.config import schema
 from fsaf_tf.data import augment
 from fsaf_tf.data.classes import LABELS, Classes
+from fsaf_tf.detect import pictures
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector
 from fsaf_tf.run import restore
 from fsaf_tf.run.checkpoints import Checkpoint
 
 
-class Detector:
-    """Detects the objects of one picture; made by `serving.load.load_detector`.
+class Detector(pictures.OfPictures):
+    """Detects the objects of pictures; made by `serving.load.load_detector`.
 
     Attributes:
         model: the Keras model: normalised float32 images `[B, H, W, 3]` in the channel order of its backbone, as
@@ -45,35 +46,42 @@ class Detector:
             self._detections_in_views, autograph=False, input_signature=[views, detection.SIZES]
         )
 
-    def __call__(self, image: np.ndarray, resize: bool = True) -> dict:
-        """Detects what is in a picture.
+    def _detect_all(self, images: list[np.ndarray], resize: bool = True) -> list[dict]:
+        """The detections of pictures, of those that get onto one canvas together.
 
         Args:
-            image: `[H, W, 3]` uint8 RGB of any size.
-            resize: bring it to the size of training (section 4: shorter side 800), or take it as it is.
-
-        Returns:
-            By falling score, D detections: `boxes` `[D, 4]` float32 yxyx in pixels of `image`, `scores` `[D]` float32,
-            `classes` `[D]` int32, `names` list of D, `levels` `[D]` int32 (the pyramid level it comes from), and
-            `branch` `[D]` int32 (0 anchor-free, 1 anchor-based).
+            images: `[H, W, 3]` uint8 RGB.
+            resize: bring them to the size of training (section 4: shorter side 800), or take them as they are.
 
         Raises:
-            UserError: another type or shape of image; test-time augmentation without `resize`.
+            UserError: test-time augmentation without `resize`.
         """
-        check_image(image)
-        original_size = tf.constant([image.shape[:2]])
-        if self.program.views is None:
-            detections = self._detect(*self._canvas(image, resize), original_size)
-        elif resize:
-            sized = self.program.fit_views(tf.constant(image))
-            detections = self._detect_in_views(
-                tuple((canvas[None], size[None]) for canvas, size in sized), original_size
-            )
-        else:
-            raise UserError("test-time augmentation resizes the picture; leave resize=False out, or load without it")
-        count = int(detections.pop("num_detections")[0])
-        result = {key: value[0, :count].numpy() for key, value in detections.items()}
-        return dict(result, names=[self.class_names[index] for index in result["classes"]])
+        if self.program.views is not None:
+            if not resize:
+                raise UserError(
+                    "test-time augmentation resizes the picture; leave resize=False out, or load without it"
+                )
+            return [self._result(self._in_views(image), 0) for image in images]
+        fitted = [self._canvas(image, resize) for image in images]
+        places_of: dict[tuple, list[int]] = {}
+        for place, (canvas, _) in enumerate(fitted):
+            places_of.setdefault(tuple(canvas.shape), []).append(place)
+        results = {}
+        for places in places_of.values():
+            canvases, sizes = (tf.concat(column, axis=0) for column in zip(*(fitted[place] for place in places)))
+            found = self._detect(canvases, sizes, tf.constant([images[place].shape[:2] for place in places]))
+            results |= {place: self._result(found, row) for row, place in enumerate(places)}
+        return [results[place] for place in range(len(images))]
+
+    def _in_views(self, image: np.ndarray) -> dict[str, tf.Tensor]:
+        sized = self.program.fit_views(tf.constant(image))
+        views = tuple((canvas[None], size[None]) for canvas, size in sized)
+        return self._detect_in_views(views, tf.constant([image.shape[:2]]))
+
+    def _result(self, detections: dict[str, tf.Tensor], row: int) -> dict:
+        count = int(detections["num_detections"][row])
+        kept = {key: value[row, :count].numpy() for key, value in detections.items() if key != "num_detections"}
+        return dict(kept, names=[self.class_names[index] for index in kept["classes"]])
 
     def at_one_size(self) -> "Detector":
         """The same detector without test-time augmentation."""
@@ -90,8 +98,7 @@ class Detector:
         Returns:
             `[1, H', W', 3]` float32.
         """
-        check_image(image)
-        return self.program.normalize(*self._canvas(image, resize))
+        return self.program.normalize(*self._canvas(pictures.read(image), resize))
 
     def _canvas(self, image: np.ndarray, resize: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """A picture on its canvas `[1, H', W', 3]` uint8, and its size there `[1, 2]` int32."""
@@ -129,12 +136,3 @@ def restore_detector(config: schema.Task, labels_dir: str, checkpoint: Checkpoin
     model = detector.build_detector(config.model, len(classes))
     restore.restore(tf.train.Checkpoint(model=model), checkpoint.prefix)
     return Detector(model, config, classes, checkpoint)
-
-
-def check_image(image) -> None:
-    """Raises a UserError if `image` is no uint8 RGB picture with pixels."""
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        found = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise UserError(f"an image must be a uint8 array [height, width, 3], RGB, not {found}")
-    if 0 in image.shape:
-        raise UserError(f"an image of {image.shape[0]} x {image.shape[1]} pixels shows nothing")

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from fsaf_tf import postprocess
 from fsaf_tf.data.classes import Classes
-from fsaf_tf.detect import trained
+from fsaf_tf.detect import pictures
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import canvas, mobile
 from fsaf_tf.terminal import faults
@@ -19,7 +19,7 @@ DETECTIONS = ("boxes", "scores", "classes", "levels", "branch")  # outputs `dete
 _TFLITE = b"TFL3"  # at byte 4
 
 
-class SavedModel:
+class SavedModel(pictures.OfPictures):
     """A version that `saved_model.export` wrote.
 
     Attributes:
@@ -38,14 +38,15 @@ class SavedModel:
         except Exception as error:  # what TensorFlow raises of a damaged one is of many kinds
             raise UserError(f"{path} cannot be loaded: {faults.line(error) or _first_line(error)}") from error
 
-    def __call__(self, image: np.ndarray) -> dict:
-        """Detects what is in a picture; see `trained.Detector.__call__`, which returns the same."""
-        trained.check_image(image)
-        found = self._detect(inputs=tf.constant(image[None]))
-        return from_outputs({key: value[0].numpy() for key, value in found.items()}, self.classes)
+    def _detect_all(self, images: list[np.ndarray]) -> list[dict]:
+        """The detections of each picture; see the base class."""
+        found = [self._detect(inputs=tf.constant(image[None])) for image in images]
+        return [
+            from_outputs({key: value[0].numpy() for key, value in of_one.items()}, self.classes) for of_one in found
+        ]
 
 
-class TFLite:
+class TFLite(pictures.OfPictures):
     """A file that `tflite.export` wrote.
 
     Attributes:
@@ -83,13 +84,15 @@ class TFLite:
         self.class_names, self.category_ids = list(self.classes.names), list(self.classes.ids)
         self._settings = settings
 
-    def __call__(self, image: np.ndarray) -> dict:
-        """Detects what is in a picture; see `trained.Detector.__call__`.
+    def _detect_all(self, images: list[np.ndarray]) -> list[dict]:
+        """The detections of each picture; see the base class.
 
         Suppression inside the file forgets where a box came from: `levels` and `branch` are only there of one that was
         exported with `raw`.
         """
-        trained.check_image(image)
+        return [self._detect_one(image) for image in images]
+
+    def _detect_one(self, image: np.ndarray) -> dict:
         outputs = self._run(self.canvas.fit(image))
         if self._settings["variant"] == "raw":
             return self._suppressed(*outputs, image.shape[:2])

@@ -15,7 +15,7 @@ from fsaf_tf import postprocess
 from fsaf_tf.cli import export, predict
 from fsaf_tf.config import experiment
 from fsaf_tf.data.classes import Classes
-from fsaf_tf.detect import trained
+from fsaf_tf.detect import pictures, trained
 from fsaf_tf.errors import UserError
 
 
@@ -55,6 +55,45 @@ def test_detections_are_in_pixels_of_the_picture(detect, image):
     assert np.all(found["boxes"][:, 2:] > found["boxes"][:, :2])
     assert found["names"] == [NAMES[index] for index in found["classes"]]
     assert set(found["levels"]) <= {3, 4, 5, 6, 7} and set(found["branch"]) <= {0, 1}
+
+
+def assert_alike(found, expected):
+    """To the rounding of sums over another number of pictures."""
+    assert found.keys() == expected.keys() and found["names"] == expected["names"]
+    for key in ("boxes", "scores", "classes", "levels", "branch"):
+        np.testing.assert_allclose(found[key], expected[key], rtol=1e-4, atol=1e-2)
+
+
+def test_several_pictures_and_paths_each_have_their_own(detect, tmp_path):
+    """More than are looked at together, of both orientations and of a file that is turned."""
+    numbers = np.random.default_rng(5)
+    shapes = [(100, 150), (150, 100), (40, 60)] * 3 + [(100, 150)]
+    arrays = [numbers.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
+    assert len(arrays) > pictures.BATCH
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned clockwise when it is shown
+    Image.fromarray(arrays[1]).save(tmp_path / "one.png", exif=exif)
+    expected = [detect(array) for array in arrays]
+    expected[1] = detect(np.ascontiguousarray(np.rot90(arrays[1], -1)))
+    given = [arrays[0], tmp_path / "one.png", *arrays[2:]]
+    for several in (given, tuple(given)):
+        for found, wanted in zip(detect(several), expected, strict=True):
+            assert_alike(found, wanted)
+    assert_alike(detect(str(tmp_path / "one.png")), expected[1])
+    assert detect([]) == []
+    equal = np.stack([arrays[0], arrays[3]])
+    for found, wanted in zip(detect(equal, resize=False), equal, strict=True):
+        assert_alike(found, detect(wanted, resize=False))
+
+
+def test_what_is_no_picture_is_named(detect, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    for path in (tmp_path / "text.jpg", tmp_path / "nowhere.jpg"):
+        with pytest.raises(UserError, match=f"{path.name}: "):
+            detect([str(path)])
+    for wrong in (np.zeros([8, 8, 3]), np.zeros([8, 8, 4], np.uint8), None, 7, [np.zeros([8, 8], np.uint8)]):
+        with pytest.raises(UserError, match="an image must be a path or a uint8 array"):
+            detect(wrong)
 
 
 def test_equals_its_parts(detect, image):
@@ -133,10 +172,9 @@ def test_any_size_and_one_graph(detect, image):
     [
         (np.zeros((8, 8, 3), np.float32), r"not float32 \[8, 8, 3\]"),
         (np.zeros((8, 8), np.uint8), r"not uint8 \[8, 8\]"),
-        (np.zeros((1, 8, 8, 3), np.uint8), r"not uint8 \[1, 8, 8, 3\]"),
         (np.zeros((8, 8, 4), np.uint8), r"not uint8 \[8, 8, 4\]"),
         (np.zeros((0, 8, 3), np.uint8), "0 x 8 pixels"),
-        ("cat.jpg", "not str"),
+        ("cat.jpg", "cat.jpg: No such file"),
     ],
 )
 def test_wrong_images(detect, wrong, said):

@@ -119,6 +119,10 @@ def test_the_same_call_gives_the_same_detections(loaded, pictures, kind):
         assert_same(found, expected, keys)
         for key in found:
             assert isinstance(found[key], list) or found[key].dtype == expected[key].dtype
+    several = loaded[kind]([pictures[0], predict_files.read_image(pictures[1])])
+    assert [each["scores"].tolist() for each in several] == [
+        loaded[kind](file)["scores"].tolist() for file in pictures[:2]
+    ]
     assert (loaded[kind].class_names, loaded[kind].category_ids) == (NAMES, IDS)
     with pytest.raises(UserError, match="uint8"):
         loaded[kind](np.zeros([8, 8, 3], np.float32))

@@ -1,0 +1,61 @@
+"""What every detector takes: a picture, its path, or several of either."""
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from fsaf_tf.data import pixels
+from fsaf_tf.errors import UserError
+
+BATCH = 8  # pictures that are held and looked at together
+
+Picture = np.ndarray | str | os.PathLike
+
+
+class OfPictures:
+    """A detector's call; a subclass says what it does with a few pictures in `_detect_all`."""
+
+    def __call__(self, images: Picture | list[Picture], **options) -> dict | list[dict]:
+        """Detects what is in a picture, or in each of several.
+
+        Args:
+            images: `[H, W, 3]` uint8 RGB of any size; the path of a picture file, which is turned as its EXIF
+                orientation says; a list or tuple of these; or pictures of one size `[B, H, W, 3]`.
+            **options: see `_detect_all`.
+
+        Returns:
+            By falling score, D detections: `boxes` `[D, 4]` float32 yxyx in pixels of the picture, `scores` `[D]`
+            float32, `classes` `[D]` int32, `names` list of D, `levels` `[D]` int32 (the pyramid level it comes from),
+            and `branch` `[D]` int32 (0 anchor-free, 1 anchor-based). Of several pictures a list of these.
+
+        Raises:
+            UserError: a picture of another type or shape; a file that cannot be read.
+        """
+        if isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4:
+            return list(self._of_several(iter(images), options))
+        return self._detect_all([read(images)], **options)[0]
+
+    def _of_several(self, images: Iterator[Picture], options: dict) -> Iterator[dict]:
+        while batch := [read(image) for image in itertools.islice(images, BATCH)]:
+            yield from self._detect_all(batch, **options)
+
+    def _detect_all(self, images: list[np.ndarray]) -> list[dict]:
+        """The detections of each of at most `BATCH` pictures `[H, W, 3]` uint8."""
+        raise NotImplementedError
+
+
+def read(image: Picture) -> np.ndarray:
+    """A picture, from its file if it is a path; a UserError if it is no uint8 RGB picture with pixels."""
+    if isinstance(image, (str, os.PathLike)):
+        try:
+            return pixels.read(image, upright=True)
+        except UserError as error:
+            raise UserError(f"{os.fspath(image)}: {error}") from error
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise UserError(f"an image must be a path or a uint8 array [height, width, 3], RGB, not {found}")
+    if 0 in image.shape:
+        raise UserError(f"an image of {image.shape[0]} x {image.shape[1]} pixels shows nothing")
+    return image
