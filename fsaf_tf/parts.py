@@ -31,7 +31,7 @@ def of_file(path: str, ending: str = "") -> str:
     folder, name = os.path.split(path)
     mark = signed(PART) + ending
     if "://" not in path:
-        _written_to.add(folder or ".")
+        _written_to.add(os.path.abspath(folder))  # whatever becomes of the working directory
     room, length = _LONGEST - len(os.fsencode(mark)), len(os.fsencode(name))
     if room < length <= _LONGEST:
         name = os.fsencode(name)[:room].decode("utf-8", "ignore")

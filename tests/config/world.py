@@ -199,6 +199,9 @@ def _with_data(section: str, params):
         is_train = section == "train_data"
         opened = open_sources(params.task, train=is_train, validation=not is_train).of_classes
         read = {name: functools.cache(getattr(opened, name)) for name in ("rows", "read_pictures", "ground_truth")}
+        in_order, anew = read["rows"], opened.rows
+        # A shuffled data set has another order each time it is gone through: those of another observation are new.
+        read["rows"] = lambda order: anew(order) if order.seed is not None else in_order(order)
         once = dataclasses.replace(opened, **read)
         _SOURCES[key] = Sources(once if is_train else None, None if is_train else once)
     return FSAFTask(params.task, data=_SOURCES[key]), _SOURCES[key].of_classes
