@@ -1,5 +1,7 @@
 """Trainings that are killed up to three times at random moments, and started again by the same command until they end.
 
+Half of the moments are of the whole length of a training, which is mostly its start, half from its first checkpoint on.
+
 A start after a kill succeeds; no more than `trainer.checkpoint_interval` steps are lost; and the end is that of a
 training nobody disturbed, bit for bit: figures, detections, every tensor of the last checkpoint.
 """
@@ -14,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.soak import compare, forks, scene, trials
 
 WHAT = "trainings, killed up to three times each at any moment"
-TRIALS = 27  # some sixty kills: a later one may come after the end
+TRIALS = 45  # some sixty kills: a later one may come after the end
 KILLS = 3
 
 
@@ -22,22 +24,27 @@ def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
     """See `trials.Run`."""
     experiment = scene.write_data(folder.parent / "data")
     undisturbed = scene.trained(folder.parent / "data")
-    length = _length(folder, experiment)
+    moments = _moments(folder, experiment)
     wanted = forks.call(_results, undisturbed)
     for number in numbers:
-        yield _trial(folder / f"trial_{number}", experiment, length, wanted, number)
+        yield _trial(folder / f"trial_{number}", experiment, moments, wanted, number)
 
 
-def _length(folder: pathlib.Path, experiment: pathlib.Path) -> float:
-    """How many seconds a training takes by itself, with all that is cached by now."""
-    path = folder / "seconds"
+def _moments(folder: pathlib.Path, experiment: pathlib.Path) -> tuple[float, float]:
+    """After how many seconds a training by itself has its first checkpoint, and its end, with all that is cached."""
+    path, run = folder / "moments", folder / "timed"
     if not path.exists():
-        start = time.monotonic()
-        ended = _start(experiment, folder / "timed", folder / "timed.log").wait()
+        shutil.rmtree(run, ignore_errors=True)
+        start, saved = time.monotonic(), 0.0
+        process = _start(experiment, run, folder / "timed.log")
+        while (ended := process.poll()) is None:
+            saved = saved or (run / f"ckpt-{scene.SAVED}.index").exists() * (time.monotonic() - start)
+            time.sleep(0.05)
         if ended:
             raise RuntimeError(f"a training that nobody disturbed ends with {ended}; see {folder}/timed.log")
-        path.write_text(str(time.monotonic() - start))
-    return float(path.read_text())
+        path.write_text(f"{saved} {time.monotonic() - start}")
+    saved, length = map(float, path.read_text().split())
+    return saved, length
 
 
 def _start(experiment: pathlib.Path, model_dir: pathlib.Path, log: pathlib.Path) -> subprocess.Popen:
@@ -47,16 +54,18 @@ def _start(experiment: pathlib.Path, model_dir: pathlib.Path, log: pathlib.Path)
 
 
 def _trial(
-    folder: pathlib.Path, experiment: pathlib.Path, length: float, wanted: dict[str, str], number: int
+    folder: pathlib.Path, experiment: pathlib.Path, moments: tuple[float, float], wanted: dict[str, str], number: int
 ) -> trials.Row:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     dice, faults, model_dir = trials.dice("training_kills", number), [], folder / "run"
+    saved, length = moments
     kills = lost = 0
     while True:
+        moment = dice.uniform(dice.choice([0, saved]), length)
         process = _start(experiment, model_dir, folder / "log")
         try:
-            status = process.wait(dice.uniform(0, length) if kills < KILLS else forks.PATIENCE)
+            status = process.wait(moment if kills < KILLS else forks.PATIENCE)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
