@@ -45,6 +45,7 @@ from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 
+_SHOWN = 20  # names of classes, where one is wrong
 _FLAGS = flags.FlagValues()
 _EXPERIMENT = flags.DEFINE_string(
     "experiment",
@@ -83,6 +84,22 @@ _FORMS = flags.DEFINE_list(
 )
 _IMAGE_IDS = flags.DEFINE_string(
     "image_ids", None, "COCO JSON with the ids of the pictures.", flag_values=_FLAGS, allow_overwrite=False
+)
+_CLASSES = flags.DEFINE_list("classes", [], "Only these, by their names with commas.", flag_values=_FLAGS)
+_MAX_DETECTIONS = flags.DEFINE_integer(
+    "max_detections",
+    None,
+    "Of a run: at most so many of a picture, in the place of task.model.postprocess.max_detections.",
+    lower_bound=1,
+    flag_values=_FLAGS,
+)
+_NMS_IOU = flags.DEFINE_float(
+    "nms_iou",
+    None,
+    "Of a run: drop boxes that overlap a better one by more, in the place of task.model.postprocess.nms_iou.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+    flag_values=_FLAGS,
 )
 _MAX_FRAMES = flags.DEFINE_integer(
     "max_frames", 0, "Of a video or a camera at most so many; 0 for all.", lower_bound=0, flag_values=_FLAGS
@@ -129,20 +146,29 @@ def _predict() -> None:
         outputs.check_predictions(_OUTPUT.value, written, reads=reads, overwrite=_OVERWRITE.value)
         ids = predict_files.read_image_ids(_IMAGE_IDS.value, files) if _IMAGE_IDS.value else None
         detector = _load(model, checkpoint, name)
-        options = {"score_threshold": _SCORE_THRESHOLD.value, "wanted_forms": _FORMS.value, "image_ids": ids}
-        predict_files.run(detector, files, _OUTPUT.value, **options)
+        predict_files.run(
+            detector,
+            files,
+            _OUTPUT.value,
+            score_threshold=_SCORE_THRESHOLD.value,
+            wanted_forms=_FORMS.value,
+            image_ids=ids,
+            wanted_classes=_indices(detector),
+        )
         return
     from fsaf_tf.detect import predict_video
 
     video = f"{_OUTPUT.value}/{predict_video.FILE}"
     outputs.check_predictions(_OUTPUT.value, [video], reads=[_VIDEO.value], overwrite=_OVERWRITE.value)
+    detector = _load(model, checkpoint, name)
     predict_video.run(
-        _load(model, checkpoint, name),
+        detector,
         given[0].value,
         _OUTPUT.value,
         is_live=bool(_CAMERA.value),
         max_frames=_MAX_FRAMES.value,
         score_threshold=_SCORE_THRESHOLD.value,
+        wanted_classes=_indices(detector),
     )
 
 
@@ -159,10 +185,22 @@ def _run_folder(name: str | None) -> str:
 def _load(model: str, checkpoint: str | None, name: str | None):
     from fsaf_tf.serving import load
 
-    detector = load.load_detector(model, checkpoint, _TEST_AUGMENTATION.value, name)
+    given = {flag.name: flag.value for flag in (_MAX_DETECTIONS, _NMS_IOU) if flag.value is not None}
+    detector = load.load_detector(model, checkpoint, _TEST_AUGMENTATION.value, name, given)
     for line in load.describe(detector):
         print(line)
     return detector
+
+
+def _indices(detector) -> list[int]:
+    """Class indices of --classes."""
+    names = detector.class_names
+    unknown = [name for name in _CLASSES.value if name not in names]
+    if unknown:
+        raise UserError(
+            f"--classes has {unknown[0]!r}; the model has {', '.join(names[:20])}{', ...' * (len(names) > 20)}"
+        )
+    return [names.index(name) for name in _CLASSES.value]
 
 
 if __name__ == "__main__":

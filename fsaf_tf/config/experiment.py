@@ -172,6 +172,12 @@ def augment_tests(params: config_definitions.ExperimentConfig, keys: dict | str)
     checks.check_test_augmentation(params.task.test_augmentation)
 
 
+def change_postprocess(params: config_definitions.ExperimentConfig, keys: dict) -> None:
+    """Sets keys of `task.model.postprocess`, `{"max_detections": 300}`; a UserError if one is unknown or wrong."""
+    _add(params, {"task": {"model": {"postprocess": keys}}}, "postprocess")
+    checks.check_fields(params.task.model.postprocess, "task.model.postprocess.")
+
+
 def to_yaml(params: config_definitions.ExperimentConfig) -> str:
     """Writes an experiment in full; read back it is the same, to the last digit."""
     return plain_values.dump(_plain(params.as_dict()))

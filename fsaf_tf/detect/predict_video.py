@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -38,6 +38,7 @@ def run(
     is_live: bool = False,
     max_frames: int = 0,
     score_threshold: float = visualize.SHOWN_SCORE,
+    wanted_classes: Sequence[int] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Writes `detections.json` and `video.mp4`, and says what was done. Ctrl-C ends it, and what there is is kept.
@@ -53,6 +54,7 @@ def run(
         is_live: new frames come while one is looked at.
         max_frames: end after so many frames were looked at; 0 for all.
         score_threshold: draw detections of at least this; the file has all of them.
+        wanted_classes: indices of those whose detections are kept; all if there are none.
         clock: seconds, as `time.monotonic` counts them.
 
     Raises:
@@ -72,7 +74,7 @@ def run(
         wanted = _wanted(frames, max_frames, interrupt)
         turns = track(wanted, line, lambda done, rate: prediction_line(done, total, rate, "frames"))
         for number, seconds, image in turns:
-            detections = detector(image)
+            detections = predict_files.of_classes(detector(image), wanted_classes)
             video.write(number, visualize.draw_detections(image, detections, score_threshold))
             for result in predict_files.to_coco(detections, number, detector.category_ids):
                 add({**result, "frame": number, "seconds": round(seconds, 3)})

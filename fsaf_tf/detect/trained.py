@@ -26,6 +26,7 @@ class Detector(pictures.OfPictures):
         category_ids: a list of these ids.
         config: the experiment's `task`.
         program: all but the network, as `config` has it; its views are made of each picture if there are any.
+        most: at most so many detections of a picture.
         checkpoint: where the variables come from: `checkpoint.prefix`, its `step`, the `ap` that is recorded of it.
     """
 
@@ -37,6 +38,7 @@ class Detector(pictures.OfPictures):
         self.class_names, self.category_ids = list(classes.names), list(classes.ids)
         self.checkpoint = checkpoint
         self.config = config
+        self.most = config.model.postprocess.max_detections
         self.program = detection.program(config, len(classes))
         canvas = (detection.CANVASES, detection.SIZES)
         views = tuple(canvas for _ in self.program.views.sizes) if self.program.views else ()

@@ -23,7 +23,7 @@ class SavedModel(pictures.OfPictures):
     """A version that `saved_model.export` wrote.
 
     Attributes:
-        classes, class_names, category_ids: see `trained.Detector`.
+        classes, class_names, category_ids, most: see `trained.Detector`.
     """
 
     def __init__(self, path: str):
@@ -37,6 +37,7 @@ class SavedModel(pictures.OfPictures):
             self._detect = self._loaded.signatures[SIGNATURE]
         except Exception as error:  # what TensorFlow raises of a damaged one is of many kinds
             raise UserError(f"{path} cannot be loaded: {faults.line(error) or _first_line(error)}") from error
+        self.most = self._detect.structured_outputs["detection_scores"].shape[1]
 
     def _detect_all(self, images: list[np.ndarray]) -> list[dict]:
         """The detections of each picture; see the base class."""
@@ -50,7 +51,7 @@ class TFLite(pictures.OfPictures):
     """A file that `tflite.export` wrote.
 
     Attributes:
-        classes, class_names, category_ids: see `trained.Detector`.
+        classes, class_names, category_ids, most: see `trained.Detector`.
         canvas: how a picture is brought to the file's input, and boxes back.
         quantize: what the file was exported with.
     """
@@ -78,7 +79,8 @@ class TFLite(pictures.OfPictures):
         try:
             self.classes = Classes(*(tuple(_listed(settings, key)) for key in ("class_names", "category_ids")))
             self.canvas, self.quantize = canvas.from_settings(settings), settings["quantize"]
-        except (UserError, KeyError) as error:
+            self.most = settings["postprocess"]["max_detections"]
+        except (UserError, KeyError, TypeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else error
             raise UserError(f"{path} has damaged settings: {reason}; export it anew") from error
         self.class_names, self.category_ids = list(self.classes.names), list(self.classes.ids)

@@ -15,6 +15,7 @@ def load_detector(
     checkpoint: str | os.PathLike | None = None,
     test_augmentation: dict | str | None = None,
     experiment: str | None = None,
+    postprocess: dict | None = None,
 ) -> trained.Detector | exported_models.SavedModel | exported_models.TFLite:
     """Loads a detector of any kind; all are called alike, with a picture.
 
@@ -26,6 +27,7 @@ def load_detector(
         test_augmentation: of a run: keys of `task.test_augmentation`, which then is done: `{"ratios": [0.5, 1, 1.5]}`.
             Or `on` or `off`.
         experiment: its name or path, where there is no `params.yaml` beside the checkpoint.
+        postprocess: of a run: keys of `task.model.postprocess` that are wanted otherwise: `{"max_detections": 300}`.
 
     Returns:
         A callable with `class_names` and `category_ids`; see `trained.Detector`, whose `checkpoint` says which it is.
@@ -37,8 +39,10 @@ def load_detector(
     """
     exported = exported_models.find(path)
     if exported is None:
-        return load_trained(path, checkpoint, test_augmentation, experiment)
+        return load_trained(path, checkpoint, test_augmentation, experiment, postprocess)
     exported_models.refuse_augmentation(exported, test_augmentation is not None)
+    if postprocess:
+        raise UserError(f"{exported} is an exported model, whose {', '.join(postprocess)} is in it; give the run")
     if checkpoint is not None:
         raise UserError(f"{exported} is an exported model and has no checkpoints; leave checkpoint out")
     return exported_models.load(exported)
@@ -49,6 +53,7 @@ def load_trained(
     checkpoint: str | os.PathLike | None = None,
     test_augmentation: dict | str | None = None,
     experiment: str | None = None,
+    postprocess: dict | None = None,
 ) -> trained.Detector:
     """Loads the detector of a run; see `load_detector`. An exported model, which has no Keras model, is refused."""
     exported = exported_models.find(path)
@@ -65,6 +70,8 @@ def load_trained(
     params = experiments.read_params(run) if run else experiments.load(experiment)
     if test_augmentation is not None:
         experiments.augment_tests(params, test_augmentation)
+    if postprocess:
+        experiments.change_postprocess(params, postprocess)
     for note in chosen.notes:
         warnings.warn(f"{note}; taking {chosen}", stacklevel=4)  # the caller of `fsaf_tf.load_detector`
     return trained.restore_detector(params.task, run or os.path.dirname(chosen.prefix), chosen)

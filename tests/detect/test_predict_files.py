@@ -8,10 +8,12 @@ import sys
 
 import numpy as np
 import pytest
+from in_process import call
 from PIL import Image
-from small_run import build_model, write_run
+from small_run import IDS, build_model, write_run
 
 import fsaf_tf
+from fsaf_tf.cli import predict as predict_tool
 from fsaf_tf.detect import image_files, predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import lock
@@ -125,6 +127,38 @@ def test_a_picture_is_turned_as_its_exif_says(tmp_path):
     np.testing.assert_array_equal(predict_files.read_image(tmp_path / "rotated.png"), np.rot90(pixels, -1))
 
 
+def test_fewer_or_more_detections_of_some_classes(run, detect, tmp_path, monkeypatch, capsys):
+    """The flags are those of the experiment, and what is cut off is told."""
+    for number in range(3):
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (60, 90, 3), np.uint8)).save(
+            tmp_path / f"{number}.png"
+        )
+
+    def found(*flags):
+        arguments = [f"--model={run}", f"--images={tmp_path}", f"--output={tmp_path}/out", *flags]
+        assert call(predict_tool, monkeypatch, *arguments) == 0
+        return json.loads((tmp_path / "out" / "detections.json").read_text()), capsys.readouterr().out
+
+    plain, said = found()
+    most = detect.most
+    assert most == 20 and len(plain) == 3 * most
+    assert f"3 of 3 pictures have {most} detections, and no more are kept" in said
+    many, said = found("--max_detections=2000")
+    assert len(many) > len(plain) and "no more are kept" not in said
+    some, said = found("--max_detections=5", "--classes=dog,bird")
+    assert {row["category_id"] for row in some} <= {IDS[1], IDS[2]} and "3 of 3 pictures have 5 detections" in said
+    best = [row for number in (1, 2, 3) for row in [row for row in plain if row["image_id"] == number][:5]]
+    assert some == [row for row in best if row["category_id"] != IDS[0]]
+    apart, _ = found("--max_detections=2000", "--nms_iou=0.05")
+    assert len(apart) < len(many)
+    flags = [f"--model={run}", f"--images={tmp_path}", f"--output={tmp_path}/out", "--classes=cow"]
+    assert call(predict_tool, monkeypatch, *flags) == "error: --classes has 'cow'; the model has cat, dog, bird"
+    with pytest.raises(UserError, match=r"task.model.postprocess.max_detections must be at least 1, not 0"):
+        fsaf_tf.load_detector(run, postprocess={"max_detections": 0})
+    with pytest.raises(UserError, match=r"no key task.model.postprocess.most"):
+        fsaf_tf.load_detector(run, postprocess={"most": 3})
+
+
 def test_writes_results_and_pictures_and_names_what_cannot_be_read(detect, tmp_path, capsys):
     for name in ("one/same.png", "one/same.png.jpg", "two/same.jpg", "two/same.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -194,7 +228,7 @@ def test_the_tool(run, tmp_path):
     assert done.returncode == 0 and done.stderr == "", done.stderr
     first, *others = done.stdout.splitlines()
     assert first == f"Checkpoint: {run}/ckpt-7, step 7 (the newest)"
-    assert "detections in 1 images: out/detections.json" in done.stdout and len(others) <= 2
+    assert "detections in 1 images: out/detections.json" in done.stdout and len(others) <= 3
     assert json.loads((tmp_path / "out" / "detections.json").read_text())
 
 

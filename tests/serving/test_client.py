@@ -56,7 +56,7 @@ def predict(signature, data):
 class Local:
     """The same without a server."""
 
-    category_ids = IDS
+    category_ids, most = IDS, 100
 
     def __call__(self, image):
         found = {key.removeprefix("detection_"): value for key, value in outputs_of(image).items()}

@@ -123,7 +123,7 @@ def test_the_same_call_gives_the_same_detections(loaded, pictures, kind):
     assert [each["scores"].tolist() for each in several] == [
         loaded[kind](file)["scores"].tolist() for file in pictures[:2]
     ]
-    assert (loaded[kind].class_names, loaded[kind].category_ids) == (NAMES, IDS)
+    assert (loaded[kind].class_names, loaded[kind].category_ids, loaded[kind].most) == (NAMES, IDS, loaded["run"].most)
     with pytest.raises(UserError, match="uint8"):
         loaded[kind](np.zeros([8, 8, 3], np.float32))
 

@@ -33,7 +33,7 @@ def video(folder, name: str = "in.mp4") -> str:
 class Nothing:
     """A detector that finds nothing, and may fail at a frame or a picture."""
 
-    category_ids, class_names = [1], ["cat"]
+    category_ids, class_names, most = [1], ["cat"], 100
 
     def __init__(self, fails_at: int = -1, finds: int = 0):
         self._turn, self._fails_at, self._finds = 0, fails_at, finds
