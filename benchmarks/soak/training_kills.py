@@ -1,6 +1,6 @@
 """Trainings that are killed up to three times at random moments, and started again by the same command until they end.
 
-Half of the moments are of the whole length of a training, which is mostly its start, half from its first checkpoint on.
+Half of the moments are of the whole length of a training, which is mostly its start, half come after one of its saves.
 
 A start after a kill succeeds; no more than `trainer.checkpoint_interval` steps are lost; and the end is that of a
 training nobody disturbed, bit for bit: figures, detections, every tensor of the last checkpoint.
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.soak import compare, forks, scene, trials
 
 WHAT = "trainings, killed up to three times each at any moment"
-TRIALS = 45  # some sixty kills: a later one may come after the end
+TRIALS = 54  # some sixty kills: a later one may come after the end
 KILLS = 3
 
 
@@ -31,20 +31,24 @@ def run(folder: pathlib.Path, numbers: Sequence[int]) -> Iterator[trials.Row]:
 
 
 def _moments(folder: pathlib.Path, experiment: pathlib.Path) -> tuple[float, float]:
-    """After how many seconds a training by itself has its first checkpoint, and its end, with all that is cached."""
+    """How many seconds a training by itself takes, and how many from its first save to its second one."""
     path, run = folder / "moments", folder / "timed"
     if not path.exists():
         shutil.rmtree(run, ignore_errors=True)
-        start, saved = time.monotonic(), 0.0
-        process = _start(experiment, run, folder / "timed.log")
-        while (ended := process.poll()) is None:
-            saved = saved or (run / f"ckpt-{scene.SAVED}.index").exists() * (time.monotonic() - start)
-            time.sleep(0.05)
-        if ended:
+        start, process = time.monotonic(), _start(experiment, run, folder / "timed.log")
+        seconds = [_until_saved(process, run, step) - start for step in (scene.SAVED, 2 * scene.SAVED)]
+        if ended := process.wait():
             raise RuntimeError(f"a training that nobody disturbed ends with {ended}; see {folder}/timed.log")
-        path.write_text(f"{saved} {time.monotonic() - start}")
-    saved, length = map(float, path.read_text().split())
-    return saved, length
+        path.write_text(f"{time.monotonic() - start} {seconds[1] - seconds[0]}")
+    length, between = map(float, path.read_text().split())
+    return length, between
+
+
+def _until_saved(process: subprocess.Popen, model_dir: pathlib.Path, step: int) -> float:
+    """Waits for a checkpoint, or the end; the time then."""
+    while process.poll() is None and not (model_dir / f"ckpt-{step}.index").exists():
+        time.sleep(0.02)
+    return time.monotonic()
 
 
 def _start(experiment: pathlib.Path, model_dir: pathlib.Path, log: pathlib.Path) -> subprocess.Popen:
@@ -59,11 +63,14 @@ def _trial(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     dice, faults, model_dir = trials.dice("training_kills", number), [], folder / "run"
-    saved, length = moments
+    length, between = moments
     kills = lost = 0
     while True:
-        moment = dice.uniform(dice.choice([0, saved]), length)
+        moment = dice.uniform(0, length)
         process = _start(experiment, model_dir, folder / "log")
+        if dice.random() < 0.5:
+            _until_saved(process, model_dir, dice.choice(_to_come(model_dir)))
+            moment = dice.uniform(0, between)
         try:
             status = process.wait(moment if kills < KILLS else forks.PATIENCE)
         except subprocess.TimeoutExpired:
@@ -83,6 +90,12 @@ def _trial(
     if not faults:
         shutil.rmtree(folder)
     return {"faults": faults, "kills": kills, "steps_lost": lost}
+
+
+def _to_come(model_dir: pathlib.Path) -> list[int]:
+    """The steps that a run will be saved at."""
+    steps = range(scene.SAVED, scene.STEPS + 1, scene.SAVED)
+    return [step for step in steps if not (model_dir / f"ckpt-{step}.index").exists()] or [scene.STEPS]
 
 
 def _lost(model_dir: pathlib.Path) -> tuple[int, list[str]]:
