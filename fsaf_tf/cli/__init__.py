@@ -91,6 +91,13 @@ def define_checkpoint(own_flags: flags.FlagValues, whose: str, define=flags.DEFI
     return define("checkpoint", None, f"{rule} newest that can.{more}", flag_values=own_flags, **options)
 
 
+def define_branch(own_flags: flags.FlagValues) -> flags.FlagHolder:
+    """Defines --branch, of the tools that take one branch of a detector with both."""
+    names = ["both", "anchor_free", "anchor_based"]  # of `config.experiment`, which takes seconds to import
+    help_of_it = "Of a run with both branches: one of them, without the other one's layers."
+    return flags.DEFINE_enum("branch", None, names, help_of_it, flag_values=own_flags)
+
+
 def checkpoint_of_each(given: list[str] | None, runs: list[str], flag: str) -> list[str | None]:
     """The --checkpoint of each run, of a flag that may be given once for all of them."""
     if given and not runs:

@@ -60,6 +60,7 @@ _EVALUATE = flags.DEFINE_bool(
     "tflite: print AP of the checkpoint and of what was written, on the run's validation data.",
     flag_values=_FLAGS,
 )
+_BRANCH = cli.define_branch(_FLAGS)
 _OVERWRITE = outputs.define_overwrite(_FLAGS)
 
 
@@ -130,7 +131,7 @@ def _load():
     """The detector; says which checkpoint it is, and what of its experiment an exported model does not have."""
     from fsaf_tf.serving import load
 
-    detector = load.load_trained(_MODEL_DIR.value, _CHECKPOINT.value or None)
+    detector = load.load_trained(_MODEL_DIR.value, _CHECKPOINT.value or None, branch=_BRANCH.value)
     print(detector.checkpoint.line)
     if detector.config.test_augmentation.enabled:
         print("task.test_augmentation is left out: an exported model sees a picture at one size")

@@ -101,6 +101,7 @@ _NMS_IOU = flags.DEFINE_float(
     upper_bound=1.0,
     flag_values=_FLAGS,
 )
+_BRANCH = cli.define_branch(_FLAGS)
 _MAX_FRAMES = flags.DEFINE_integer(
     "max_frames", 0, "Of a video or a camera at most so many; 0 for all.", lower_bound=0, flag_values=_FLAGS
 )
@@ -186,7 +187,7 @@ def _load(model: str, checkpoint: str | None, name: str | None):
     from fsaf_tf.serving import load
 
     given = {flag.name: flag.value for flag in (_MAX_DETECTIONS, _NMS_IOU) if flag.value is not None}
-    detector = load.load_detector(model, checkpoint, _TEST_AUGMENTATION.value, name, given)
+    detector = load.load_detector(model, checkpoint, _TEST_AUGMENTATION.value, name, given, _BRANCH.value)
     for line in load.describe(detector):
         print(line)
     return detector

@@ -7,11 +7,13 @@ import tensorflow as tf
 from official.core import config_definitions, exp_factory
 from official.modeling.hyperparams import params_dict
 
-from fsaf_tf import storage
+from fsaf_tf import branches, storage
 from fsaf_tf.config import catalog, checks, data_sources, init_architecture, plain_values, schedule, strict
 from fsaf_tf.errors import UserError
 
 OVERRIDE = "--params_override"
+BOTH = "both"
+BRANCHES = branches.AnchorFree.name, branches.AnchorBased.name
 
 
 def load(
@@ -176,6 +178,24 @@ def change_postprocess(params: config_definitions.ExperimentConfig, keys: dict) 
     """Sets keys of `task.model.postprocess`, `{"max_detections": 300}`; a UserError if one is unknown or wrong."""
     _add(params, {"task": {"model": {"postprocess": keys}}}, "postprocess")
     checks.check_fields(params.task.model.postprocess, "task.model.postprocess.")
+
+
+def take_branch(params: config_definitions.ExperimentConfig, branch: str) -> list[str]:
+    """Turns the other branch off, or none for `both`; a UserError if the experiment does not have that one.
+
+    Returns:
+        Those that it had before and has no longer.
+    """
+    model = params.task.model
+    enabled = [name for name in BRANCHES if getattr(model, name).enabled]
+    wanted = list(BRANCHES) if branch == BOTH else [branch]
+    if not set(wanted) <= set(BRANCHES):
+        raise UserError(f"the branch is {branch!r}; it must be one of {BOTH}, {', '.join(BRANCHES)}")
+    if not set(wanted) <= set(enabled):
+        raise UserError(f"the branch is {branch}, but the detector has {' and '.join(enabled)} alone")
+    for name in BRANCHES:
+        getattr(model, name).enabled = name in wanted
+    return [name for name in enabled if name not in wanted]
 
 
 def to_yaml(params: config_definitions.ExperimentConfig) -> str:

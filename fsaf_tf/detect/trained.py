@@ -1,5 +1,7 @@
 """A trained detector as a function from a picture to its detections."""
 
+from collections.abc import Collection
+
 import numpy as np
 import tensorflow as tf
 import tf_keras
@@ -121,13 +123,16 @@ class Detector(pictures.OfPictures):
         return self.model(images, training=False)
 
 
-def restore_detector(config: schema.Task, labels_dir: str, checkpoint: Checkpoint) -> Detector:
+def restore_detector(
+    config: schema.Task, labels_dir: str, checkpoint: Checkpoint, left_out: Collection[str] = ()
+) -> Detector:
     """Builds a detector and takes its variables from a checkpoint. No ImageNet weights are needed.
 
     Args:
         config: the experiment's `task`.
         labels_dir: the folder with `labels.json`.
         checkpoint: one that can be read.
+        left_out: see `restore.restore`.
 
     Raises:
         UserError: `labels.json` is not there or does not fit, or the checkpoint is of another model.
@@ -136,5 +141,5 @@ def restore_detector(config: schema.Task, labels_dir: str, checkpoint: Checkpoin
     if wanted not in (0, len(classes)):
         raise UserError(f"{labels_dir}/{LABELS} has {len(classes)} classes, but task.model.num_classes is {wanted}")
     model = detector.build_detector(config.model, len(classes))
-    restore.restore(tf.train.Checkpoint(model=model), checkpoint.prefix)
+    restore.restore(tf.train.Checkpoint(model=model), checkpoint.prefix, left_out)
     return Detector(model, config, classes, checkpoint)

@@ -1,5 +1,6 @@
 """A checkpoint into a model: all of it, and nothing of another model."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -25,17 +26,20 @@ def create_variables(optimizer: tf_keras.optimizers.Optimizer, variables: list[t
         optimizer.build(variables)
 
 
-def restore(checkpoint: tf.train.Checkpoint, prefix: str) -> None:
+def restore(checkpoint: tf.train.Checkpoint, prefix: str, left_out: Collection[str] = ()) -> None:
     """Restores all of `checkpoint`; slots of the optimizer that do not exist yet are filled when they are made.
 
     Args:
         checkpoint: with the attribute `model`.
         prefix: of a checkpoint that can be read.
+        left_out: what the names of variables begin with that the model is made without.
 
     Raises:
         UserError: a variable of the model is not in the checkpoint, or the other way round, or shapes differ.
     """
-    complain(compare(checkpoint, prefix), prefix)
+    found = compare(checkpoint, prefix)
+    surplus = [name for name in found.surplus if not name.startswith(tuple(left_out))]
+    complain(found._replace(surplus=surplus), prefix)
     checkpoint.restore(prefix).expect_partial()  # silences warnings: an evaluation needs no optimizer
 
 

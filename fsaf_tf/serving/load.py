@@ -16,6 +16,7 @@ def load_detector(
     test_augmentation: dict | str | None = None,
     experiment: str | None = None,
     postprocess: dict | None = None,
+    branch: str | None = None,
 ) -> trained.Detector | exported_models.SavedModel | exported_models.TFLite:
     """Loads a detector of any kind; all are called alike, with a picture.
 
@@ -28,6 +29,8 @@ def load_detector(
             Or `on` or `off`.
         experiment: its name or path, where there is no `params.yaml` beside the checkpoint.
         postprocess: of a run: keys of `task.model.postprocess` that are wanted otherwise: `{"max_detections": 300}`.
+        branch: of a run: `anchor_free` or `anchor_based` alone, of a detector that has both; it is then made without
+            the other one. `both`, as without it.
 
     Returns:
         A callable with `class_names` and `category_ids`; see `trained.Detector`, whose `checkpoint` says which it is.
@@ -39,10 +42,11 @@ def load_detector(
     """
     exported = exported_models.find(path)
     if exported is None:
-        return load_trained(path, checkpoint, test_augmentation, experiment, postprocess)
+        return load_trained(path, checkpoint, test_augmentation, experiment, postprocess, branch)
     exported_models.refuse_augmentation(exported, test_augmentation is not None)
-    if postprocess:
-        raise UserError(f"{exported} is an exported model, whose {', '.join(postprocess)} is in it; give the run")
+    fixed = [*(postprocess or ()), *["branch"] * bool(branch)]
+    if fixed:
+        raise UserError(f"{exported} is an exported model, whose {', '.join(fixed)} cannot be changed; give the run")
     if checkpoint is not None:
         raise UserError(f"{exported} is an exported model and has no checkpoints; leave checkpoint out")
     return exported_models.load(exported)
@@ -54,6 +58,7 @@ def load_trained(
     test_augmentation: dict | str | None = None,
     experiment: str | None = None,
     postprocess: dict | None = None,
+    branch: str | None = None,
 ) -> trained.Detector:
     """Loads the detector of a run; see `load_detector`. An exported model, which has no Keras model, is refused."""
     exported = exported_models.find(path)
@@ -72,9 +77,10 @@ def load_trained(
         experiments.augment_tests(params, test_augmentation)
     if postprocess:
         experiments.change_postprocess(params, postprocess)
+    left_out = [f"heads/{name}_" for name in (experiments.take_branch(params, branch) if branch else ())]
     for note in chosen.notes:
         warnings.warn(f"{note}; taking {chosen}", stacklevel=4)  # the caller of `fsaf_tf.load_detector`
-    return trained.restore_detector(params.task, run or os.path.dirname(chosen.prefix), chosen)
+    return trained.restore_detector(params.task, run or os.path.dirname(chosen.prefix), chosen, left_out)
 
 
 def describe(detector) -> list[str]:

@@ -86,6 +86,41 @@ def test_several_pictures_and_paths_each_have_their_own(detect, tmp_path):
         assert_alike(found, detect(wanted, resize=False))
 
 
+@pytest.mark.parametrize("branch", ["anchor_free", "anchor_based"])
+def test_one_branch_alone(run, detect, image, branch):
+    """It finds what that branch's outputs of the whole detector hold, and has no layers of the other one."""
+    alone = fsaf_tf.load_detector(run, branch=branch)
+    outputs = {key: maps for key, maps in detect.model(detect.preprocess(image)).items() if key.startswith(branch)}
+    assert alone.model(alone.preprocess(image)).keys() == outputs.keys() and len(outputs) == 2
+    config = alone.config.decoding(), alone.config.model.postprocess.suppression()
+    found = postprocess.detect(outputs, tf.constant([[64, 96]]), len(NAMES), *config)
+    expected = postprocess.to_original(found, tf.constant([[64, 96]]), tf.constant([image.shape[:2]]))
+    count = int(expected["num_detections"][0])
+    assert count > 0 and len(alone(image)["scores"]) == count
+    for key, values in alone(image).items():
+        if key != "names":
+            np.testing.assert_allclose(values, expected[key][0, :count], rtol=1e-4, atol=1e-3)
+    assert set(alone(image)["branch"]) == {("anchor_free", "anchor_based").index(branch)}
+    both = fsaf_tf.load_detector(run, branch="both")(image)
+    assert_alike(both, detect(image))
+
+
+def test_a_branch_that_is_not_there(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    text = (folder / "params.yaml").read_text()
+    assert text.count("anchor_based:\n      enabled: true") == 1
+    (folder / "params.yaml").write_text(
+        text.replace("anchor_based:\n      enabled: true", "anchor_based:\n      enabled: false")
+    )
+    for branch in ("both", "anchor_based"):
+        with pytest.raises(UserError, match=f"the branch is {branch}, but the detector has anchor_free alone"):
+            fsaf_tf.load_detector(folder, branch=branch)
+    with pytest.raises(UserError, match="the branch is 'free'; it must be one of both, anchor_free, anchor_based"):
+        fsaf_tf.load_detector(run, branch="free")
+    with pytest.raises(UserError, match="the model has no heads/anchor_based_"):  # what is not asked for is an error
+        fsaf_tf.load_detector(folder)
+
+
 def test_what_is_no_picture_is_named(detect, tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
     for path in (tmp_path / "text.jpg", tmp_path / "nowhere.jpg"):
