@@ -113,11 +113,21 @@ def main() -> None:
 
 
 def _predict() -> None:
-    given = [flag for flag in (_IMAGES, _VIDEO, _CAMERA) if flag.value]
+    _check_flags()
+    model, checkpoint = _which()
+    if _IMAGES.value:
+        _pictures(model, checkpoint)
+    else:
+        _frames(model, checkpoint)
+
+
+def _check_flags() -> None:
+    """Raises a UserError where flags do not go together."""
+    given = [flag.name for flag in (_IMAGES, _VIDEO, _CAMERA) if flag.value]
     if not given:
         raise UserError("--images is missing, or --video or --camera (--help lists the flags)")
     if len(given) > 1:
-        raise UserError(f"give --{given[0].name} or --{given[1].name}, not both")
+        raise UserError(f"give --{given[0]} or --{given[1]}, not both")
     if _RECURSIVE.present and not _IMAGES.value:
         raise UserError("--recursive is for --images, a folder")
     for flag in (_FORMS, _IMAGE_IDS):
@@ -128,43 +138,49 @@ def _predict() -> None:
     mistakes.require(_FLAGS, "output")
     mistakes.want_folders(_FLAGS, "output")
     mistakes.want_files(_FLAGS, "video", "image_ids")
+
+
+def _which() -> tuple[str, str | None]:
+    """The model, and which checkpoint of it."""
     name, checkpoint = _EXPERIMENT.value, _CHECKPOINT.value or None
     if name:
         catalog.find(name)  # before TensorFlow, which takes seconds to import
-    model = _MODEL.value
-    if not model and checkpoint in (None, "best", "newest"):
-        model = _run_folder(name)
-    elif not model:
-        model, checkpoint = checkpoint, None
+    if _MODEL.value:
+        return _MODEL.value, checkpoint
+    return (_run_folder(name), checkpoint) if checkpoint in (None, "best", "newest") else (checkpoint, None)
+
+
+def _pictures(model: str, checkpoint: str | None) -> None:
     from fsaf_tf.detect import forms, image_files, predict_files
 
     forms.check(_FORMS.value)
-    if _IMAGES.value:
-        files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
-        written = [*predict_files.picture_paths(files, _OUTPUT.value).values()]
-        written += forms.paths(_FORMS.value, _OUTPUT.value, predict_files.shared_names(files).values())
-        reads = [*files, _IMAGE_IDS.value]
-        outputs.check_predictions(_OUTPUT.value, written, reads=reads, overwrite=_OVERWRITE.value)
-        ids = predict_files.read_image_ids(_IMAGE_IDS.value, files) if _IMAGE_IDS.value else None
-        detector = _load(model, checkpoint, name)
-        predict_files.run(
-            detector,
-            files,
-            _OUTPUT.value,
-            score_threshold=_SCORE_THRESHOLD.value,
-            wanted_forms=_FORMS.value,
-            image_ids=ids,
-            wanted_classes=_indices(detector),
-        )
-        return
+    files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
+    written = [*predict_files.picture_paths(files, _OUTPUT.value).values()]
+    written += forms.paths(_FORMS.value, _OUTPUT.value, predict_files.shared_names(files).values())
+    reads = [*files, _IMAGE_IDS.value]
+    outputs.check_predictions(_OUTPUT.value, written, reads=reads, overwrite=_OVERWRITE.value)
+    ids = predict_files.read_image_ids(_IMAGE_IDS.value, files) if _IMAGE_IDS.value else None
+    detector = _load(model, checkpoint)
+    predict_files.run(
+        detector,
+        files,
+        _OUTPUT.value,
+        score_threshold=_SCORE_THRESHOLD.value,
+        wanted_forms=_FORMS.value,
+        image_ids=ids,
+        wanted_classes=_indices(detector),
+    )
+
+
+def _frames(model: str, checkpoint: str | None) -> None:
     from fsaf_tf.detect import predict_video
 
     video = f"{_OUTPUT.value}/{predict_video.FILE}"
     outputs.check_predictions(_OUTPUT.value, [video], reads=[_VIDEO.value], overwrite=_OVERWRITE.value)
-    detector = _load(model, checkpoint, name)
+    detector = _load(model, checkpoint)
     predict_video.run(
         detector,
-        given[0].value,
+        _VIDEO.value or _CAMERA.value,
         _OUTPUT.value,
         is_live=bool(_CAMERA.value),
         max_frames=_MAX_FRAMES.value,
@@ -183,11 +199,11 @@ def _run_folder(name: str | None) -> str:
     return folder
 
 
-def _load(model: str, checkpoint: str | None, name: str | None):
+def _load(model: str, checkpoint: str | None):
     from fsaf_tf.serving import load
 
     given = {flag.name: flag.value for flag in (_MAX_DETECTIONS, _NMS_IOU) if flag.value is not None}
-    detector = load.load_detector(model, checkpoint, _TEST_AUGMENTATION.value, name, given, _BRANCH.value)
+    detector = load.load_detector(model, checkpoint, _TEST_AUGMENTATION.value, _EXPERIMENT.value, given, _BRANCH.value)
     for line in load.describe(detector):
         print(line)
     return detector
