@@ -70,6 +70,13 @@ class Program:
         found = postprocess.detect(outputs, image_size, self.num_classes, self.decoding, self.suppression)
         return postprocess.to_original(found, image_size, original_size)
 
+    def by_branch(self) -> dict[str, "Program"]:
+        """The program with each of its branches alone, by their names."""
+        alone = {
+            branch.name: dataclasses.replace(self.decoding, branches=(branch,)) for branch in self.decoding.branches
+        }
+        return {name: dataclasses.replace(self, decoding=decoding) for name, decoding in alone.items()}
+
     def detect_in_views(
         self, network: Network, sized: Sequence[tuple[tf.Tensor, tf.Tensor]], original_size: tf.Tensor
     ) -> postprocess.Detections:

@@ -24,7 +24,8 @@ def render(report: dict, thumbnails: dict[int, bytes]) -> str:
 
     Args:
         report: `title`, `data` (`name`, `images`, `objects`, `classes`), `score_threshold`, and `runs`, a dict of what
-            `measures.analyze` returns by the detector's name, with `levels` and `levels_by_size` of its `metrics.json`.
+            `measures.analyze` returns by the detector's name, with `levels`,
+            `levels_by_size` and `branches` of its `metrics.json`.
         thumbnails: JPEG files by image id; those pictures are shown.
     """
     data, runs = report["data"], report["runs"]
@@ -33,6 +34,7 @@ def render(report: dict, thumbnails: dict[int, bytes]) -> str:
     sections = [
         f'<h1>{page.escape(report["title"])}</h1><p class="note">{page.escape(data["name"])}: {facts}</p>',
         _summary(runs),
+        _branches(runs),
         _levels(runs),
         _precision_recall(runs),
         _bins(runs, names),
@@ -71,6 +73,26 @@ def _summary(runs: dict[str, dict]) -> str:
     notes = "".join(f"<p>{page.escape(line)}</p>" for line in metrics_table.ceiling_lines(metrics))
     headings = ["", *(figure.in_report for figure in shown), "detections", "on images"]
     return f"<h2>Average precision</h2><p>{text}</p>{notes}{page.table(headings, rows)}"
+
+
+def _branches(runs: dict[str, dict]) -> str:
+    """What each branch of a detector with both finds alone, where that was counted."""
+    names = ("AP", "AP50", "AP75")
+    rows = []
+    for name, run in runs.items():
+        if run.get("branches"):
+            of_each = {
+                "both branches": run["metrics"],
+                **{f"{key} alone": value for key, value in run["branches"].items()},
+            }
+            for title, figures in of_each.items():
+                rows.append([page.escape(f"{name}, {title}"), *(page.figure_of(figures[key]) for key in names)])
+    if not rows:
+        return ""
+    text = (
+        "Both branches compete in one suppression. Where one is better alone, predict and export take it by --branch."
+    )
+    return f"<h2>Branches</h2><p>{text}</p>{page.table(['', *names], rows)}"
 
 
 def _levels(runs: dict[str, dict]) -> str:

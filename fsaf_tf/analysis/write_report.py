@@ -60,7 +60,7 @@ def make(
     runs = {name: _measured(name, path, ground_truth, progress, values) for name, path in zip(names, paths)}
     for name, evaluation in zip(names, evaluated):
         metrics = storage.read_dict(f"{evaluation.folder}/metrics.json")
-        runs[name] |= {key: metrics[key] for key in ("levels", "levels_by_size") if metrics.get(key)}
+        runs[name] |= {key: metrics[key] for key in ("levels", "levels_by_size", "branches") if metrics.get(key)}
     progress.close()
     found = {
         "title": f"Detections of {', '.join(names)}",

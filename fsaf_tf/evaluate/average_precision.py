@@ -153,6 +153,18 @@ def ap50(ground_truth: dict, results: Sequence[dict], max_detections: int = MOST
     return _mean(evaluation.eval["precision"][:, :, :, 0, -1])
 
 
+def brief(ground_truth: dict, results: Sequence[dict], max_detections: int = MOST) -> dict[str, float]:
+    """AP, AP50 and AP75 as `coco_metrics` has them; NaN without ground truth.
+
+    Args:
+        ground_truth: see `coco_metrics`.
+        results: see `coco_metrics`.
+        max_detections: see `coco_metrics`.
+    """
+    precision = _evaluate(ground_truth, results, max_detections=max_detections).eval["precision"][..., 0, -1]
+    return {"AP": _mean(precision), "AP50": _mean(precision[0]), "AP75": _mean(precision[5])}
+
+
 def match(
     ground_truth: dict, results: Sequence[dict], *, by_class: bool = True, max_detections: int = MOST
 ) -> np.ndarray:

@@ -18,6 +18,8 @@ def format_table(metrics: dict) -> str:
     if metrics.get("levels"):
         rows += ["", "  objects by level   " + level_shares(metrics["levels"])]
         rows += ["  by size (Eq. 3)    " + level_shares(metrics["levels_by_size"])]
+    if metrics.get("branches"):
+        rows += ["", *_branch_rows(metrics)]
     rows += [f"  {line}" for line in ceiling_lines(metrics)]
     return "\n".join(rows)
 
@@ -67,6 +69,22 @@ def _figure_rows(row: str, metrics: dict) -> list[str]:
     headings = [columns.get(figure.column, figure.column) for figure in figures]
     values = [_cell(metrics.get(figure.name)) for figure in figures]
     return [_row("", headings), _row(row, values), ""]
+
+
+def _branch_rows(metrics: dict) -> list[str]:
+    """Both branches together and each alone, and a line if one is better alone."""
+    together = "both branches"
+    figures = {together: metrics, **{f"{name} alone": alone for name, alone in metrics["branches"].items()}}
+    names = ("AP", "AP50", "AP75")
+    width = max(map(len, figures))
+    rows = [f"  {'':<{width}}" + "".join(f"{name:>9}" for name in names)]
+    for title, values in figures.items():
+        rows.append(f"  {title:<{width}}" + "".join(f"{_cell(values.get(name)):>9}" for name in names))
+    alone = {name: values["AP"] for name, values in metrics["branches"].items() if not _is_unknown(values["AP"])}
+    best = max(alone, key=alone.get, default=None)
+    if best and alone[best] > metrics["AP"]:
+        rows.append(f"  {best} is better alone: --branch={best} of predict and export takes it")
+    return rows
 
 
 def _row(title: str, cells: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from fsaf_tf.run import level_watch
 from fsaf_tf.run.best import BestExporter
 from fsaf_tf.run.controller import Controller
 from fsaf_tf.run.run import Run
-from fsaf_tf.run.task import VALIDATION_LOSS, FSAFTask
+from fsaf_tf.run.task import ALL, VALIDATION_LOSS, FSAFTask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +70,10 @@ class Trainer(base_trainer.Trainer):
         Returns:
             The results, flat: `AP_by_class/<name>`.
         """
-        detections = aggregated_logs or []
+        rows = aggregated_logs or {}
+        detections = rows.get(ALL, [])
         results = self.task.reduce_aggregated_logs(detections, global_step=self.global_step)
-        results = results | self._losses() | self._levels()
+        results = results | self._losses() | self._levels() | self._branches(rows)
         name, best, is_best = self.config.trainer.best_checkpoint_eval_metric, self.checkpoint_exporter, False
         if best:
             is_best = best.maybe_export_checkpoint(self.checkpoint, results, self.global_step.numpy())
@@ -95,6 +96,10 @@ class Trainer(base_trainer.Trainer):
         names = ("levels", "levels_by_size")
         found = {name: {str(level): share for level, share in shares.items()} for name, shares in zip(names, pair)}
         return found if any(found["levels"].values()) else {}
+
+    def _branches(self, rows: dict[str, list[dict]]) -> dict:
+        """`branches`: figures of each branch alone; empty of a detector that has one."""
+        return {"branches": self.task.branch_figures(rows)} if len(rows) > 1 else {}
 
     def swap_averages(self) -> None:
         """Swaps the weights with their moving averages, if the optimizer has these: the best checkpoint is swapped."""

@@ -22,6 +22,7 @@ from fsaf_tf.selection import Step
 
 NON_FINITE = "Non-finite loss"
 SUMMARY_IMAGES = 4
+ALL = "all"  # the detections of all branches together
 VALIDATION_LOSS = "validation_loss"
 
 
@@ -246,6 +247,8 @@ class FSAFTask(base_task.Task):
     def validation_step(self, inputs, model: tf_keras.Model, metrics=None) -> dict[str, tf.Tensor]:
         """Detections of a batch with `boxes` in pixels of the original images, and their `image_id`.
 
+        Of two branches also what each finds alone, `anchor_free/boxes` and so on; not in several views.
+
         Args:
             inputs: a batch.
             model: the detector.
@@ -258,7 +261,10 @@ class FSAFTask(base_task.Task):
             detections = program.detect_in_views(network, sized, batch["original_size"])
         else:
             outputs = network(batch["images"])
-            detections = program.of_outputs(outputs, batch["image_size"], batch["original_size"])
+            sizes = batch["image_size"], batch["original_size"]
+            detections = program.of_outputs(outputs, *sizes)
+            for name, alone in program.by_branch().items() if len(self._branches) > 1 else ():
+                detections |= {f"{name}/{key}": value for key, value in alone.of_outputs(outputs, *sizes).items()}
             self._update_metrics(metrics or [], batch, outputs, model)
         return {**detections, "image_id": batch["image_id"]}
 
@@ -280,19 +286,31 @@ class FSAFTask(base_task.Task):
             weight = instances if metric.name in self._level_names else images
             metric.update_state(tf.where(weight > 0, value, 0.0), sample_weight=weight)
 
-    def aggregate_logs(self, state=None, step_logs=None) -> list[dict]:
-        """Adds a step's detections, of all replicas, to the COCO results in `state`."""
-        results = [] if state is None else state
+    def aggregate_logs(self, state=None, step_logs=None) -> dict[str, list[dict]]:
+        """Adds a step's detections, of all replicas, to the COCO results in `state`: of `ALL` and each branch alone."""
+        results = {} if state is None else state
         for index in range(len(step_logs["image_id"])):
             detections = {name: by_replica[index].numpy() for name, by_replica in step_logs.items()}
             image_ids = detections.pop("image_id")
-            results += average_precision.detections_to_coco(detections, image_ids, self.classes.ids)
+            of_each: dict[str, dict] = {}
+            for name, value in detections.items():
+                branch, _, key = name.rpartition("/")
+                of_each.setdefault(branch or ALL, {})[key] = value
+            for branch, found in of_each.items():
+                rows = average_precision.detections_to_coco(found, image_ids, self.classes.ids)
+                results.setdefault(branch, []).extend(rows)
         return results
 
     def reduce_aggregated_logs(self, aggregated_logs, global_step=None) -> dict:
         """The COCO figures of all results; see `average_precision.coco_metrics`."""
         most = self.task_config.evaluation.max_detections
         return average_precision.coco_metrics(self._ground_truth(), aggregated_logs, most)
+
+    def branch_figures(self, results: dict[str, list[dict]]) -> dict[str, dict[str, float]]:
+        """`average_precision.brief` of each branch alone, of the results of `aggregate_logs`; empty of one branch."""
+        most, truth = self.task_config.evaluation.max_detections, self._ground_truth
+        alone = {branch: rows for branch, rows in results.items() if branch != ALL}
+        return {branch: average_precision.brief(truth(), rows, most) for branch, rows in alone.items()}
 
     def data_digest(self) -> dict[str, str]:
         """The content of the validation data; see `digest.of`."""

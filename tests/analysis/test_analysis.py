@@ -431,16 +431,29 @@ def test_two_detectors_of_the_same_data_under_two_paths(data, monkeypatch):
     assert "data of another content than" in in_process.call(analyze, monkeypatch, *flags)
 
 
-def test_a_report_has_the_levels_of_the_runs_that_counted_them(data, monkeypatch):
+def test_a_report_has_levels_and_branches_of_the_runs_that_counted_them(data, monkeypatch):
     levels = {"levels": {"3": 0.125, "4": 0.875}, "levels_by_size": {"3": 1.0, "4": 0.0}}
+    alone = {
+        "anchor_free": {"AP": 0.25, "AP50": 0.5, "AP75": 0.125},
+        "anchor_based": {"AP": 0, "AP50": 0, "AP75": None},
+    }
     keys = {"annotation_file": f"{data}/val.json", "image_dir": f"{data}/images"}
-    (data / "right" / "metrics.json").write_text(json.dumps({"AP": 1, "data": keys, **levels}))
+    (data / "right" / "metrics.json").write_text(json.dumps({"AP": 1, "data": keys, **levels, "branches": alone}))
     (data / "wrong" / "metrics.json").write_text(json.dumps({"AP": 1, "data": keys}))
     flags = [f"--output={data}/report.html", f"--model_dir={data}/right", f"--model_dir={data}/wrong"]
     assert in_process.call(analyze, monkeypatch, *flags, "--labels=A,B") == 0
-    table = (data / "report.html").read_text().split("<h2>Levels</h2>")[1].split("</table>")[0]
-    cells = re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", table)
-    assert cells == ["", "P3", "P4", "A", "12%", "88%", "by size", "100%", "0%"]
+
+    def cells(heading):
+        table = (data / "report.html").read_text().split(f"<h2>{heading}</h2>")[1].split("</table>")[0]
+        return re.findall(r"<t[hd](?: [^>]*)?>(.*?)</t[hd]>", table)
+
+    assert cells("Levels") == ["", "P3", "P4", "A", "12%", "88%", "by size", "100%", "0%"]
+    assert cells("Branches") == [
+        *("", "AP", "AP50", "AP75"),
+        *("A, both branches", "1.000", "1.000", "1.000"),
+        *("A, anchor_free alone", "0.250", "0.500", "0.125"),
+        *("A, anchor_based alone", "0.000", "0.000", "-"),
+    ]
     runs = json.loads((data / "report.json").read_text())["runs"]
     assert runs["A"]["levels"] == levels["levels"] and "levels" not in runs["B"]
 

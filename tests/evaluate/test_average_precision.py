@@ -179,6 +179,33 @@ def test_another_ceiling(most):
     assert table.splitlines()[3].split()[4] == str(most)
 
 
+def test_figures_of_branches():
+    """`brief` has those of `coco_metrics`; boxes that are moved have other figures at IoU 0.5 and 0.75."""
+    ground_truth, results = shelf(20, (3, 7))
+    for move in (0, 1, 2):
+        moved = [{**row, "bbox": [row["bbox"][0] + move, *row["bbox"][1:]]} for row in results[: 38 - 10 * move]]
+        metrics, brief = (
+            average_precision.coco_metrics(ground_truth, moved),
+            average_precision.brief(ground_truth, moved),
+        )
+        assert brief == {name: metrics[name] for name in ("AP", "AP50", "AP75")} and 0 < brief["AP"] < 1
+    assert brief["AP75"] < brief["AP50"]
+    branches = {"anchor_free": brief, "anchor_based": {"AP": 0.9, "AP50": 0.95, "AP75": math.nan}}
+    table = metrics_table.format_table({**metrics, "branches": branches}).splitlines()
+    start = [line.split() for line in table].index(["AP", "AP50", "AP75"])
+    assert [line.split() for line in table[start + 1 : start + 4]] == [
+        ["both", "branches", *(f"{metrics[name]:.3f}" for name in ("AP", "AP50", "AP75"))],
+        ["anchor_free", "alone", *(f"{brief[name]:.3f}" for name in ("AP", "AP50", "AP75"))],
+        ["anchor_based", "alone", "0.900", "0.950", "-"],
+    ]
+    better = "  anchor_based is better alone: --branch=anchor_based of predict and export takes it"
+    assert table[start + 4] == better
+    del branches["anchor_based"]
+    assert not any(
+        "better alone" in line for line in metrics_table.format_table({**metrics, "branches": branches}).split()
+    )
+
+
 def test_a_further_figure_is_a_row(monkeypatch):
     share = average_precision.Figure(
         "found", lambda outcome: len(outcome.results) / len(outcome.ground_truth["annotations"]), "AR", "of all"

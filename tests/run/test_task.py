@@ -207,6 +207,26 @@ def test_losses_of_an_evaluation_are_means_over_images_and_levels_over_instances
     assert found == pytest.approx({name: float(terms[name].value) for name in found}, rel=1e-4, abs=1e-6)
 
 
+def test_an_evaluation_has_what_each_branch_finds_alone():
+    """The same as a detector of the same weights with that branch alone, and as its results in COCO's form."""
+    joint, batch = FSAFTask(_params(**BOTH)), _batch(2)
+    model = _model(joint)
+    for output in (*model.get_layer("heads").class_outputs.values(),):
+        output.bias.assign(tf.zeros_like(output.bias))  # scores about 0.5
+    step = joint.validation_step(batch, model)
+    weights = {variable.name: variable for variable in model.variables}
+    for branch, other in (("anchor_free", "anchor_based"), ("anchor_based", "anchor_free")):
+        one = FSAFTask(_params(**{branch: {"enabled": True}, other: {"enabled": False}}))
+        alone = _model(one)
+        for variable in alone.variables:
+            variable.assign(weights[variable.name])
+        expected = one.validation_step(batch, alone)
+        assert not any("/" in key for key in expected) and expected["num_detections"].numpy().min() > 0
+        for key in expected.keys() - {"image_id"}:
+            np.testing.assert_allclose(step[f"{branch}/{key}"], expected[key], rtol=1e-5, atol=1e-3, err_msg=key)
+        assert set(step[f"{branch}/branch"].numpy().ravel()) <= {0, ("anchor_free", "anchor_based").index(branch)}
+
+
 def test_detections_are_in_pixels_of_the_original_image():
     task = FSAFTask(_params(postprocess={"score_threshold": 0.0}))
     found = task.validation_step(_batch(2), _model(task))

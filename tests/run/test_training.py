@@ -433,17 +433,24 @@ def test_eval_of_a_checkpoint_writes_beside_it(copy, monkeypatch, capsys):
     assert message.startswith("error: --checkpoint is for --mode=eval; a training goes on from the newest")
 
 
-def test_a_best_of_moving_averages_is_evaluated_as_in_training(params, tmp_path):
-    """The best has them in the place of the weights, the newest beside them."""
-    params.task.model.postprocess.score_threshold = 0.0
+def test_a_best_of_moving_averages_is_evaluated_as_in_training(params, tmp_path, capsys):
+    """The best has them in the place of the weights, the newest beside them. Of two branches each has its figures."""
+    params.task.model.override({"postprocess": {"score_threshold": 0.0}, "anchor_based": {"enabled": True}})
     params.trainer.override({"train_steps": 2, "validation_interval": 2, "eval_tf_function": False, **EAGER})
     params.trainer.optimizer_config.ema = optimization.EMAConfig(average_decay=0.5)
     folder = tmp_path / "run"
     trained = training.run(params, str(folder), "train_and_eval")
     found = [storage.read_json(path) for path in (folder / "detections.json", folder / "best" / "detections.json")]
     assert found[0] == found[1] and len(found[0]) > 10
+    assert trained["branches"].keys() == {"anchor_free", "anchor_based"}
+    assert storage.read_json(folder / "best" / "metrics.json")["branches"] == trained["branches"]
+    tags = {f"branches/{branch}/{figure}" for branch in trained["branches"] for figure in ("AP", "AP50", "AP75")}
+    assert tags <= summaries(folder / "validation").keys()
+    said = capsys.readouterr().out
+    assert "  anchor_free alone " in said and "  both branches " in said
     for which in ("best", "newest"):
-        assert training.run(params, str(folder), "eval", checkpoint=which)["AP"] == trained["AP"]
+        again = training.run(params, str(folder), "eval", checkpoint=which)
+        assert (again["AP"], again["branches"]) == (trained["AP"], trained["branches"])
     again = [storage.read_json(path) for path in (folder / "detections.json", folder / "best" / "detections.json")]
     for rows in again:
         np.testing.assert_allclose([row["score"] for row in rows], [row["score"] for row in found[0]], rtol=1e-4)
