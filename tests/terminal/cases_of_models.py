@@ -100,6 +100,7 @@ def tflite() -> bytes:
     canvas = {"height": 32, "width": 32, "shorter_side": 32, "longer_side": 32, "keep_aspect": True}
     canvas |= {"padding": [0, 0, 0], "orientation": ""}
     settings = {"class_names": ["cat"], "category_ids": [1], "canvas": canvas, "quantize": "none"}
+    settings["postprocess"] = {"max_detections": 100}
     flatbuffer.add_metadata(model, metadata.SETTINGS, json.dumps(settings).encode())
     return flatbuffer.write(model)
 
