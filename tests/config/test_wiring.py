@@ -110,7 +110,7 @@ ROWS = [
     Row("task.model.postprocess.nms_iou", 0.2, ("detections/*",)),
     Row("task.model.postprocess.max_detections", 7, ("detections/*",)),
     Row("task.model.postprocess.multi_label", True, ("detections/*",)),
-    Row("task.evaluation.max_detections", 1, ("figures/AP",), {"task.validation_data.annotation_file": "a.json"}),
+    Row("task.evaluation.max_detections", 1, ("figures/*",), {"task.validation_data.annotation_file": "a.json"}),
     Row(
         "task.test_augmentation.enabled",
         True,
@@ -214,7 +214,7 @@ ROWS = [
     Row(
         "task.validation_data.annotation_file",
         "a.json",
-        ("validation_data/boxes", "validation_data/classes", "figures/AP"),
+        ("validation_data/boxes", "validation_data/classes", "figures/*"),
     ),
     Row("task.validation_data.image_dir", "pictures_a", ("validation_inputs/images",)),
     Row(
@@ -232,7 +232,7 @@ ROWS = [
     Row(
         "task.validation_data.input_path",
         "b.tfrecord",
-        ("validation_data/boxes", "validation_data/classes", "figures/AP"),
+        ("validation_data/boxes", "validation_data/classes", "figures/*"),
         of("task.validation_data", RECORDS),
     ),
     Row(
@@ -245,7 +245,7 @@ ROWS = [
     Row(
         "task.validation_data.tfds_split",
         "some",
-        ("validation_data/*", "figures/AP"),
+        ("validation_data/*", "figures/*"),
         of("task.validation_data", TFDS),
     ),
     Row(

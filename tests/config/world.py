@@ -20,7 +20,7 @@ from fsaf_tf.config import checks, plain_values, strict
 from fsaf_tf.data.source import Sources, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import fpn, heads
-from fsaf_tf.run.task import FSAFTask
+from fsaf_tf.run.task import ALL, FSAFTask
 
 # What the other values in the rows are compared with: both branches, and the paper's values where they are quick.
 BASE = {
@@ -234,8 +234,12 @@ def validation_data(params, values: dict) -> dict:
         x, y, width, height = row["bbox"]
         boxes[row["image_id"]].append([y, x, y + height, x + width])
         classes[row["image_id"]].append(ids.index(row["category_id"]))
-    figures = task.reduce_aggregated_logs(_results(boxes, dict(zip(source.classes.names, ids))))
-    seen = {"validation_data/boxes": boxes, "validation_data/classes": classes, "figures/AP": figures["AP"]}
+    results = _results(boxes, dict(zip(source.classes.names, ids)))
+    figures = {
+        "figures/AP": task.reduce_aggregated_logs(results)["AP"],
+        "figures/anchor_free/AP": task.branch_figures({ALL: [], "anchor_free": results})["anchor_free"]["AP"],
+    }
+    seen = {"validation_data/boxes": boxes, "validation_data/classes": classes, **figures}
     return seen | {"validation_data/categories": [source.classes.names, ids]}
 
 
