@@ -193,13 +193,14 @@ def test_a_batch_of_no_images_passes_the_device_stage_and_detection():
 def test_losses_of_an_evaluation_are_means_over_images_and_levels_over_instances():
     """In batches of two, of one and of none, as of all three images at once."""
     task = FSAFTask(_params(**BOTH))
+    task.task_config.losses.weight_decay = 0.02
     model, batch = _model(task), _batch(3)
     metrics = task.build_metrics(training=False)
     for part in (slice(0, 2), slice(2, 3), slice(0, 0)):
         task.validation_step({key: values[part] for key, values in batch.items()}, model, metrics)
     batch = task._device_stage(batch)
     terms = objective.terms(
-        batch, model(batch["images"]), model.trainable_variables, task.task_config.branches(), 1e-4, None
+        batch, model(batch["images"]), model.trainable_variables, task.task_config.branches(), 0.02, None
     )
     terms[VALIDATION_LOSS] = terms["total_loss"]
     found = {metric.name: float(metric.result()) for metric in metrics}
@@ -305,20 +306,22 @@ def test_pictures_of_an_evaluation_are_of_the_tasks_own_selection(tmp_path):
         "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
     }
     (tmp_path / "one.json").write_text(json.dumps(content))
-    pictures = {}
-    for rule in ("heuristic", "online"):
-        params = _params(anchor_free={"selection": rule})
+
+    def pictures_of(**branches) -> dict[str, np.ndarray]:
+        params = _params(**branches)
         params.input_size.override({"shorter_side": SIZE, "longer_side": SIZE})
         params.validation_data.override({"annotation_file": f"{tmp_path}/one.json", "image_dir": f"{tmp_path}"})
         task = FSAFTask(params, data=source.open_sources(params, train=False, validation=True))
         model = _model(task)
-        logits = model.get_layer("heads").class_outputs["anchor_free_logits"]
-        logits.kernel.assign(-300 * logits.kernel)  # so that the levels' losses differ
-        pictures[rule] = task.summary_pictures(model)
-    one, other = pictures.values()
+        for logits in model.get_layer("heads").class_outputs.values():
+            logits.kernel.assign(-300 * logits.kernel)  # so that the levels' losses differ
+        return task.summary_pictures(model)
+
+    one, other = (pictures_of(anchor_free={"selection": rule}) for rule in ("heuristic", "online"))
     assert one.keys() == {"detections", "targets"} and one["targets"].dtype == np.uint8
     assert np.array_equal(one["detections"], other["detections"])
     assert not np.array_equal(one["targets"], other["targets"])
+    assert pictures_of(anchor_free={"enabled": False}, **BOTH).keys() == {"detections"}
 
 
 def test_training_and_validation_data_must_have_the_same_categories(tmp_path):
