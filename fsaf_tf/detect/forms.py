@@ -120,6 +120,7 @@ def _labelme(output: str, classes: Classes, score: float) -> Iterator[Add]:
     """A JSON of each picture, which names the picture by its path from there."""
 
     def add(found: Found) -> None:
+        """Writes the file of a picture."""
         path = path_of("labelme", output, found.name)
         shapes = [
             {

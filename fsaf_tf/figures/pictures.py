@@ -84,6 +84,7 @@ def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
     boxes = coco.clipped_yxyx(distinct)
 
     def rows():
+        """The pictures that are named, each with its boxes."""
         for file, index in named:
             part = slice(distinct.splits[index], distinct.splits[index + 1])
             columns = {
