@@ -13,6 +13,8 @@ from fsaf_tf.modeling.normalization import Normalization
 
 # Normalised images `[B, H, W, 3]` to the outputs of `detector.build_detector`.
 Network = Callable[[tf.Tensor], postprocess.Outputs]
+# Of each level and branch; see `postprocess.candidates`.
+Candidates = Sequence[dict[str, tf.Tensor]]
 
 CANVASES = tf.TensorSpec([None, None, None, 3], tf.uint8)
 SIZES = tf.TensorSpec([None, 2], tf.int32)
@@ -67,20 +69,32 @@ class Program:
         self, outputs: postprocess.Outputs, image_size: tf.Tensor, original_size: tf.Tensor
     ) -> postprocess.Detections:
         """The same of what the network made of the pictures."""
-        found = postprocess.detect(outputs, image_size, self.num_classes, self.decoding, self.suppression)
+        return self.of_candidates(postprocess.candidates(outputs, self.decoding), image_size, original_size)
+
+    def of_candidates(self, candidates: Candidates, image_size, original_size) -> postprocess.Detections:
+        """The same of the candidates of the pictures."""
+        found = postprocess.suppress(candidates, image_size, self.num_classes, self.suppression)
         return postprocess.to_original(found, image_size, original_size)
 
-    def by_branch(self) -> dict[str, "Program"]:
-        """The program with each of its branches alone, by their names."""
-        alone = {
-            branch.name: dataclasses.replace(self.decoding, branches=(branch,)) for branch in self.decoding.branches
-        }
-        return {name: dataclasses.replace(self, decoding=decoding) for name, decoding in alone.items()}
+    def with_each_branch(self, candidates: Candidates, image_size, original_size) -> postprocess.Detections:
+        """The same, and of two branches what each finds alone, too: `anchor_free/boxes` and so on."""
+        sizes, branches = (image_size, original_size), self.decoding.branches
+        found = self.of_candidates(candidates, *sizes)
+        for branch in branches if len(branches) > 1 else ():
+            alone = self.of_candidates(postprocess.of_branch(candidates, branch), *sizes)
+            found |= {f"{branch.name}/{key}": value for key, value in alone.items()}
+        return found
 
     def detect_in_views(
         self, network: Network, sized: Sequence[tuple[tf.Tensor, tf.Tensor]], original_size: tf.Tensor
     ) -> postprocess.Detections:
-        """The same of pictures in the sizes of the views, `canvases` and `image_size` of each.
+        """The same of pictures in the sizes of the views, `canvases` and `image_size` of each."""
+        return self.of_candidates(*self.candidates_in_views(network, sized), original_size)
+
+    def candidates_in_views(
+        self, network: Network, sized: Sequence[tuple[tf.Tensor, tf.Tensor]]
+    ) -> tuple[Candidates, tf.Tensor]:
+        """The candidates of all views in pixels of the first one, whose size `[B, 2]` comes with them.
 
         It belongs into a graph, which then holds the network once, not once a view.
         """
@@ -90,8 +104,7 @@ class Program:
             return postprocess.candidates(network(self.normalize(canvases, image_size)), self.decoding)
 
         found, frame = views.candidates(sized, candidates_of, flip=self.views.flip)
-        detections = postprocess.suppress([found], frame, self.num_classes, self.suppression)
-        return postprocess.to_original(detections, frame, original_size)
+        return [found], frame
 
 
 def program(task: schema.Task, num_classes: int) -> Program:

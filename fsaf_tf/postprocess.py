@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from fsaf_tf import boxes as box_ops
-from fsaf_tf.branches import Branch, Outputs
+from fsaf_tf.branches import AnchorBased, AnchorFree, Branch, Outputs
 
 Detections = dict[str, tf.Tensor]
+
+FUSIONS = ("best", "anchor_free_box")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +37,14 @@ class Suppression:
         score_threshold: a candidate's score is above this.
         nms_iou: a box that overlaps a better one of its class by more than this is dropped.
         max_detections: D, at most so many detections of an image.
+        fusion: what a detection is made of, of `FUSIONS`: the best candidate of those that were one to the suppression
+            (`best`, section 3.4), or both branches' (`anchor_free_box`, see `_fused`).
     """
 
     score_threshold: float
     nms_iou: float
     max_detections: int
+    fusion: str
 
 
 def detect(
@@ -107,14 +112,22 @@ def suppress(
     candidates = {key: tf.concat([of_level[key] for of_level in candidates], axis=1) for key in candidates[0]}
     boxes = box_ops.clip(candidates["boxes"], image_size[:, None])
     scores = tf.where(box_ops.area(boxes) > 0, candidates["scores"], 0.0)  # [B, C]: under any threshold
-    selected, count = _class_wise_nms(boxes, scores, candidates["classes"], image_size, num_classes, suppression)
+    apart = _classes_apart(boxes, candidates["classes"], image_size, num_classes)
+    selected, count = _nms(apart, scores, suppression)
     is_detection = tf.range(suppression.max_detections) < count[:, None]  # [B, D]
-    detections = {
-        key: tf.where(is_detection, tf.gather(candidates[key], selected, batch_dims=1), 0)
-        for key in ("scores", "classes", "levels", "branch")
-    }
-    detections["boxes"] = tf.where(is_detection[..., None], tf.gather(boxes, selected, batch_dims=1), 0.0)
+    candidates |= {"boxes": boxes, "scores": scores}
+    if suppression.fusion == "anchor_free_box":
+        found = _fused(candidates, apart, selected, is_detection, suppression)
+    else:
+        found = {key: tf.gather(candidates[key], selected, batch_dims=1) for key in candidates}  # [B, D, ...]
+    detections = {key: tf.where(is_detection, found[key], 0) for key in ("scores", "classes", "levels", "branch")}
+    detections["boxes"] = tf.where(is_detection[..., None], found["boxes"], 0.0)
     return dict(detections, num_detections=count)
+
+
+def of_branch(candidates: Sequence[dict[str, tf.Tensor]], branch: Branch) -> list[dict[str, tf.Tensor]]:
+    """The candidates with those of other branches under any threshold, so that one branch alone is suppressed."""
+    return [dict(some, scores=tf.where(some["branch"] == branch.number, some["scores"], 0.0)) for some in candidates]
 
 
 def to_original(detections: Detections, image_size: tf.Tensor, original_size: tf.Tensor) -> Detections:
@@ -201,18 +214,20 @@ def _candidates(boxes, logits, classes, level: int, branch: int) -> dict[str, tf
     }
 
 
-def _class_wise_nms(
-    boxes, scores, classes, image_size, num_classes: int, suppression: Suppression
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Indices `[B, D]` int32 of the boxes that stay, by falling score, and their number `[B]`.
+def _classes_apart(boxes, classes, image_size, num_classes: int) -> tf.Tensor:
+    """The boxes `[B, C, 4]` of each class moved to a place of their own, so that one suppression does for all.
 
-    One suppression over all classes, with each class's boxes moved to a place of their own. The places form a square:
-    80 of them in a row of 1344 px images would leave float32 a resolution of 1/128 px, a square has 1/1024.
+    The places form a square: 80 of them in a row of 1344 px images would leave float32 a resolution of 1/128 px, a
+    square has 1/1024.
     """
     columns = math.ceil(math.sqrt(num_classes))
     place = tf.stack([classes // columns, classes % columns], axis=-1)  # [B, C, 2]
     shift = tf.cast(place * (image_size[:, None] + 1), boxes.dtype)  # [B, C, 2] * [B, 1, 2]
-    moved = boxes + tf.concat([shift, shift], axis=-1)
+    return boxes + tf.concat([shift, shift], axis=-1)
+
+
+def _nms(apart, scores, suppression: Suppression) -> tuple[tf.Tensor, tf.Tensor]:
+    """Indices `[B, D]` int32 of the boxes that stay, by falling score, and their number `[B]`."""
 
     def suppress_image(values):
         return tuple(
@@ -227,4 +242,40 @@ def _class_wise_nms(
         )
 
     signature = (tf.TensorSpec([suppression.max_detections], tf.int32), tf.TensorSpec([], tf.int32))
-    return tf.map_fn(suppress_image, (moved, scores), fn_output_signature=signature)
+    return tf.map_fn(suppress_image, (apart, scores), fn_output_signature=signature)
+
+
+def _fused(candidates, apart, selected, is_detection, suppression: Suppression) -> dict[str, tf.Tensor]:
+    """Detections `[B, D, ...]` of what both branches say of an object: the branches agree on what is there, not where.
+
+    A detection's cluster are the candidates over the threshold that it suppressed, itself among them. It gets the box
+    and the level of the best anchor-free one, and as score the mean of each branch's best. Where only one branch found
+    the object, its best candidate stays as it is.
+
+    Args:
+        candidates: `[B, C, ...]`, clipped.
+        apart: their boxes, with no overlap between classes.
+        selected: indices `[B, D]` of the detections.
+        is_detection: `[B, D]`; the rest is padding.
+        suppression: of these detections.
+    """
+    overlaps = box_ops.pairwise_iou(tf.gather(apart, selected, batch_dims=1), apart) > suppression.nms_iou  # [B, D, C]
+    itself = selected[..., None] == tf.range(tf.shape(apart)[1])  # [B, D, 1] == [C]
+    overlaps = (overlaps | itself) & is_detection[..., None]  # [B, D, C] & [B, D, 1]
+    suppressed_by = tf.argmax(overlaps, axis=1, output_type=tf.int32)  # [B, C]: the first one, which is the best
+    is_first = suppressed_by[:, None] == tf.range(tf.shape(selected)[1])[:, None]  # [B, 1, C] == [D, 1]
+    is_over = candidates["scores"] > suppression.score_threshold  # [B, C]
+    in_cluster = overlaps & is_first & is_over[:, None]  # [B, D, C] & [B, 1, C]
+
+    def best_of_branch(number: int) -> tuple[tf.Tensor, tf.Tensor]:
+        is_of_branch = (candidates["branch"] == number)[:, None]  # [B, 1, C]
+        scores = tf.where(in_cluster & is_of_branch, candidates["scores"][:, None], 0.0)  # [B, D, C]
+        return tf.reduce_max(scores, axis=-1), tf.argmax(scores, axis=-1, output_type=tf.int32)
+
+    (free, best_free), (based, _) = best_of_branch(AnchorFree.number), best_of_branch(AnchorBased.number)
+    both = (free > 0) & (based > 0)
+    kept = tf.where(free > 0, best_free, selected)
+    found = {key: tf.gather(candidates[key], kept, batch_dims=1) for key in candidates}  # [B, D, ...]
+    found["scores"] = tf.where(both, (free + based) / 2, found["scores"])
+    order = tf.argsort(tf.where(is_detection, found["scores"], -1.0), axis=-1, direction="DESCENDING", stable=True)
+    return {key: tf.gather(value, order, batch_dims=1) for key, value in found.items()}

@@ -241,15 +241,31 @@ def best_candidates(candidates, *, score_threshold, max_per_level):
     return sorted((c for c in candidates if c[0] > score_threshold), key=lambda c: -c[0])[:max_per_level]
 
 
-def suppress(candidates, size, *, nms_iou, max_detections):
+def suppress(candidates, size, *, nms_iou, max_detections, fusion="best"):
     """Clips the candidates of all levels and branches to an image's height and width; what is left by falling score."""
-    kept = []
+    clusters = []  # each a detection and those that it suppressed, by falling score
     for score, box, *rest in sorted(candidates, key=lambda c: -c[0]):
         box = tuple(min(max(side, 0), limit) for side, limit in zip(box, (*size, *size)))
-        has_area = box[2] > box[0] and box[3] > box[1]
-        if has_area and all(k[2] != rest[0] or iou(k[1], box) <= nms_iou for k in kept):
-            kept.append((score, box, *rest))
-    return kept[:max_detections]
+        if box[2] > box[0] and box[3] > box[1]:
+            own = (c for c in clusters if c[0][2] == rest[0] and iou(c[0][1], box) > nms_iou)
+            cluster = next(own, None)
+            if cluster is None:
+                clusters.append([(score, box, *rest)])
+            else:
+                cluster.append((score, box, *rest))
+    clusters = clusters[:max_detections]
+    if fusion == "best":
+        return [cluster[0] for cluster in clusters]
+    return sorted((fused(cluster) for cluster in clusters), key=lambda c: -c[0])
+
+
+def fused(cluster):
+    """The best anchor-free candidate with the mean of both branches' best scores; of one branch alone its best."""
+    best = [next((c for c in cluster if c[4] == branch), None) for branch in (0, 1)]
+    free, based = best
+    if free and based:
+        return ((free[0] + based[0]) / 2, *free[1:])
+    return free or based
 
 
 def sigmoid(logit):

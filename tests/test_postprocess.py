@@ -38,7 +38,7 @@ class Values:
 
 
 DECODING = Values(GEOMETRY, SHAPES, max_per_level=1000, multi_label=False)
-SUPPRESSION = postprocess.Suppression(score_threshold=0.05, nms_iou=0.5, max_detections=100)
+SUPPRESSION = postprocess.Suppression(score_threshold=0.05, nms_iou=0.5, max_detections=100, fusion="best")
 
 
 def changed(**changes):
@@ -94,7 +94,8 @@ def naive_detect(outputs, image_size, image, decoding, suppression):
             of_level = candidates(logits[image].numpy(), values[image].numpy(), int(level), **keys)
             limits = {"score_threshold": suppression.score_threshold, "max_per_level": decoding.max_per_level}
             found += naive.best_candidates(of_level, **limits)
-    limits = {"nms_iou": suppression.nms_iou, "max_detections": suppression.max_detections}
+    limits = dataclasses.asdict(suppression)
+    del limits["score_threshold"]  # it was met level by level
     return naive.suppress(found, image_size, **limits)
 
 
@@ -117,8 +118,10 @@ def assert_equal(detections, image, expected):
         dict(max_per_level=40, score_threshold=0.01),
         dict(max_detections=7, location_offset=0.0, offset_scale=2.0, nms_iou=0.3),
         dict(multi_label=True, max_per_level=40, score_threshold=0.01),
+        dict(fusion="anchor_free_box", score_threshold=0.01),
+        dict(fusion="anchor_free_box", nms_iou=1.0, max_detections=9),
     ],
-    ids=["paper", "limited", "other values", "all classes"],
+    ids=["paper", "limited", "other values", "all classes", "fused", "fused by none"],
 )
 def test_equals_the_definition_in_loops(branches, changes):
     values, sizes = changed(**changes), [(64, 96), (50, 71)]
@@ -142,6 +145,7 @@ def test_equals_the_definition_in_loops(branches, changes):
         {"score_threshold": 0.3},
         {"nms_iou": 0.1},
         {"max_detections": 9},
+        {"fusion": "anchor_free_box"},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -152,16 +156,17 @@ def test_each_value_alone_changes_what_the_loops_say(change):
     assert_equal(detect(outputs, tf.constant([size]), *changed(**change)), 0, expected)
 
 
+@pytest.mark.parametrize("fusion", postprocess.FUSIONS)
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_graph_equals_eager(jit_compile):
-    outputs = random_outputs(2, (64, 96))
+def test_graph_equals_eager(jit_compile, fusion):
+    outputs, values = random_outputs(2, (64, 96)), changed(fusion=fusion)
     sizes = tf.constant([(64, 96), (50, 71)])
-    eager = detect(outputs, sizes)
+    eager = detect(outputs, sizes, *values)
     relaxed = tf.nest.map_structure(lambda t: tf.TensorSpec([None, None, None, t.shape[-1]]), outputs)
 
     @tf.function(input_signature=[relaxed, tf.TensorSpec([None, 2], tf.int32)], jit_compile=jit_compile)
     def graph(outputs, sizes):
-        return detect(outputs, sizes)
+        return detect(outputs, sizes, *values)
 
     for key, value in graph(outputs, sizes).items():
         np.testing.assert_allclose(value, eager[key], rtol=1e-5, atol=1e-4, err_msg=key)
@@ -246,6 +251,31 @@ def test_other_classes_do_not_suppress_and_a_location_has_one():
     np.testing.assert_allclose(all_classes["scores"][0, :2], [naive.sigmoid(3.0), naive.sigmoid(2.9)], rtol=1e-6)
 
 
+def test_a_fused_detection_has_the_anchor_free_box_and_both_branches_scores():
+    """Two objects that the anchors score higher; they find a third one alone. The order is that of the new scores."""
+
+    def candidate(branch, score, box, level):
+        values = {"boxes": [[box]], "scores": [[score]]}
+        integers = {"classes": [[0]], "levels": [[level]], "branch": [[branch]]}
+        return {key: tf.constant(v) for key, v in values.items()} | {key: tf.constant(v) for key, v in integers.items()}
+
+    candidates = [
+        candidate(1, 0.9, [0.0, 0.0, 20.0, 20.0], 5),
+        candidate(0, 0.3, [0.0, 0.0, 20.0, 16.0], 3),
+        candidate(0, 0.2, [0.0, 0.0, 20.0, 19.0], 4),
+        candidate(1, 0.7, [0.0, 40.0, 20.0, 60.0], 5),
+        candidate(1, 0.8, [40.0, 0.0, 60.0, 20.0], 5),
+        candidate(0, 0.7, [40.0, 0.0, 60.0, 18.0], 4),
+        candidate(0, 0.04, [0.0, 40.0, 20.0, 59.0], 4),  # not over the threshold
+    ]
+    found = postprocess.suppress(candidates, tf.constant([[64, 64]]), 1, changed(fusion="anchor_free_box")[1])
+    assert int(found["num_detections"][0]) == 3
+    np.testing.assert_allclose(found["scores"][0, :3], [0.75, 0.7, 0.6], rtol=1e-6)
+    expected = [[40, 0, 60, 18], [0, 40, 20, 60], [0, 0, 20, 16]]
+    np.testing.assert_array_equal(found["boxes"][0, :3], expected)
+    assert found["levels"][0, :3].numpy().tolist() == [4, 5, 3] and found["branch"][0, :3].numpy().tolist() == [0, 1, 0]
+
+
 def test_many_classes_do_not_blur_small_boxes():
     """Boxes of 8 px and class 1199 of 1200 on a 1344 px canvas: the shift of the classes costs no detection."""
     logits = [[-30.0] * 1199 + [value] for value in (3.0, 2.0)]
@@ -262,14 +292,15 @@ def test_the_configuration_gives_the_values():
     model = task.model
     model.override({"location_offset": 0.25, "max_level": 6, "postprocess": {"multi_label": True, "max_per_level": 9}})
     model.override({"anchor_free": {"offset_scale": 2.0}, "anchor_based": {"scales": [1.5], "aspect_ratios": [3.0]}})
-    model.override({"postprocess": {"score_threshold": 0.1, "nms_iou": 0.2, "max_detections": 3}})
+    model.override({"postprocess": {"score_threshold": 0.1, "nms_iou": 0.2}})
+    model.override({"postprocess": {"max_detections": 3, "fusion": "anchor_free_box"}})
     model.override({"anchor_based": {"enabled": True}})
     decoding = task.decoding()
     free, based = decoding.branches
     assert free.geometry == pyramid.Geometry((3, 4, 5, 6), 0.25, 2.0, 0.2, 0.5)
     assert (based.anchors.shapes, based.anchors.location_offset) == (((1.5,), (3.0,)), 0.25)
     assert (decoding.max_per_level, decoding.multi_label) == (9, True)
-    assert model.postprocess.suppression() == postprocess.Suppression(0.1, 0.2, 3)
+    assert model.postprocess.suppression() == postprocess.Suppression(0.1, 0.2, 3, "anchor_free_box")
 
 
 def test_to_original_divides_by_the_scale_and_clips():

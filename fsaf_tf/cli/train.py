@@ -10,7 +10,8 @@
 evaluates the best checkpoint there, else the newest, by the experiment that is recorded there; --checkpoint names
 another one, and --params_override other validation data with the same classes. metrics.json and detections.json are
 written beside the checkpoint: the newest's into the folder of the run, the best's into its best/, those of any other,
-such as ckpt-500, into a folder ckpt-500-eval.
+such as ckpt-500, into a folder ckpt-500-eval. --branch=anchor_free evaluates one branch of a detector that was trained
+with both; its files go into a folder anchor_free there.
 
     python tools/train.py --mode=eval --model=exported/model_int8.tflite --experiment=runs/fsaf_r50/params.yaml
 
@@ -56,6 +57,7 @@ _MODEL = flags.DEFINE_string(
     allow_overwrite=False,
 )
 _CHECKPOINT = cli.define_checkpoint(_FLAGS, "the run, with --mode=eval")
+_BRANCH = cli.define_branch(_FLAGS)
 _CONFIG_FILE = flags.DEFINE_multi_string(
     "config_file", [], "A YAML file with further differences; may be given several times.", flag_values=_FLAGS
 )
@@ -80,6 +82,8 @@ def _train() -> None:
     mistakes.want_files(_FLAGS, "config_file")
     if _CHECKPOINT.value and _MODE.value != "eval":
         raise UserError("--checkpoint is for --mode=eval; a training goes on from the newest checkpoint of its run")
+    if _BRANCH.value and _MODE.value != "eval":
+        raise UserError("--branch is for --mode=eval; task.model says which branches are trained")
     if _MODEL.value:
         _evaluate(_MODEL.value)
         return
@@ -111,8 +115,12 @@ def _evaluate(model: str) -> None:
             raise UserError(f"{model} is no exported model; give a run as --model_dir alone")
         _run(name, model)
         return
-    if _CHECKPOINT.value:
-        raise UserError(f"{path} is an exported model and has no checkpoints; leave --checkpoint out")
+    for flag in (_CHECKPOINT, _BRANCH):
+        if flag.value:
+            nothing = (
+                f"is an exported model and has no checkpoints, nor branches to choose from; leave --{flag.name} out"
+            )
+            raise UserError(f"{path} {nothing}")
     if not (name or _PARAMS_OVERRIDE.value or _CONFIG_FILE.value):
         raise UserError(
             "an exported model does not know its data: give --experiment, such as the params.yaml of its run, or the"
@@ -131,7 +139,8 @@ def _run(name: str | None, model_dir: str) -> None:
     if params is not None:
         from fsaf_tf.run import training
 
-        training.run(params, model_dir, _MODE.value, checkpoint=_CHECKPOINT.value or None, download=_DOWNLOAD.value)
+        parts = {"checkpoint": _CHECKPOINT.value or None, "branch": _BRANCH.value}
+        training.run(params, model_dir, _MODE.value, **parts, download=_DOWNLOAD.value)
 
 
 def _load(name: str | None, model_dir: str | None):

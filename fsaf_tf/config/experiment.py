@@ -180,11 +180,11 @@ def change_postprocess(params: config_definitions.ExperimentConfig, keys: dict) 
     checks.check_fields(params.task.model.postprocess, "task.model.postprocess.")
 
 
-def take_branch(params: config_definitions.ExperimentConfig, branch: str) -> list[str]:
+def take_branch(params: config_definitions.ExperimentConfig, branch: str) -> bool:
     """Turns the other branch off, or none for `both`; a UserError if the experiment does not have that one.
 
     Returns:
-        Those that it had before and has no longer.
+        Whether there was another one.
     """
     model = params.task.model
     enabled = [name for name in BRANCHES if getattr(model, name).enabled]
@@ -195,7 +195,12 @@ def take_branch(params: config_definitions.ExperimentConfig, branch: str) -> lis
         raise UserError(f"the branch is {branch}, but the detector has {' and '.join(enabled)} alone")
     for name in BRANCHES:
         getattr(model, name).enabled = name in wanted
-    return [name for name in enabled if name not in wanted]
+    return wanted != enabled
+
+
+def layers_beside(branch: str | None) -> list[str]:
+    """What the variables' names begin with that a detector of one branch does without; none of a whole one."""
+    return [f"heads/{name}_" for name in BRANCHES if branch not in (None, name)]
 
 
 def to_yaml(params: config_definitions.ExperimentConfig) -> str:

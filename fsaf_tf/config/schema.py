@@ -13,7 +13,7 @@ from fsaf_tf.config.backbone_keys import Backbone
 from fsaf_tf.config.data_sources import Data, TrainData
 from fsaf_tf.config.fields import above_zero, chosen, limited
 from fsaf_tf.config.schedule import Trainer
-from fsaf_tf.postprocess import Decoding, Suppression
+from fsaf_tf.postprocess import FUSIONS, Decoding, Suppression
 from fsaf_tf.pyramid import BACKBONE_TOP, Geometry, levels
 from fsaf_tf.selection import RULES, WARMUPS, Selection
 
@@ -114,6 +114,9 @@ class Postprocess(hyperparams.Config):
         max_detections: at most so many detections of an image.
         multi_label: every class of an anchor-free location is a candidate, as in mmdetection; if not, only its best
             one, as in the paper. An anchor gives one for each class in any case.
+        fusion: what a detection of two branches is made of: `best` is the best of the candidates that the suppression
+            takes for one object, as in the paper; `anchor_free_box` the box of the best anchor-free one among them,
+            scored by the mean of both branches' best.
     """
 
     score_threshold: float = limited(0.05, 0, 1)
@@ -121,10 +124,11 @@ class Postprocess(hyperparams.Config):
     nms_iou: float = limited(0.5, 0, 1)
     max_detections: int = limited(100, 1)
     multi_label: bool = False
+    fusion: str = chosen("best", FUSIONS)
 
     def suppression(self) -> Suppression:
         """Which candidates are detections."""
-        return Suppression(self.score_threshold, self.nms_iou, self.max_detections)
+        return Suppression(self.score_threshold, self.nms_iou, self.max_detections, self.fusion)
 
 
 @dataclasses.dataclass

@@ -83,7 +83,7 @@ def _branch_rows(metrics: dict) -> list[str]:
     alone = {name: values["AP"] for name, values in metrics["branches"].items() if not _is_unknown(values["AP"])}
     best = max(alone, key=alone.get, default=None)
     if best and alone[best] > metrics["AP"]:
-        rows.append(f"  {best} is better alone: --branch={best} of predict and export takes it")
+        rows.append(f"  {best} is better alone: --branch={best} of predict, export and --mode=eval takes it")
     return rows
 
 

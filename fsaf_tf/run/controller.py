@@ -7,6 +7,7 @@ import orbit
 import tensorflow as tf
 
 from fsaf_tf import storage
+from fsaf_tf.config import experiment
 from fsaf_tf.data.bad_pictures import NONE_ALLOWED
 from fsaf_tf.data.findings import listed
 from fsaf_tf.run import early_stop, init_weights, memory, on_disk, records, restore
@@ -174,7 +175,8 @@ class Controller(orbit.Controller):
             if self._checkpoint:
                 if not self._run.mode.is_one_evaluation:  # the others save, maybe before a step
                     restore.create_variables(self.evaluator.optimizer, self.evaluator.model.trainable_variables)
-                restore.restore(self.checkpoint_manager.checkpoint, self._checkpoint)
+                left_out = experiment.layers_beside(self._run.branch)
+                restore.restore(self.checkpoint_manager.checkpoint, self._checkpoint, left_out)
                 if on_disk.is_best(self._checkpoint):
                     self.evaluator.swap_averages()
             elif self._params.task.init_checkpoint:
@@ -249,6 +251,7 @@ class Controller(orbit.Controller):
         checkpoint = (self._checkpoint or self._params.task.init_checkpoint).removeprefix(f"{self._run.model_dir}/")
         facts = {"step": self._step, "images": self._eval_total, "checkpoint": checkpoint}
         facts |= records.evaluation_keys(self._params) | {records.DIGEST: self._task.data_digest()}
+        facts |= {"branch": self._run.branch} if self._run.branch else {}
         self.metrics = {**results, **facts, "seconds": round(seconds, 1)}
         shown = [f"{name} {results[name]:.3f}" for name in ("AP", "AP50") if results.get(name) is not None]
         figures = ", ".join(shown) or "no AP"

@@ -24,6 +24,7 @@ class Run:
         strategy: its devices.
         progress: its lines on the terminal.
         interrupt: whether it was asked to stop.
+        branch: the one that is evaluated alone, of a detector that was trained with both; `params` has it alone, too.
     """
 
     params: config_definitions.ExperimentConfig
@@ -33,6 +34,7 @@ class Run:
     strategy: tf.distribute.Strategy
     progress: Progress
     interrupt: Interrupts
+    branch: str | None = None
 
     @property
     def trainer(self) -> schedule.Trainer:
@@ -62,5 +64,10 @@ class Run:
 
     @property
     def results_dir(self) -> str:
-        """The folder of its evaluations: of the newest checkpoint, but for an evaluation of another one."""
-        return self.checkpoint.results_dir if self.mode.is_one_evaluation and self.checkpoint else self.model_dir
+        """The folder of its evaluations: of the newest checkpoint, but for an evaluation of another one.
+
+        What one branch finds alone goes into a folder of its own in there.
+        """
+        is_one = self.mode.is_one_evaluation and self.checkpoint
+        folder = self.checkpoint.results_dir if is_one else self.model_dir
+        return f"{folder}/{self.branch}" if self.branch else folder

@@ -8,7 +8,7 @@ import tf_keras
 from official.core import base_task, task_factory
 from official.modeling import optimization, performance
 
-from fsaf_tf import branches, detection, objective, regions, visualize
+from fsaf_tf import branches, detection, objective, postprocess, regions, visualize
 from fsaf_tf.config import schedule, schema
 from fsaf_tf.data import digest, pipeline
 from fsaf_tf.data.classes import Classes
@@ -247,7 +247,7 @@ class FSAFTask(base_task.Task):
     def validation_step(self, inputs, model: tf_keras.Model, metrics=None) -> dict[str, tf.Tensor]:
         """Detections of a batch with `boxes` in pixels of the original images, and their `image_id`.
 
-        Of two branches also what each finds alone, `anchor_free/boxes` and so on; not in several views.
+        Of two branches also what each finds alone, `anchor_free/boxes` and so on.
 
         Args:
             inputs: a batch.
@@ -258,14 +258,12 @@ class FSAFTask(base_task.Task):
         network = functools.partial(detector.infer, model)
         if "views" in batch:
             sized = [(view["image"], view["image_size"]) for view in batch["views"]]
-            detections = program.detect_in_views(network, sized, batch["original_size"])
+            candidates, image_size = program.candidates_in_views(network, sized)
         else:
             outputs = network(batch["images"])
-            sizes = batch["image_size"], batch["original_size"]
-            detections = program.of_outputs(outputs, *sizes)
-            for name, alone in program.by_branch().items() if len(self._branches) > 1 else ():
-                detections |= {f"{name}/{key}": value for key, value in alone.of_outputs(outputs, *sizes).items()}
+            candidates, image_size = postprocess.candidates(outputs, program.decoding), batch["image_size"]
             self._update_metrics(metrics or [], batch, outputs, model)
+        detections = program.with_each_branch(candidates, image_size, batch["original_size"])
         return {**detections, "image_id": batch["image_id"]}
 
     @property

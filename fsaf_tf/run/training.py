@@ -44,6 +44,7 @@ def run(
     mode: str,
     *,
     checkpoint: str | None = None,
+    branch: str | None = None,
     download: bool = False,
 ) -> dict:
     """Trains, evaluates, or both, and goes on where an earlier run in `model_dir` stopped.
@@ -65,6 +66,7 @@ def run(
         mode: `train`, `eval` (the checkpoint that `checkpoints.choose` says, else `task.init_checkpoint`),
             `train_and_eval`, or `continuous_eval` (each new checkpoint while another process trains).
         checkpoint: to evaluate; see `checkpoints.choose`.
+        branch: to evaluate alone, of a detector that has both; see `experiment.take_branch`.
         download: let TFDS download what is not there.
 
     Returns:
@@ -74,7 +76,7 @@ def run(
         UserError: settings, data or checkpoints do not fit; a loss is not finite; another process writes to the folder.
     """
     mode = parse(mode)
-    _check(params, mode, checkpoint)
+    _check(params, mode, {"checkpoint": checkpoint, "branch": branch})
     strategy = devices.build_strategy(params.runtime)
     if params.runtime.enable_xla and mode.trains:
         devices.check_xla(params, strategy)
@@ -87,6 +89,8 @@ def run(
             if params.trainer.epochs:
                 this = _with_steps(this, download)
             changed = _check_same_run(this)
+            if branch:
+                this = _with_branch(this, branch)
             return _run(dataclasses.replace(this, checkpoint=_checkpoint(this, checkpoint)), changed, download)
 
 
@@ -109,6 +113,12 @@ def _with_steps(run: Run, download: bool) -> Run:
     return dataclasses.replace(run, params=params)
 
 
+def _with_branch(run: Run, branch: str) -> Run:
+    """The run with a branch of its detector alone, if that has both."""
+    params = run.params.replace()
+    return dataclasses.replace(run, params=params, branch=branch if experiment.take_branch(params, branch) else None)
+
+
 def _check_same_run(run: Run) -> list[str]:
     """See `records.check_params`. What a start left that came to no checkpoint holds nobody to its settings."""
     if not checkpoints.holds_run(run.model_dir):
@@ -120,9 +130,10 @@ def _check_same_run(run: Run) -> list[str]:
     return records.check_params(run.model_dir, run.params, to_train=run.mode.trains)
 
 
-def _check(params: config_definitions.ExperimentConfig, mode: Mode, checkpoint: str | None) -> None:
-    if checkpoint is not None and not mode.is_one_evaluation:
-        raise UserError(f"--checkpoint is for --mode=eval; --mode={mode.name} takes the newest of its run")
+def _check(params: config_definitions.ExperimentConfig, mode: Mode, of_evaluation: dict[str, str | None]) -> None:
+    given = [flag for flag, value in of_evaluation.items() if value is not None]
+    if given and not mode.is_one_evaluation:
+        raise UserError(f"--{given[0]} is for --mode=eval; --mode={mode.name} takes the newest of its run, whole")
     checks.check(params, mode.data)
     known = average_precision.names()
     if params.trainer.best_checkpoint_eval_metric not in known:

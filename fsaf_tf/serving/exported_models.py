@@ -131,7 +131,7 @@ class TFLite(pictures.OfPictures):
                 {"boxes": of_level, "scores": best, "classes": classes, "levels": levels, "branch": branch}
             )
         suppression = postprocess.Suppression(
-            settings["score_threshold"], settings["nms_iou"], settings["max_detections"]
+            settings["score_threshold"], settings["nms_iou"], settings["max_detections"], fusion="best"
         )
         found = postprocess.suppress(candidates, tf.constant([size]), len(self.class_names), suppression)
         count = int(found.pop("num_detections")[0])

@@ -77,7 +77,8 @@ def load_trained(
         experiments.augment_tests(params, test_augmentation)
     if postprocess:
         experiments.change_postprocess(params, postprocess)
-    left_out = [f"heads/{name}_" for name in (experiments.take_branch(params, branch) if branch else ())]
+    is_part = bool(branch) and experiments.take_branch(params, branch)
+    left_out = experiments.layers_beside(branch if is_part else None)
     for note in chosen.notes:
         warnings.warn(f"{note}; taking {chosen}", stacklevel=4)  # the caller of `fsaf_tf.load_detector`
     return trained.restore_detector(params.task, run or os.path.dirname(chosen.prefix), chosen, left_out)

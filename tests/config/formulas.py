@@ -167,7 +167,7 @@ def check_detections(values: dict, seen: dict) -> None:
     """The best of each level and branch of each view, suppressed together, in pixels of the original picture."""
     batch, model = world.scene(), world.stand_in(values)
     keys = part(values, "task.model.postprocess.")
-    limits = {key: keys[key] for key in ("nms_iou", "max_detections")}
+    limits = {key: keys[key] for key in ("nms_iou", "max_detections", "fusion")}
     found = seen_under(seen, "detections/")
     for index, (original, number) in enumerate(zip(batch["original_size"].numpy(), batch["image_id"])):
         pictures, candidates = _pictures(values, batch, index), []

@@ -198,7 +198,7 @@ def test_figures_of_branches():
         ["anchor_free", "alone", *(f"{brief[name]:.3f}" for name in ("AP", "AP50", "AP75"))],
         ["anchor_based", "alone", "0.900", "0.950", "-"],
     ]
-    better = "  anchor_based is better alone: --branch=anchor_based of predict and export takes it"
+    better = "  anchor_based is better alone: --branch=anchor_based of predict, export and --mode=eval takes it"
     assert table[start + 4] == better
     del branches["anchor_based"]
     assert not any(

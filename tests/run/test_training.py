@@ -431,9 +431,13 @@ def test_eval_of_a_checkpoint_writes_beside_it(copy, monkeypatch, capsys):
     assert not pairs[2].exists()
     message = call(train, monkeypatch, "--experiment=custom", "--checkpoint=newest")
     assert message.startswith("error: --checkpoint is for --mode=eval; a training goes on from the newest")
+    message = call(train, monkeypatch, "--experiment=custom", "--branch=anchor_free")
+    assert message == "error: --branch is for --mode=eval; task.model says which branches are trained"
+    message = call(train, monkeypatch, *flags, "--branch=anchor_based")
+    assert message == "error: the branch is anchor_based, but the detector has anchor_free alone"
 
 
-def test_a_best_of_moving_averages_is_evaluated_as_in_training(params, tmp_path, capsys):
+def test_a_best_of_moving_averages_is_evaluated_as_in_training(params, tmp_path, monkeypatch, capsys):
     """The best has them in the place of the weights, the newest beside them. Of two branches each has its figures."""
     params.task.model.override({"postprocess": {"score_threshold": 0.0}, "anchor_based": {"enabled": True}})
     params.trainer.override({"train_steps": 2, "validation_interval": 2, "eval_tf_function": False, **EAGER})
@@ -454,6 +458,16 @@ def test_a_best_of_moving_averages_is_evaluated_as_in_training(params, tmp_path,
     again = [storage.read_json(path) for path in (folder / "detections.json", folder / "best" / "detections.json")]
     for rows in again:
         np.testing.assert_allclose([row["score"] for row in rows], [row["score"] for row in found[0]], rtol=1e-4)
+    whole = storage.read_json(folder / "best" / "metrics.json")
+    for branch, figures in trained["branches"].items():
+        eager = "--params_override=trainer.eval_tf_function=false"
+        flags = ("--mode=eval", f"--model_dir={folder}", f"--branch={branch}", eager)
+        assert call(train, monkeypatch, *flags) == 0
+        alone = storage.read_json(folder / "best" / branch / "metrics.json")
+        assert (alone["AP"], alone["branch"]) == (figures["AP"], branch) and "branches" not in alone
+        assert alone["losses"].keys() == {key for key in whole["losses"] if "/" not in key or branch in key}
+        assert storage.read_json(folder / "best" / branch / "detections.json")
+    assert storage.read_json(folder / "best" / "metrics.json") == whole
 
 
 def test_weights_that_come_with_a_checkpoint_need_one(params, tmp_path):
