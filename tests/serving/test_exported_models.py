@@ -19,7 +19,7 @@ from PIL import Image
 
 import fsaf_tf
 from fsaf_tf import storage
-from fsaf_tf.cli import predict, train
+from fsaf_tf.cli import export, predict, train
 from fsaf_tf.config import experiment
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import image_files, predict_files
@@ -107,6 +107,18 @@ def assert_same(found, expected, keys):
         assert min(distances) < 0.1
         near = free.pop(int(np.argmin(distances)))
         assert expected["names"][near] == found["names"][i]
+
+
+def test_one_branch_of_both_is_exported_alone(pictures, tmp_path, monkeypatch):
+    """It finds what a detector with that branch alone finds, and holds nothing of the other."""
+    run = small_run.write_run(tmp_path / "run", small_run.build_model())
+    flags = ("--format=saved_model", f"--model_dir={run}", "--branch=anchor_free", f"--output={tmp_path}/exported")
+    assert call(export, monkeypatch, *flags) == 0
+    content = (tmp_path / "exported" / "1" / "saved_model.pb").read_bytes()
+    assert b"anchor_free_logits" in content and b"anchor_based" not in content
+    found, expected = fsaf_tf.load_detector(tmp_path / "exported"), fsaf_tf.load_detector(run, branch="anchor_free")
+    assert len(expected(pictures[0])["scores"]) > 5
+    assert_same(found(pictures[0]), expected(pictures[0]), ("classes", "levels", "branch"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
