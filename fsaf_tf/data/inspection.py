@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fsaf_tf import anchors
-from fsaf_tf.data import box_table, judgements, kept_boxes, same_pictures
+from fsaf_tf.data import anchor_fit, box_table, judgements, kept_boxes, same_pictures
 from fsaf_tf.data.box_table import BoxTable
 from fsaf_tf.data.examples import Source, named_errors, without_images
 from fsaf_tf.data.findings import SHOWN, Finding, counted
@@ -28,6 +28,7 @@ class Inspection:
         table: its boxes; of a long source without a table the first ones.
         trained: `[n]` bool, those that a training at this size learns.
         findings: what was found, those of the source first.
+        of_anchors: how the anchors fit those that are trained on; None without that branch, or without such boxes.
     """
 
     source: Source
@@ -35,6 +36,7 @@ class Inspection:
     table: BoxTable
     trained: np.ndarray
     findings: tuple[Finding, ...]
+    of_anchors: anchor_fit.Fit | None
 
     @property
     def is_whole(self) -> bool:
@@ -81,6 +83,7 @@ def inspect(
     where = source.name
     table, findings = (source.boxes(), []) if source.boxes else _gone_through(source)
     is_trained = kept_boxes.trained(table, sizing)
+    of_anchors = anchor_fit.fit(table, sizing, branch, levels) if branch and is_trained.any() else None
     judged = (
         judgements.shares(table, where),
         judgements.corners(table, where),
@@ -89,11 +92,12 @@ def inspect(
         judgements.similar_classes(source.classes.names, where),
         judgements.many_boxes(table, max_instances, source.most_boxes > 0, where),
         judgements.ceiling(table, source.classes.names, max_detections, where),
-        judgements.fitting_anchors(table, sizing, branch, levels, where) if branch and is_trained.any() else (),
+        judgements.fitting_anchors(table, sizing, of_anchors, where) if of_anchors else (),
         same_pictures.repeated(_pictures(source, table), where) if source.image_dir else (),
         source.bad.finding(where),
     )
-    return Inspection(source, sizing, table, is_trained, (*itertools.chain(*judged), *source.findings, *findings))
+    every = (*itertools.chain(*judged), *source.findings, *findings)
+    return Inspection(source, sizing, table, is_trained, every, of_anchors)
 
 
 def _gone_through(source: Source) -> tuple[BoxTable, list[Finding]]:
@@ -185,6 +189,8 @@ def lines(inspection: Inspection, *, to_train: bool) -> list[str]:
     parts = [f"{of_boxes}: {_class_counts(inspection)}"]
     if kept:
         parts.append(f"of these {small:,} are under {SMALL_SIDE:g} px there, {large:,} over half of their picture")
+    if inspection.of_anchors:
+        parts[-1] += f"; {inspection.of_anchors.line()}"
     images, classes = source.num_images, len(source.classes)
     return [f"{source.name}: {counted(images, 'image', 'images')}, {counted(classes, 'class', 'classes')}", *parts]
 

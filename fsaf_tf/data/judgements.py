@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fsaf_tf import anchors
 from fsaf_tf.data import kept_boxes
+from fsaf_tf.data.anchor_fit import Fit
 from fsaf_tf.data.box_table import BoxTable
 from fsaf_tf.data.findings import Finding, found, listed
 from fsaf_tf.data.kept_boxes import Sizing
@@ -153,27 +153,16 @@ def many_boxes(table: BoxTable, room: int, is_made: bool, where: str) -> list[Fi
     )
 
 
-def fitting_anchors(
-    table: BoxTable, sizing: Sizing, branch: anchors.Anchors, levels: Sequence[int], where: str
-) -> list[Finding]:
+def fitting_anchors(table: BoxTable, sizing: Sizing, of_anchors: Fit, where: str) -> list[Finding]:
     """Boxes that no anchor fits, by shape alone, both centred."""
-    is_trained = kept_boxes.trained(table, sizing)
-    sides, area = kept_boxes.resized_sides(table, sizing)[is_trained], 0.0
-    best = np.zeros(len(sides))
-    for level in levels:
-        corners_of = anchors.anchors(1, 1, level, branch.shapes, branch.location_offset).numpy()
-        for anchor in corners_of[:, 2:] - corners_of[:, :2]:
-            shared, area = np.prod(np.minimum(sides, anchor), axis=1), np.prod(sides, axis=1) + np.prod(anchor)
-            best = np.maximum(best, shared / (area - shared))
-    fit = best >= branch.matching.positive_iou
-    if fit.mean() >= FIT:
+    if of_anchors.share >= FIT:
         return []
-    unfit = np.flatnonzero(is_trained)[~fit]
-    mask = np.zeros(len(table), bool)
-    mask[unfit] = True
-    words = f"boxes have no anchor of IoU {branch.matching.positive_iou:g} at {sizing}; the anchor-based branch learns"
-    words += " nothing of them; see task.model.anchor_based.scales and aspect_ratios"
-    return found("anchors", len(unfit), len(sides), words, table.named(mask), where)
+    is_fit = of_anchors.is_fit
+    mask = kept_boxes.trained(table, sizing)
+    mask[mask] = ~is_fit
+    words = f"boxes have no anchor of IoU {of_anchors.branch.matching.positive_iou:g} at {sizing}; the anchor-based"
+    words += f" branch learns nothing of them; {of_anchors.advice(sizing)}"
+    return found("anchors", mask.sum(), len(is_fit), words, table.named(mask), where)
 
 
 def one_set_classes(

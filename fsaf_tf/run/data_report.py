@@ -65,12 +65,13 @@ def _values(part: Inspection | None) -> dict[str, Any]:
     if part is None:
         return {"pictures": None, "boxes": None, "trained_boxes": None, "classes": {}}
     classes = {name: {"boxes": count, "trained_boxes": kept} for name, (count, kept) in part.of_classes().items()}
-    return {
+    values = {
         "pictures": part.source.num_images,
         "boxes": len(part.table),
         "trained_boxes": int(part.trained.sum()),
         "classes": classes,
     }
+    return values | ({"boxes_with_anchor": int(part.of_anchors.is_fit.sum())} if part.of_anchors else {})
 
 
 def check(task: schema.Task, *, download: bool = False) -> DataReport:

@@ -110,8 +110,10 @@ def test_data_of_an_experiment(folder, monkeypatch, capsys):
     write("t.json", [0, 1], boxes=[(5, 5, 2, 40), (9, 9, 40, 2)])
     (folder / "my.yaml").write_text("task: {train_data: {annotation_file: t.json, image_dir: .}}")
     keys = "task.input_size.shorter_side=48,task.input_size.longer_side=64,task.model.anchor_based.enabled=true"
-    assert check(monkeypatch, "--experiment=my.yaml", f"--params_override={keys}") == 0
+    assert check(monkeypatch, "--experiment=my.yaml", f"--params_override={keys}", "--json=r.json") == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines[2].endswith("; 0% have an anchor of IoU 0.5 or more")
+    assert json.loads((folder / "r.json").read_text())["boxes_with_anchor"] == 0
     assert lines[1] == "  4 of 4 boxes are trained on at 48 x 64: nut 2, bolt 2"
     assert lines[3].startswith("  4 of 4 boxes have no anchor of IoU 0.5 at 48 x 64; ")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fsaf_tf import anchors
-from fsaf_tf.data import box_table, judgements
+from fsaf_tf.data import anchor_fit, box_table, judgements
 from fsaf_tf.data.kept_boxes import Sizing
 
 SIDES = [(10, 20, 30, 40), (50, 60, 20, 30), (70, 5, 25, 35), (30, 55, 40, 20)]
@@ -104,8 +104,13 @@ def test_boxes_that_no_anchor_fits():
     branch = anchors.Anchors(anchors.Shapes((1.0,), (1.0,)), 0.5, anchors.Matching(0.5, 0.4))
     size = Sizing(100, 100)  # pictures stay as they are; anchors are squares of 32 and 64 px
     fit, thin = [(0, 0, 32, 32), (0, 0, 60, 60), (0, 0, 23, 23)], [(0, 0, 90, 10), (0, 0, 10, 90), (0, 0, 6, 6)]
-    assert judgements.fitting_anchors(box_tables.of_boxes(fit + thin), size, branch, (3, 4), "x") == []
-    [finding] = judgements.fitting_anchors(box_tables.of_boxes(fit[1:] + thin), size, branch, (3, 4), "x")
+
+    def found(boxes):
+        table = box_tables.of_boxes(boxes)
+        return judgements.fitting_anchors(table, size, anchor_fit.fit(table, size, branch, (3, 4)), "x")
+
+    assert found(fit + thin) == []
+    [finding] = found(fit[1:] + thin)
     assert (finding.kind, finding.count, finding.of) == ("anchors", 3, 5)
     assert finding.message.startswith("3 of 5 boxes have no anchor of IoU 0.5 at 100 x 100; ")
     assert finding.examples[0] == "0.png: x, y, w, h [0.0, 0.0, 90.0, 10.0]"
