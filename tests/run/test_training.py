@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from in_process import call
 from official.modeling import optimization
+from tensorflow_datasets.object_detection import coco as tfds_coco
 
 from fsaf_tf import storage
 from fsaf_tf.cli import train
@@ -565,6 +566,23 @@ def test_evaluation_without_a_checkpoint_is_an_error(params, tmp_path):
     with pytest.raises(UserError, match="holds no checkpoint to evaluate"):
         training.run(params, str(tmp_path / "none"), "eval")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("epochs", [0.0, 1.0], ids=["steps", "epochs"])
+def test_data_are_downloaded_where_that_is_allowed(params, epochs, tmp_path, monkeypatch):
+    """An epoch is known by the data, which then are opened sooner."""
+
+    def fail(self, **_):
+        raise OSError("no route")
+
+    monkeypatch.setattr(tfds_coco.Coco, "download_and_prepare", fail)
+    keys = {"tfds_name": "coco/2017", "tfds_split": "train", "tfds_data_dir": str(tmp_path)}
+    params.task.train_data.override(keys | {"annotation_file": "", "image_dir": ""})
+    params.trainer.epochs = epochs
+    with pytest.raises(UserError, match="could not be prepared: OSError: no route"):
+        training.run(params, str(tmp_path / "run"), "train", download=True)
+    with pytest.raises(UserError, match="--download"):
+        training.run(params, str(tmp_path / "run"), "train")
 
 
 def test_non_finite_loss_stops_the_run_with_term_and_images(params, tmp_path):
