@@ -16,14 +16,16 @@ sides in units of `S * 2^l` pixels. Tensors by level are dicts with the level as
 __version__ = "0.1.0"
 
 
-def load_detector(path, checkpoint=None, test_augmentation=None, experiment=None, postprocess=None, branch=None):
+def load_detector(
+    path, checkpoint=None, test_augmentation=None, experiment=None, postprocess=None, branch=None, tile=None
+):
     """Loads a run's detector, a SavedModel or a `.tflite` file; see `fsaf_tf.serving.load.load_detector`.
 
     That is imported on first use because it is heavy.
     """
     from fsaf_tf.serving import load
 
-    return load.load_detector(path, checkpoint, test_augmentation, experiment, postprocess, branch)
+    return load.load_detector(path, checkpoint, test_augmentation, experiment, postprocess, branch, tile)
 
 
 def to_supervision(detections):

@@ -17,13 +17,17 @@ def clip(boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(boxes, 0, tf.concat([size, size], axis=-1))
 
 
-def aligned_iou(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """Intersection over union of boxes `[..., 4]` with boxes `[..., 4]`, broadcast: `[...]` in 0 to 1."""
+def intersection(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """What boxes `[..., 4]` share with boxes `[..., 4]`, broadcast: `[...]`, in square pixels."""
     top_left = tf.maximum(first[..., :2], second[..., :2])
     bottom_right = tf.minimum(first[..., 2:], second[..., 2:])
-    intersection = area(tf.concat([top_left, bottom_right], axis=-1))
-    union = area(first) + area(second) - intersection
-    return intersection / tf.maximum(union, LEAST_UNION)
+    return area(tf.concat([top_left, bottom_right], axis=-1))
+
+
+def aligned_iou(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """Intersection over union of boxes `[..., 4]` with boxes `[..., 4]`, broadcast: `[...]` in 0 to 1."""
+    shared = intersection(first, second)
+    return shared / tf.maximum(area(first) + area(second) - shared, LEAST_UNION)
 
 
 def pairwise_iou(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from fsaf_tf import postprocess, pyramid
 from fsaf_tf.config import schema
 from fsaf_tf.data import augment
-from fsaf_tf.modeling import detector, views
+from fsaf_tf.modeling import detector, tiles, views
 from fsaf_tf.modeling.normalization import Normalization
 
 # Normalised images `[B, H, W, 3]` to the outputs of `detector.build_detector`.
@@ -18,6 +18,7 @@ Candidates = Sequence[dict[str, tf.Tensor]]
 
 CANVASES = tf.TensorSpec([None, None, None, 3], tf.uint8)
 SIZES = tf.TensorSpec([None, 2], tf.int32)
+ALL = "all"  # the detections of all branches together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Program:
         sides: what shorter and longer side of a picture become, in pixels; see `augment.resize_and_pad`.
         keep_aspect: see there.
         views: test-time augmentation, if there is any.
+        tiles: of large pictures, if they are cut into tiles; not together with views.
         normalization: of the backbone.
         geometry: of boxes, cells and offsets.
         decoding: from outputs to candidates.
@@ -42,6 +44,7 @@ class Program:
     sides: tuple[int, int]
     keep_aspect: bool
     views: views.Views | None
+    tiles: tiles.Tiles | None
     normalization: Normalization
     geometry: pyramid.Geometry
     decoding: postprocess.Decoding
@@ -76,14 +79,11 @@ class Program:
         found = postprocess.suppress(candidates, image_size, self.num_classes, self.suppression)
         return postprocess.to_original(found, image_size, original_size)
 
-    def with_each_branch(self, candidates: Candidates, image_size, original_size) -> postprocess.Detections:
-        """The same, and of two branches what each finds alone, too: `anchor_free/boxes` and so on."""
+    def by_branch(self, candidates: Candidates, image_size, original_size) -> dict[str, postprocess.Detections]:
+        """The same as `ALL`, and of two branches what each finds alone by its name."""
         sizes, branches = (image_size, original_size), self.decoding.branches
-        found = self.of_candidates(candidates, *sizes)
-        for branch in branches if len(branches) > 1 else ():
-            alone = self.of_candidates(postprocess.of_branch(candidates, branch), *sizes)
-            found |= {f"{branch.name}/{key}": value for key, value in alone.items()}
-        return found
+        alone = {branch.name: postprocess.of_branch(candidates, branch) for branch in branches if len(branches) > 1}
+        return {name: self.of_candidates(some, *sizes) for name, some in {ALL: candidates, **alone}.items()}
 
     def detect_in_views(
         self, network: Network, sized: Sequence[tuple[tf.Tensor, tf.Tensor]], original_size: tf.Tensor
@@ -106,6 +106,64 @@ class Program:
         found, frame = views.candidates(sized, candidates_of, flip=self.views.flip)
         return [found], frame
 
+    def fit_tile(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A tile as `fit` puts a picture, but that a square canvas is enough for it."""
+        sides = (self.sides[0], self.sides[0]) if self.keep_aspect else self.sides
+        return augment.resize_and_pad(image, *sides, self.keep_aspect)
+
+    def detect_in_tiles(self, network: Network, picture: tf.Tensor) -> dict[str, postprocess.Detections]:
+        """What `by_branch` gives of one picture `[h, w, 3]` uint8 (B is 1), one tile after the other in memory.
+
+        Each has a suppression of its own. Then there is one over all tiles for the objects that a tile sees whole, and
+        one for the rest, of which those stay that lie in none of the former.
+        """
+        size = tf.shape(picture)[:2]
+
+        def of_window(given):
+            window, is_whole = given
+            part = picture[window[0] : window[2], window[1] : window[3]]
+            canvas, part_size = tf.cond(is_whole, lambda: self.fit(part), lambda: self.fit_tile(part))
+            part_size, original_size = part_size[None], (window[2:] - window[:2])[None]
+            outputs = network(self.normalize(canvas[None], part_size))
+            found = self.by_branch(postprocess.candidates(outputs, self.decoding), part_size, original_size)
+            edge = tiles.EDGE * tf.cast(original_size[0] / part_size[0], tf.float32)
+            return {name: _in_picture(each, window, size, edge) for name, each in found.items()}
+
+        names = [ALL, *(branch.name for branch in self.decoding.branches if len(self.decoding.branches) > 1)]
+        signature = postprocess.signature(self.suppression.max_detections)
+        signature = dict(signature, is_cut=tf.TensorSpec(signature["scores"].shape, tf.bool))
+        found = tf.map_fn(
+            of_window,
+            tiles.windows(size, self.tiles),
+            fn_output_signature=dict.fromkeys(names, signature),
+            parallel_iterations=1,
+        )
+        return {name: self._of_windows(each, size) for name, each in found.items()}
+
+    def _of_windows(self, rows: dict[str, tf.Tensor], size: tf.Tensor) -> postprocess.Detections:
+        """The detections of one picture, of those in its windows, `[T, D, ...]` each."""
+        is_detection = rows["scores"] > 0
+        keys = rows.keys() - {"num_detections"}
+        flat = {key: tf.boolean_mask(rows[key], is_detection)[None] for key in keys}  # [1, C, ...]
+        is_cut = flat.pop("is_cut")
+        once = dataclasses.replace(self.suppression, fusion="best")  # each window has fused its own
+
+        def suppressed(is_wanted):
+            some = dict(flat, scores=tf.where(is_wanted, flat["scores"], 0.0))
+            return postprocess.suppress([some], size[None], self.num_classes, once)
+
+        uncut, cut = suppressed(~is_cut), suppressed(is_cut)
+        is_covered = tiles.is_covered(*({key: value[0] for key, value in each.items()} for each in (cut, uncut)))
+        left = dict(cut, scores=tf.where(is_covered, 0.0, cut["scores"]))  # [1, D]
+        return postprocess.best([uncut, left], self.suppression.max_detections)
+
+
+def _in_picture(detections: postprocess.Detections, window, size, edge) -> dict[str, tf.Tensor]:
+    """Detections of one window, `[D, ...]` in pixels of the picture, and which of them the window cuts."""
+    rows = {key: value[0] for key, value in detections.items()}
+    boxes = rows["boxes"] + tf.cast(tf.tile(window[:2], [2]), tf.float32)
+    return dict(rows, boxes=boxes, is_cut=tiles.is_cut(boxes, window, size, edge))
+
 
 def program(task: schema.Task, num_classes: int) -> Program:
     """The program of an experiment's detector of K classes."""
@@ -115,6 +173,7 @@ def program(task: schema.Task, num_classes: int) -> Program:
         sides=(size.shorter_side, size.longer_side),
         keep_aspect=size.keep_aspect,
         views=views_of(task),
+        tiles=tiles_of(task),
         normalization=detector.normalization(task.model.backbone),
         geometry=task.model.geometry(),
         decoding=task.decoding(),
@@ -131,3 +190,21 @@ def views_of(task: schema.Task) -> views.Views | None:
     ratios = augmentation.ratios or [side / short for side in augmentation.shorter_sides]
     sizes = tuple((max(round(ratio * short), 1), max(round(ratio * long), 1)) for ratio in ratios)
     return views.Views(sizes, augmentation.flip)
+
+
+def tiles_of(task: schema.Task) -> tiles.Tiles | None:
+    """The tiles that an experiment's evaluation and prediction cut pictures into; None where it does not."""
+    wanted = task.tiles
+    return tiles.Tiles(wanted.size, wanted.overlap, wanted.whole) if wanted.size else None
+
+
+def also_of(task: schema.Task) -> Callable[[tf.Tensor], dict]:
+    """What an evaluation wants of each picture `[h, w, 3]` uint8 beside its canvas; see `validation_step`."""
+    wanted = program(task, num_classes=1)
+    if wanted.tiles:
+        return lambda image: {"picture": image}
+    if wanted.views:
+        return lambda image: {
+            "views": tuple({"image": canvas, "image_size": size} for canvas, size in wanted.fit_views(image))
+        }
+    return lambda image: {}

@@ -125,6 +125,27 @@ def suppress(
     return dict(detections, num_detections=count)
 
 
+def signature(count: int) -> dict[str, tf.TensorSpec]:
+    """The detections of one image, at most `count`, as `detect` has them of a batch."""
+    integers = {key: tf.TensorSpec([count], tf.int32) for key in ("classes", "levels", "branch")}
+    boxes, scores = tf.TensorSpec([count, 4], tf.float32), tf.TensorSpec([count], tf.float32)
+    return {**integers, "boxes": boxes, "scores": scores, "num_detections": tf.TensorSpec([], tf.int32)}
+
+
+def best(detections: Sequence[Detections], most: int) -> Detections:
+    """The `most` best of several sets of detections of the same images; a score of 0 is none."""
+    keys = [key for key in detections[0] if key != "num_detections"]
+    joined = {key: tf.concat([each[key] for each in detections], axis=1) for key in keys}  # [B, N, ...]
+    scores, order = _top(joined["scores"], most)
+    found = {key: tf.gather(value, order, batch_dims=1) for key, value in joined.items()}
+    is_detection = scores > 0  # [B, most]
+    found = {
+        key: tf.where(is_detection[..., None] if key == "boxes" else is_detection, value, tf.zeros([], value.dtype))
+        for key, value in found.items()
+    }
+    return dict(found, num_detections=tf.math.count_nonzero(is_detection, axis=1, dtype=tf.int32))
+
+
 def of_branch(candidates: Sequence[dict[str, tf.Tensor]], branch: Branch) -> list[dict[str, tf.Tensor]]:
     """The candidates with those of other branches under any threshold, so that one branch alone is suppressed."""
     return [dict(some, scores=tf.where(some["branch"] == branch.number, some["scores"], 0.0)) for some in candidates]

@@ -268,5 +268,42 @@ def fused(cluster):
     return free or based
 
 
+def windows(height, width, *, size, overlap, whole):
+    """The tiles of a picture as yxyx, and whether each is the whole picture."""
+    step = max(int(size * (1 - overlap)), 1)
+
+    def starts(length):
+        rest = max(length - size, 0)
+        gaps = math.ceil(rest / step)
+        return [place * rest // max(gaps, 1) for place in range(gaps + 1)]
+
+    corners = [(y, x) for y in starts(height) for x in starts(width)]
+    if len(corners) == 1:
+        return [(0, 0, height, width)], [True]
+    tiles = [(y, x, min(y + size, height), min(x + size, width)) for y, x in corners]
+    return tiles + [(0, 0, height, width)] * whole, [False] * len(tiles) + [True] * whole
+
+
+def is_cut(box, window, size, edge=4):
+    """Whether a box ends at an edge of its window that is inside of the picture."""
+    begins = any(box[k] <= window[k] + edge and window[k] > 0 for k in (0, 1))
+    return begins or any(box[k + 2] >= window[k + 2] - edge and window[k + 2] < size[k] for k in (0, 1))
+
+
+def joined(found, size, *, nms_iou, max_detections):
+    """The detections of a picture, of pairs of one in a window, in pixels of the picture, and whether that cuts it."""
+    uncut, cut = (
+        suppress([one for one, cut in found if cut == wanted], size, nms_iou=nms_iou, max_detections=max_detections)
+        for wanted in (False, True)
+    )
+
+    def covers(other, box):
+        sides = [min(other[k + 2], box[k + 2]) - max(other[k], box[k]) for k in (0, 1)]
+        return min(sides) > 0 and sides[0] * sides[1] > 0.5 * (box[2] - box[0]) * (box[3] - box[1])
+
+    left = [one for one in cut if not any(each[2] == one[2] and covers(each[1], one[1]) for each in uncut)]
+    return sorted(uncut + left, key=lambda c: -c[0])[:max_detections]
+
+
 def sigmoid(logit):
     return 1 / (1 + math.exp(-logit))

@@ -16,7 +16,7 @@ from fsaf_tf.figures import pictures as figure_pictures
 from fsaf_tf.run.task import FSAFTask
 from fsaf_tf.serving import frozen, saved_model
 
-VIEWS = {"plain": {}, "views": {"ratios": [0.5, 1.25]}}
+WAYS = {"plain": {}, "views": {"test_augmentation": {"ratios": [0.5, 1.25]}}, "tiles": {"tiles": {"size": 128}}}
 KEYS = ("boxes", "scores", "classes", "levels", "branch")
 # None of them is a default: one that did not arrive would be seen.
 OTHERS = {
@@ -34,10 +34,11 @@ OTHERS = {
 }
 
 
-def other_config(**augmentation):
+def other_config(test_augmentation=None, tiles=None):
     """That of the network with other values for everything that comes after it."""
-    config = config_of("ab_fsaf", **augmentation)
+    config = config_of("ab_fsaf", **(test_augmentation or {}))
     config.model.override(OTHERS)
+    config.tiles.override(tiles or {})
     return config
 
 
@@ -67,10 +68,10 @@ def data(tmp_path_factory, pictures) -> dict[str, str]:
     return {"annotation_file": f"{folder}/x.json", "image_dir": str(folder)}
 
 
-@pytest.mark.parametrize("augmentation", VIEWS.values(), ids=VIEWS)
-def test_evaluation_finds_what_prediction_finds(model, pictures, data, augmentation):
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_evaluation_finds_what_prediction_finds(model, pictures, data, way):
     """Images one by one: in a batch of several the convolutions sum in another order."""
-    config = other_config(**augmentation)
+    config = other_config(**way)
     config.validation_data.override({**data, "global_batch_size": 1})
     detect = trained.Detector(model, config, CLASSES)
     task = FSAFTask(config, data=open_sources(config, train=False, validation=True))
@@ -88,14 +89,17 @@ def test_evaluation_finds_what_prediction_finds(model, pictures, data, augmentat
     assert sorted(met) == [1, 2]
 
 
-def test_an_exported_model_runs_the_program_of_its_folded_network(model, pictures):
+@pytest.mark.parametrize("way", ["plain", "tiles"])
+def test_an_exported_model_runs_the_program_of_its_folded_network(model, pictures, way):
     """To the last digits, which follow from how TensorFlow has shared out the work of each graph."""
-    detector = trained.Detector(model, other_config(), CLASSES)
+    detector = trained.Detector(model, other_config(**WAYS[way]), CLASSES)
     exported = saved_model.signatures(detector)["image_tensor"]
     folded = frozen.freeze(model)
 
     @tf.function
     def detect(image):
+        if way == "tiles":
+            return detector.program.detect_in_tiles(folded, image)[detection.ALL]
         canvas, size = detector.program.fit(image)
         return detector.program.detect(folded, canvas[None], size[None], tf.shape(image)[None, :2])
 

@@ -98,6 +98,23 @@ def define_branch(own_flags: flags.FlagValues) -> flags.FlagHolder:
     return flags.DEFINE_enum("branch", None, names, help_of_it, flag_values=own_flags)
 
 
+def define_tiles(own_flags: flags.FlagValues) -> Callable[[], dict | None]:
+    """Defines --tile and --overlap, of the tools that detect; what it returns gives them as keys of `task.tiles`."""
+    help_of_tile = "Of a run: cut pictures into square tiles of so many pixels, for small objects in large pictures."
+    help_of_overlap = "Share of its side by which a tile overlaps its neighbours; objects up to there are seen whole."
+    own = {"flag_values": own_flags}
+    tile = flags.DEFINE_integer("tile", None, help_of_tile, lower_bound=1, **own)
+    overlap = flags.DEFINE_float("overlap", None, help_of_overlap, lower_bound=0.0, upper_bound=0.9, **own)
+
+    def keys() -> dict | None:
+        if tile.value is None and overlap.value is not None:
+            raise UserError("--overlap is for --tile, the side of a tile in pixels")
+        given = {"size": tile.value, "overlap": overlap.value}
+        return {key: value for key, value in given.items() if value is not None} or None
+
+    return keys
+
+
 def checkpoint_of_each(given: list[str] | None, runs: list[str], flag: str) -> list[str | None]:
     """The --checkpoint of each run, of a flag that may be given once for all of them."""
     if given and not runs:

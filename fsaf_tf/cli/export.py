@@ -61,6 +61,7 @@ _EVALUATE = flags.DEFINE_bool(
     flag_values=_FLAGS,
 )
 _BRANCH = cli.define_branch(_FLAGS)
+_tiles = cli.define_tiles(_FLAGS)
 _OVERWRITE = outputs.define_overwrite(_FLAGS)
 
 
@@ -86,6 +87,10 @@ def _saved_model() -> None:
 
 
 def _tflite() -> None:
+    if _tiles():
+        raise UserError(
+            "--tile: a .tflite file sees one picture of its input's size; docs/tiles.md has the code around it"
+        )
     size = (_HEIGHT.value, _WIDTH.value) if _HEIGHT.value and _WIDTH.value else None
     if size is None and (_HEIGHT.value or _WIDTH.value):
         raise UserError("give both --height and --width, or neither")
@@ -131,8 +136,10 @@ def _load():
     """The detector; says which checkpoint it is, and what of its experiment an exported model does not have."""
     from fsaf_tf.serving import load
 
-    detector = load.load_trained(_MODEL_DIR.value, _CHECKPOINT.value or None, branch=_BRANCH.value)
+    detector = load.load_trained(_MODEL_DIR.value, _CHECKPOINT.value or None, branch=_BRANCH.value, tile=_tiles())
     print(detector.checkpoint.line)
+    if detector.program.tiles and _FORMAT.value == "saved_model":
+        print(f"every picture of a request: {detector.program.tiles.describe()}")
     if detector.config.test_augmentation.enabled:
         print("task.test_augmentation is left out: an exported model sees a picture at one size")
     return detector

@@ -22,6 +22,9 @@ given as multiples of the size of training, or by their shorter side in pixels:
     "--test_augmentation=ratios=[0.5,0.75,1.0,1.25,1.5]"
     "--test_augmentation=shorter_sides=[600,800],flip=false"
 
+--tile=640 cuts large pictures with small objects into tiles of 640 x 640 pixels, looks at each as at a picture, and at
+the whole, and merges what is found; docs/tiles.md.
+
 --forms writes further files beside these, for other tools:
 
     coco     out/coco.json: all detections as annotations with a score, with images and categories
@@ -102,6 +105,7 @@ _NMS_IOU = flags.DEFINE_float(
     flag_values=_FLAGS,
 )
 _BRANCH = cli.define_branch(_FLAGS)
+_tiles = cli.define_tiles(_FLAGS)
 _MAX_FRAMES = flags.DEFINE_integer(
     "max_frames", 0, "Of a video or a camera at most so many; 0 for all.", lower_bound=0, flag_values=_FLAGS
 )
@@ -203,7 +207,8 @@ def _load(model: str, checkpoint: str | None):
     from fsaf_tf.serving import load
 
     given = {flag.name: flag.value for flag in (_MAX_DETECTIONS, _NMS_IOU) if flag.value is not None}
-    detector = load.load_detector(model, checkpoint, _TEST_AUGMENTATION.value, _EXPERIMENT.value, given, _BRANCH.value)
+    of_run = given, _BRANCH.value, _tiles()
+    detector = load.load_detector(model, checkpoint, _TEST_AUGMENTATION.value, _EXPERIMENT.value, *of_run)
     for line in load.describe(detector):
         print(line)
     return detector

@@ -11,7 +11,7 @@ evaluates the best checkpoint there, else the newest, by the experiment that is 
 another one, and --params_override other validation data with the same classes. metrics.json and detections.json are
 written beside the checkpoint: the newest's into the folder of the run, the best's into its best/, those of any other,
 such as ckpt-500, into a folder ckpt-500-eval. --branch=anchor_free evaluates one branch of a detector that was trained
-with both; its files go into a folder anchor_free there.
+with both; its files go into a folder anchor_free there. --tile=640 cuts large pictures into tiles of so many pixels.
 
     python tools/train.py --mode=eval --model=exported/model_int8.tflite --experiment=runs/fsaf_r50/params.yaml
 
@@ -58,6 +58,7 @@ _MODEL = flags.DEFINE_string(
 )
 _CHECKPOINT = cli.define_checkpoint(_FLAGS, "the run, with --mode=eval")
 _BRANCH = cli.define_branch(_FLAGS)
+_tiles = cli.define_tiles(_FLAGS)
 _CONFIG_FILE = flags.DEFINE_multi_string(
     "config_file", [], "A YAML file with further differences; may be given several times.", flag_values=_FLAGS
 )
@@ -84,6 +85,8 @@ def _train() -> None:
         raise UserError("--checkpoint is for --mode=eval; a training goes on from the newest checkpoint of its run")
     if _BRANCH.value and _MODE.value != "eval":
         raise UserError("--branch is for --mode=eval; task.model says which branches are trained")
+    if _tiles() and _MODE.value != "eval":
+        raise UserError("--tile is for --mode=eval; a training draws task.train_data.augmentation.tile pixels")
     if _MODEL.value:
         _evaluate(_MODEL.value)
         return
@@ -115,12 +118,9 @@ def _evaluate(model: str) -> None:
             raise UserError(f"{model} is no exported model; give a run as --model_dir alone")
         _run(name, model)
         return
-    for flag in (_CHECKPOINT, _BRANCH):
-        if flag.value:
-            nothing = (
-                f"is an exported model and has no checkpoints, nor branches to choose from; leave --{flag.name} out"
-            )
-            raise UserError(f"{path} {nothing}")
+    for flag in ("checkpoint", "branch", "tile"):
+        if _FLAGS[flag].value:
+            raise UserError(f"{path} is an exported model and has no checkpoints, nor branches; leave --{flag} out")
     if not (name or _PARAMS_OVERRIDE.value or _CONFIG_FILE.value):
         raise UserError(
             "an exported model does not know its data: give --experiment, such as the params.yaml of its run, or the"
@@ -137,8 +137,11 @@ def _evaluate(model: str) -> None:
 def _run(name: str | None, model_dir: str) -> None:
     params = _load(name, model_dir)
     if params is not None:
+        from fsaf_tf.config import experiment
         from fsaf_tf.run import training
 
+        if _tiles():
+            experiment.cut_into_tiles(params, _tiles())
         parts = {"checkpoint": _CHECKPOINT.value or None, "branch": _BRANCH.value}
         training.run(params, model_dir, _MODE.value, **parts, download=_DOWNLOAD.value)
 

@@ -58,6 +58,7 @@ def check(params: config_definitions.ExperimentConfig, data: Sequence[str] = ())
     _check_trainer(params.trainer)
     _check_sizes(params.task)
     check_test_augmentation(params.task.test_augmentation)
+    check_tiles(params.task)
     _check_evaluation(params.task)
     for section in ("train_data", "validation_data"):
         _check_data(getattr(params.task, section), f"task.{section}", wanted=section in data)
@@ -158,6 +159,13 @@ def check_test_augmentation(augmentation: schema.TestAugmentation) -> None:
         problem = "are both set; leave one, or empty the other with []" if given else "are both empty; set one"
         raise UserError(f"{prefix}: {' and '.join(SIZES)} {problem}")
     check_fields(augmentation, f"{prefix}.")
+
+
+def check_tiles(task: schema.Task) -> None:
+    """Raises a UserError if tiles are not possible, or not together with test-time augmentation."""
+    check_fields(task.tiles, "task.tiles.")
+    if task.tiles.size and task.test_augmentation.enabled:
+        raise UserError("task.tiles and task.test_augmentation do not go together; leave one of them out")
 
 
 def _check_evaluation(task: schema.Task) -> None:

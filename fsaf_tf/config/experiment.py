@@ -174,6 +174,12 @@ def augment_tests(params: config_definitions.ExperimentConfig, keys: dict | str)
     checks.check_test_augmentation(params.task.test_augmentation)
 
 
+def cut_into_tiles(params: config_definitions.ExperimentConfig, keys: dict | int) -> None:
+    """Sets keys of `task.tiles`, or the size of a tile alone; a UserError if one is unknown or wrong."""
+    _add(params, {"task": {"tiles": keys if isinstance(keys, dict) else {"size": keys}}}, "tile")
+    checks.check_tiles(params.task)
+
+
 def change_postprocess(params: config_definitions.ExperimentConfig, keys: dict) -> None:
     """Sets keys of `task.model.postprocess`, `{"max_detections": 300}`; a UserError if one is unknown or wrong."""
     _add(params, {"task": {"model": {"postprocess": keys}}}, "postprocess")

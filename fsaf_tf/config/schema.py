@@ -212,6 +212,22 @@ class TestAugmentation(hyperparams.Config):
 
 
 @dataclasses.dataclass
+class Tiles(hyperparams.Config):
+    """Large pictures with small objects: evaluation and prediction cut each into square tiles that overlap.
+
+    Attributes:
+        size: side of a tile in pixels of the picture, which becomes `input_size.shorter_side`; 0 for no tiles. A
+            picture that is no larger is looked at as without them.
+        overlap: share of the side by which neighbours overlap at least; objects up to there are whole in one tile.
+        whole: the whole picture is looked at, too, for larger objects.
+    """
+
+    size: int = limited(0, 0)
+    overlap: float = limited(0.2, 0, 0.9)
+    whole: bool = True
+
+
+@dataclasses.dataclass
 class Evaluation(hyperparams.Config):
     """How COCO's figures are taken.
 
@@ -245,6 +261,7 @@ class Task(config_definitions.TaskConfig):
     losses: Losses = dataclasses.field(default_factory=Losses)
     input_size: InputSize = dataclasses.field(default_factory=InputSize)
     test_augmentation: TestAugmentation = dataclasses.field(default_factory=TestAugmentation)
+    tiles: Tiles = dataclasses.field(default_factory=Tiles)
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     train_data: TrainData = dataclasses.field(default_factory=TrainData)
     validation_data: Data = dataclasses.field(default_factory=Data)

@@ -3,7 +3,7 @@
 Images are resized onto one of two canvases, landscape or portrait, and each batch holds one orientation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -14,6 +14,11 @@ from fsaf_tf.data.examples import Order, Source
 from fsaf_tf.modeling.normalization import Normalization
 
 
+def nothing(image: tf.Tensor) -> dict:
+    """No more is wanted of an image than its canvas."""
+    return {}
+
+
 @tf.autograph.experimental.do_not_convert
 def build_dataset(
     source: Source,
@@ -22,7 +27,7 @@ def build_dataset(
     *,
     batch_size: int,
     input_context: tf.distribute.InputContext | None = None,
-    view_sizes: Sequence[tuple[int, int]] = (),
+    also: Callable[[tf.Tensor], dict] = nothing,
     first_step: int = 0,
 ) -> tf.data.Dataset:
     """Host batches: endless, shuffled and flipped for `TrainData`, else every image once.
@@ -36,7 +41,7 @@ def build_dataset(
         input_size: of the images.
         batch_size: images a batch. Training batches are full, the last ones of either orientation else may not be.
         input_context: which part of the data is wanted; without it all.
-        view_sizes: shorter and longer side of further sizes that each image is wanted in, those of `views.Views`.
+        also: what else is wanted of each image `[h, w, 3]` uint8, by its keys.
         first_step: of training; the batches of those before it are left out, without reading more files for them than
             the source needs to list its rows.
 
@@ -53,7 +58,6 @@ def build_dataset(
             not_mixed: of `TrainData` with mosaic or mixup, see `mix.of_batch`.
             left_out: `[B]` int32, boxes that are not trained on: crowd, with a side under 1 px after resizing, or too
                 little of them seen after a crop, a zoom or in a mosaic.
-            views: with `view_sizes`, a tuple of `image` and `image_size` in each of them.
 
     Raises (when the data set runs):
         tf.errors.InvalidArgumentError: a bad image or box; `images.user_error` gives its one line.
@@ -73,7 +77,7 @@ def build_dataset(
 
     def to_canvas(example: dict) -> dict:
         example = draw.of_image(example, config) if training else example
-        return _to_canvas(example, input_size, room) | _views(example, input_size, view_sizes)
+        return _to_canvas(example, input_size, room) | also(example["image"])
 
     bytes_of_pixel = draw.bytes_of_pixel(config) if training else images.BYTES_OF_PIXEL
     canvases = source.decode(source.read_pictures(rows), to_canvas, bytes_of_pixel)
@@ -150,13 +154,6 @@ def _to_canvas(example: dict, input_size: schema.InputSize, room: int) -> dict:
     }
 
 
-def _views(example: dict, input_size: schema.InputSize, sizes: Sequence[tuple[int, int]]) -> dict:
-    """The further sizes of one image of a host batch."""
-    canvases = (augment.resize_and_pad(example["image"], *sides, input_size.keep_aspect) for sides in sizes)
-    views = tuple({"image": canvas, "image_size": size} for canvas, size in canvases)
-    return {"views": views} if views else {}
-
-
 def device_stage(
     batch: dict[str, tf.Tensor], normalization: Normalization, geometry: pyramid.Geometry
 ) -> dict[str, tf.Tensor]:
@@ -169,7 +166,7 @@ def device_stage(
 
     Returns:
         The batch with `images` `[B, H, W, 3]` float32 in the place of `image`, and `cell_ranges` `[B, N, L, 2, 4]`
-        int32 of `regions.cell_ranges`. `views` stay as they are.
+        int32 of `regions.cell_ranges`. All else stays as it is.
     """
     height, width = tf.unstack(tf.shape(batch["image"])[1:3])
     ranges = regions.cell_ranges(batch["boxes"], batch["valid"], (height, width), geometry)

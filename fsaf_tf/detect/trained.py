@@ -27,7 +27,7 @@ class Detector(pictures.OfPictures):
         class_names: a list of these names.
         category_ids: a list of these ids.
         config: the experiment's `task`.
-        program: all but the network, as `config` has it; its views are made of each picture if there are any.
+        program: all but the network, as `config` has it; its views or tiles are made of each picture if there are any.
         most: at most so many detections of a picture.
         checkpoint: where the variables come from: `checkpoint.prefix`, its `step`, the `ap` that is recorded of it.
     """
@@ -49,6 +49,9 @@ class Detector(pictures.OfPictures):
         self._detect_in_views = tf.function(
             self._detections_in_views, autograph=False, input_signature=[views, detection.SIZES]
         )
+        self._detect_in_tiles = tf.function(
+            self._detections_in_tiles, autograph=False, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)]
+        )
 
     def _detect_all(self, images: list[np.ndarray], resize: bool = True) -> list[dict]:
         """The detections of pictures, of those that get onto one canvas together.
@@ -58,14 +61,15 @@ class Detector(pictures.OfPictures):
             resize: bring them to the size of training (section 4: shorter side 800), or take them as they are.
 
         Raises:
-            UserError: test-time augmentation without `resize`.
+            UserError: test-time augmentation or tiles without `resize`.
         """
-        if self.program.views is not None:
+        of_one = self._detect_in_tiles if self.program.tiles else self._in_views if self.program.views else None
+        if of_one:
             if not resize:
                 raise UserError(
-                    "test-time augmentation resizes the picture; leave resize=False out, or load without it"
+                    "test-time augmentation and tiles resize what they look at; leave resize=False out, or load without"
                 )
-            return [self._result(self._in_views(image), 0) for image in images]
+            return [self._result(of_one(image), 0) for image in images]
         fitted = [self._canvas(image, resize) for image in images]
         places_of: dict[tuple, list[int]] = {}
         for place, (canvas, _) in enumerate(fitted):
@@ -88,8 +92,8 @@ class Detector(pictures.OfPictures):
         return dict(kept, names=[self.class_names[index] for index in kept["classes"]])
 
     def at_one_size(self) -> "Detector":
-        """The same detector without test-time augmentation."""
-        config = self.config.replace(test_augmentation={"enabled": False})
+        """The same detector without test-time augmentation and tiles."""
+        config = self.config.replace(test_augmentation={"enabled": False}, tiles={"size": 0})
         return Detector(self.model, config, self.classes, self.checkpoint)
 
     def preprocess(self, image: np.ndarray, resize: bool = True) -> tf.Tensor:
@@ -118,6 +122,9 @@ class Detector(pictures.OfPictures):
 
     def _detections_in_views(self, sized, original_size) -> dict[str, tf.Tensor]:
         return self.program.detect_in_views(self._network, sized, original_size)
+
+    def _detections_in_tiles(self, picture) -> dict[str, tf.Tensor]:
+        return self.program.detect_in_tiles(self._network, picture)[detection.ALL]
 
     def _network(self, images) -> dict[str, dict[str, tf.Tensor]]:
         return self.model(images, training=False)

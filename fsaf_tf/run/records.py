@@ -35,10 +35,12 @@ def data_keys(params: config_definitions.ExperimentConfig) -> dict[str, str]:
 def evaluation_keys(params: config_definitions.ExperimentConfig) -> dict[str, Any]:
     """What `metrics.json` records of how figures came about.
 
-    Data, test-time augmentation if there is any, the detections that are counted if these are not COCO's number.
+    Data, test-time augmentation and tiles if there are any, the detections that are counted if these are not COCO's
+    number.
     """
     augmentation, most = params.task.test_augmentation.as_dict(), params.task.evaluation.max_detections
     keys = {"data": data_keys(params)} | ({"max_detections": most} if most != average_precision.MOST else {})
+    keys |= {"tiles": params.task.tiles.as_dict()} if params.task.tiles.size else {}
     return keys | {"test_augmentation": augmentation} if augmentation.pop("enabled") else keys
 
 
@@ -60,10 +62,10 @@ def is_of(record: Mapping[str, Any], data_digest: Mapping[str, str]) -> bool:
 
 
 def is_evaluated_as(metrics: dict[str, Any], params: config_definitions.ExperimentConfig) -> bool:
-    """Whether figures came about as an experiment says: on its data, with its test-time augmentation or without."""
+    """Whether figures came about as an experiment says: on its data, in its views or tiles or without."""
     here = evaluation_keys(params)
-    recorded = {"data": here["data"], "test_augmentation": None, "max_detections": None} | metrics
-    return all(recorded[key] == here.get(key) for key in ("data", "test_augmentation", "max_detections"))
+    recorded = {"data": here["data"]} | metrics
+    return all(recorded.get(key) == here.get(key) for key in ("data", "test_augmentation", "tiles", "max_detections"))
 
 
 def write_evaluation(folder: str, metrics: dict[str, Any], detections: Iterable[dict]) -> None:

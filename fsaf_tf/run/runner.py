@@ -10,11 +10,12 @@ from official.core import base_trainer, train_lib, train_utils
 from official.modeling import optimization
 
 from fsaf_tf import objective
+from fsaf_tf.detection import ALL
 from fsaf_tf.run import level_watch
 from fsaf_tf.run.best import BestExporter
 from fsaf_tf.run.controller import Controller
 from fsaf_tf.run.run import Run
-from fsaf_tf.run.task import ALL, VALIDATION_LOSS, FSAFTask
+from fsaf_tf.run.task import VALIDATION_LOSS, FSAFTask
 
 
 @dataclasses.dataclass(frozen=True)

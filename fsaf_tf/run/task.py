@@ -14,6 +14,7 @@ from fsaf_tf.data import digest, pipeline
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Source
 from fsaf_tf.data.source import Sources
+from fsaf_tf.detection import ALL
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.modeling import backbones, detector, freezing
@@ -22,7 +23,6 @@ from fsaf_tf.selection import Step
 
 NON_FINITE = "Non-finite loss"
 SUMMARY_IMAGES = 4
-ALL = "all"  # the detections of all branches together
 VALIDATION_LOSS = "validation_loss"
 
 
@@ -89,7 +89,8 @@ class FSAFTask(base_task.Task):
     def build_inputs(self, params: schema.Data, input_context=None) -> tf.data.Dataset:
         """Batches of `params`; on a machine without accelerators they have passed the device stage.
 
-        Those of the validation data have the views of `task.test_augmentation`.
+        Those of the validation data have the views of `task.test_augmentation`. With `task.tiles` each is of one
+        picture, which it has as it is.
 
         Args:
             params: `train_data` or `validation_data`.
@@ -100,14 +101,15 @@ class FSAFTask(base_task.Task):
         """
         source = self._data.train if isinstance(params, schema.TrainData) else self.source
         replicas = input_context.num_replicas_in_sync if input_context else 1
-        views = None if isinstance(params, schema.TrainData) else detection.views_of(self.task_config)
+        is_training = isinstance(params, schema.TrainData)
+        is_tiled = not is_training and detection.tiles_of(self.task_config) is not None
         batches = pipeline.build_dataset(
             source,
             params,
             self.task_config.input_size,
-            batch_size=params.global_batch_size // replicas,
+            batch_size=1 if is_tiled else params.global_batch_size // replicas,
             input_context=input_context,
-            view_sizes=views.sizes if views else (),
+            also=pipeline.nothing if is_training else detection.also_of(self.task_config),
             first_step=0 if self._steps is None else self._steps.start,
         )
         if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
@@ -256,14 +258,22 @@ class FSAFTask(base_task.Task):
         """
         batch, program = self._device_stage(inputs), self._program(model)
         network = functools.partial(detector.infer, model)
-        if "views" in batch:
+        if "picture" in batch:
+            found = program.detect_in_tiles(network, detector.at_least_one(batch["picture"])[0])
+            found = tf.nest.map_structure(lambda value: value[: tf.shape(batch["picture"])[0]], found)
+        elif "views" in batch:
             sized = [(view["image"], view["image_size"]) for view in batch["views"]]
-            candidates, image_size = program.candidates_in_views(network, sized)
+            found = program.by_branch(*program.candidates_in_views(network, sized), batch["original_size"])
         else:
             outputs = network(batch["images"])
-            candidates, image_size = postprocess.candidates(outputs, program.decoding), batch["image_size"]
+            candidates = postprocess.candidates(outputs, program.decoding)
+            found = program.by_branch(candidates, batch["image_size"], batch["original_size"])
             self._update_metrics(metrics or [], batch, outputs, model)
-        detections = program.with_each_branch(candidates, image_size, batch["original_size"])
+        detections = {
+            key if name == ALL else f"{name}/{key}": value
+            for name, each in found.items()
+            for key, value in each.items()
+        }
         return {**detections, "image_id": batch["image_id"]}
 
     @property

@@ -207,8 +207,10 @@ def _say_start(run: Run, changed: list[str]) -> None:
         run.progress.say(run.checkpoint.line)
     elif run.mode.trains and not run.params.task.init_checkpoint:
         run.progress.say(_start_line(run.params.task.model.backbone))
-    if run.mode.evaluates and (views := detection.views_of(run.params.task)):
-        run.progress.say(views.describe())
+    task = run.params.task
+    for way in (detection.views_of(task), detection.tiles_of(task)):
+        if way and run.mode.evaluates:
+            run.progress.say(way.describe())
 
 
 def _start_line(backbone) -> str:

@@ -17,6 +17,7 @@ def load_detector(
     experiment: str | None = None,
     postprocess: dict | None = None,
     branch: str | None = None,
+    tile: int | dict | None = None,
 ) -> trained.Detector | exported_models.SavedModel | exported_models.TFLite:
     """Loads a detector of any kind; all are called alike, with a picture.
 
@@ -31,6 +32,8 @@ def load_detector(
         postprocess: of a run: keys of `task.model.postprocess` that are wanted otherwise: `{"max_detections": 300}`.
         branch: of a run: `anchor_free` or `anchor_based` alone, of a detector that has both; it is then made without
             the other one. `both`, as without it.
+        tile: of a run: cut pictures into tiles of so many pixels, for small objects in large pictures; or keys of
+            `task.tiles`: `{"size": 640, "overlap": 0.3}`.
 
     Returns:
         A callable with `class_names` and `category_ids`; see `trained.Detector`, whose `checkpoint` says which it is.
@@ -42,9 +45,9 @@ def load_detector(
     """
     exported = exported_models.find(path)
     if exported is None:
-        return load_trained(path, checkpoint, test_augmentation, experiment, postprocess, branch)
+        return load_trained(path, checkpoint, test_augmentation, experiment, postprocess, branch, tile)
     exported_models.refuse_augmentation(exported, test_augmentation is not None)
-    fixed = [*(postprocess or ()), *["branch"] * bool(branch)]
+    fixed = [*(postprocess or ()), *["branch"] * bool(branch), *["tile"] * bool(tile)]
     if fixed:
         raise UserError(f"{exported} is an exported model, whose {', '.join(fixed)} cannot be changed; give the run")
     if checkpoint is not None:
@@ -59,6 +62,7 @@ def load_trained(
     experiment: str | None = None,
     postprocess: dict | None = None,
     branch: str | None = None,
+    tile: int | dict | None = None,
 ) -> trained.Detector:
     """Loads the detector of a run; see `load_detector`. An exported model, which has no Keras model, is refused."""
     exported = exported_models.find(path)
@@ -77,6 +81,8 @@ def load_trained(
         experiments.augment_tests(params, test_augmentation)
     if postprocess:
         experiments.change_postprocess(params, postprocess)
+    if tile is not None:
+        experiments.cut_into_tiles(params, tile)
     is_part = bool(branch) and experiments.take_branch(params, branch)
     left_out = experiments.layers_beside(branch if is_part else None)
     for note in chosen.notes:
@@ -85,12 +91,12 @@ def load_trained(
 
 
 def describe(detector) -> list[str]:
-    """Lines for the terminal: which checkpoint a detector is, and its test-time augmentation; none of an exported one.
+    """Lines for the terminal: which checkpoint a detector is, and its views or tiles; none of an exported one.
 
     Args:
         detector: from `load_detector`.
     """
     if not isinstance(detector, trained.Detector):
         return []
-    views = detector.program.views
-    return [detector.checkpoint.line, *([views.describe()] if views else [])]
+    ways = (detector.program.views, detector.program.tiles)
+    return [detector.checkpoint.line, *(way.describe() for way in ways if way)]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from fsaf_tf import parts, storage
+from fsaf_tf import detection, parts, postprocess, storage
 from fsaf_tf.data import images
 from fsaf_tf.data.classes import LABELS
 from fsaf_tf.detect import trained
@@ -75,15 +75,12 @@ def signatures(detector: trained.Detector) -> dict[str, tf.types.experimental.Po
     """
     detect = _detect(detector)
 
-    def fit(image):
-        return *detector.program.fit(image), tf.shape(image)[:2]
-
     def of_encoded(data):
         sizes, orientations = decode.read_headers(data)
         turned = tf.where(orientations[:, None] > 4, sizes[:, ::-1], sizes)
 
         def load(place):
-            return fit(decode.decode(data[place], sizes[place], orientations[place], place))
+            return decode.decode(data[place], sizes[place], orientations[place], place)
 
         return detect(load, turned[:, 0] > turned[:, 1])
 
@@ -91,7 +88,7 @@ def signatures(detector: trained.Detector) -> dict[str, tf.types.experimental.Po
         height, width = tf.shape(pictures)[1], tf.shape(pictures)[2]
         with tf.control_dependencies([images.require((height > 0) & (width > 0), "inputs have no pixels")]):
             portrait = tf.fill([tf.shape(pictures)[0]], height > width)
-        return detect(lambda place: fit(pictures[place]), portrait)
+        return detect(lambda place: pictures[place], portrait)
 
     return {
         "serving_default": tf.function(of_encoded, autograph=False, input_signature=[_ENCODED]),
@@ -103,18 +100,14 @@ def signatures(detector: trained.Detector) -> dict[str, tf.types.experimental.Po
 
 
 def _detect(detector: trained.Detector) -> Callable:
-    """A function from (load, portrait `[B]`) to the outputs; `load` gives the picture of a place on its canvas."""
+    """A function from (load, portrait `[B]`) to the outputs; `load` gives the picture of a place."""
     network, program = frozen.freeze(detector.model), detector.program
     category_ids = tf.constant(detector.classes.ids, id_type(detector.classes.ids))
-    canvas, pair = tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)
+    of_group_found = _in_tiles if program.tiles else _together
 
     def of_group(load, places):
         """The outputs for the pictures at some places, all of one canvas."""
-        with tf.device("CPU:0"):
-            canvases, image_size, original_size = tf.map_fn(
-                load, places, fn_output_signature=(canvas, pair, pair), parallel_iterations=DECODED
-            )
-        found = program.detect(network, canvases, image_size, original_size)
+        found = of_group_found(network, program, load, places)
         is_detection = tf.range(tf.shape(found["classes"])[1]) < found["num_detections"][:, None]
         return {
             "detection_boxes": found["boxes"],
@@ -132,6 +125,30 @@ def _detect(detector: trained.Detector) -> Callable:
         return by_group(lambda places: of_group(load, places), portrait, most, category_ids.dtype)
 
     return detect
+
+
+def _together(network, program: detection.Program, load: Callable, places: tf.Tensor) -> postprocess.Detections:
+    """The detections of pictures at some places, all of one canvas."""
+    canvas, pair = tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)
+
+    def fit(place):
+        picture = load(place)
+        return *program.fit(picture), tf.shape(picture)[:2]
+
+    with tf.device("CPU:0"):
+        fitted = tf.map_fn(fit, places, fn_output_signature=(canvas, pair, pair), parallel_iterations=DECODED)
+    return program.detect(network, *fitted)
+
+
+def _in_tiles(network, program: detection.Program, load: Callable, places: tf.Tensor) -> postprocess.Detections:
+    """The same, one picture after the other, each in tiles."""
+
+    def of_one(place):
+        found = program.detect_in_tiles(network, load(place))[detection.ALL]
+        return {key: value[0] for key, value in found.items()}
+
+    signature = postprocess.signature(program.suppression.max_detections)
+    return tf.map_fn(of_one, places, fn_output_signature=signature, parallel_iterations=1)
 
 
 def id_type(category_ids: Sequence[int]) -> tf.DType:

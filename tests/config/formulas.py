@@ -5,7 +5,10 @@ NumPy and loops. Each function takes all values, flat, and asserts what was seen
 
 import naive
 import numpy as np
+import tensorflow as tf
 import world
+
+from fsaf_tf.data import augment
 
 MOVED = 1e-3  # of their size: how far weights are moved to see what the loss does
 CAFFE = np.array([103.939, 116.779, 123.68]), np.ones(3), [2, 1, 0]  # mean, deviation, order of the channels
@@ -165,6 +168,9 @@ def check_rates(values: dict, seen: dict) -> None:
 
 def check_detections(values: dict, seen: dict) -> None:
     """The best of each level and branch of each view, suppressed together, in pixels of the original picture."""
+    if values["task.tiles.size"]:
+        _check_tiled(values, seen)
+        return
     batch, model = world.scene(), world.stand_in(values)
     keys = part(values, "task.model.postprocess.")
     limits = {key: keys[key] for key in ("nms_iou", "max_detections", "fusion")}
@@ -178,12 +184,40 @@ def check_detections(values: dict, seen: dict) -> None:
         expected = naive.suppress(candidates, frame, **limits)
         assert found["image_id"][index] == number and found["num_detections"][index] == len(expected) > 3
         assert found["boxes"].shape == (2, keys["max_detections"], 4)
-        scores, boxes, classes, levels, branches = zip(*expected)
-        boxes = np.array(boxes) * np.tile(original / frame, 2)
-        np.testing.assert_allclose(found["scores"][index, : len(expected)], scores, rtol=1e-4)
-        np.testing.assert_allclose(found["boxes"][index, : len(expected)], boxes, rtol=1e-4, atol=0.01)
-        for name, column in (("classes", classes), ("levels", levels), ("branch", branches)):
-            np.testing.assert_array_equal(found[name][index, : len(expected)], column)
+        _check_rows({key: column[index] for key, column in found.items()}, expected, np.tile(original / frame, 2))
+
+
+def _check_rows(found: dict, expected: list, scale) -> None:
+    """The detections of one picture, whose boxes are in other pixels than those expected."""
+    scores, boxes, classes, levels, branches = zip(*expected)
+    np.testing.assert_allclose(found["scores"][: len(expected)], scores, rtol=1e-4)
+    np.testing.assert_allclose(found["boxes"][: len(expected)], np.array(boxes) * scale, rtol=1e-4, atol=0.01)
+    for name, column in (("classes", classes), ("levels", levels), ("branch", branches)):
+        np.testing.assert_array_equal(found[name][: len(expected)], column)
+
+
+def _check_tiled(values: dict, seen: dict) -> None:
+    """Tile by tile as pictures; then together, first what no tile cuts."""
+    picture, model = world.large_picture(), world.stand_in(values)
+    keys = part(values, "task.model.postprocess.")
+    limits = {key: keys[key] for key in ("nms_iou", "max_detections")}
+    size, sides = picture.shape[:2], pick(values, "task.input_size.shorter_side", "task.input_size.longer_side")
+    found = []
+    for window, is_whole in zip(*naive.windows(*size, **part(values, "task.tiles."))):
+        shown = picture[window[0] : window[2], window[1] : window[3]]
+        longer = sides["longer_side" if is_whole else "shorter_side"]
+        canvas, on_canvas = (
+            value.numpy() for value in augment.resize_and_pad(tf.constant(shown), sides["shorter_side"], longer)
+        )
+        scale = np.tile(shown.shape[:2] / on_canvas, 2)
+        candidates = _candidates(values, model(normalised(canvas, on_canvas, values)[None]))
+        for score, box, *rest in naive.suppress(candidates, on_canvas, **limits, fusion=keys["fusion"]):
+            box = tuple(np.array(box) * scale + np.tile(window[:2], 2))
+            found.append(((score, box, *rest), naive.is_cut(box, window, size)))
+    expected = naive.joined(found, size, **limits)
+    found = {key: column[0] for key, column in seen_under(seen, "detections/").items()}
+    assert found["num_detections"] == len(expected) > 3
+    _check_rows(found, expected, 1)
 
 
 def _pictures(values: dict, batch: dict, index: int) -> list:

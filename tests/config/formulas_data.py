@@ -89,7 +89,7 @@ def check_inputs(section: str, values: dict, seen: dict) -> None:
     data, prefix = formulas.part(values, f"task.{section}."), SECTIONS[section]
     columns = formulas.seen_under(seen, f"{prefix}/")
     rows = [
-        {key: column[place][index] for key, column in columns.items() if key != "views"}
+        {key: column[place][index] for key, column in columns.items() if key not in ("views", "picture")}
         for place, ids in enumerate(columns["image_id"])
         for index in range(len(ids))
     ]
@@ -109,8 +109,14 @@ def check_inputs(section: str, values: dict, seen: dict) -> None:
         _check_order(data, columns["image_id"])
     else:
         assert sorted(numbers) == list(_numbers(data))
-        assert max(map(len, columns["image_id"])) == min(data["global_batch_size"], 2)
+        is_tiled = values["task.tiles.size"] > 0
+        assert max(map(len, columns["image_id"])) == (1 if is_tiled else min(data["global_batch_size"], 2))
         _check_views(values, data, columns)
+        for numbers, pictures in zip(columns["image_id"], columns["picture"]):
+            assert len(pictures) == is_tiled
+            for number, found in zip(numbers, pictures):
+                picture = _picture(data, int(number))
+                _check_halves(found.astype(int), picture.size, *picture.colours, picture.size[1] // 2)
 
 
 # What is drawn of an image, see tests/data/test_pipeline.py.

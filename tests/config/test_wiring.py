@@ -136,6 +136,9 @@ ROWS = [
         ("detections/*",),
         of("task.test_augmentation", {"shorter_sides": [32, 64], "enabled": True}),
     ),
+    Row("task.tiles.size", 64, ("detections/*", "validation_inputs/*")),
+    Row("task.tiles.overlap", 0.6, ("detections/*",), {"task.tiles.size": 64}),
+    Row("task.tiles.whole", False, ("detections/*",), {"task.tiles.size": 64}),
     # The network.
     Row("task.model.num_classes", 4, ("network/*", "strides/*", "levels/*", "start/*")),
     Row("task.model.min_level", 4, ("network/fpn/*_3/*", "strides/fpn/*_3/*", *EVERY_NUMBER)),

@@ -18,9 +18,10 @@ from official.core import exp_factory
 
 from fsaf_tf.config import checks, plain_values, strict
 from fsaf_tf.data.source import Sources, open_sources
+from fsaf_tf.detection import ALL
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import fpn, heads
-from fsaf_tf.run.task import ALL, FSAFTask
+from fsaf_tf.run.task import FSAFTask
 
 # What the other values in the rows are compared with: both branches, and the paper's values where they are quick.
 BASE = {
@@ -166,6 +167,11 @@ def scene() -> dict[str, tf.Tensor]:
     }
 
 
+def large_picture() -> np.ndarray:
+    """A picture of noise in blocks that takes several tiles of 64 px."""
+    return np.repeat(np.repeat(draw("large").integers(0, 256, [7, 10, 3]), 16, axis=0), 15, axis=1).astype(np.uint8)
+
+
 def views() -> tuple[dict[str, tf.Tensor], ...]:
     """The pictures of `scene` in their size and in half of it, as the validation data have them if they are wanted."""
     whole = {key: scene()[key] for key in ("image", "image_size")}
@@ -188,6 +194,8 @@ def detections(params, values: dict) -> dict:
     task, batch = FSAFTask(params.task), scene()
     if values["task.test_augmentation.enabled"]:
         batch["views"] = views()
+    if values["task.tiles.size"]:
+        batch = {**{key: value[:1] for key, value in batch.items()}, "picture": tf.constant(large_picture()[None])}
     return {f"detections/{key}": value.numpy() for key, value in task.validation_step(batch, stand_in(values)).items()}
 
 
@@ -268,7 +276,7 @@ def validation_inputs(params, values: dict) -> dict:
 def _batches(prefix: str, section: str, params) -> dict:
     task, _ = _with_data(section, params)
     batches = list(task.build_inputs(getattr(params.task, section)).take(4).as_numpy_iterator())
-    return {f"{prefix}/{key}": [batch.get(key, ()) for batch in batches] for key in (*batches[0], "views")}
+    return {f"{prefix}/{key}": [batch.get(key, ()) for batch in batches] for key in (*batches[0], "views", "picture")}
 
 
 @tf.autograph.experimental.do_not_convert  # which takes a third of the time
@@ -362,6 +370,8 @@ FOLLOWS = {
         *_NORMALISATION,
         "task.model.postprocess.",
         *_of("test_augmentation", ("enabled", "flip")),
+        "task.tiles.",
+        "task.input_size.",
     ),
     train_data: _of("train_data", _SOURCE),
     validation_data: (*_of("validation_data", _SOURCE), "task.evaluation."),
@@ -370,6 +380,7 @@ FOLLOWS = {
         *_of("validation_data", (*_BATCH, "image_dir", "images_outside", "exif_orientation")),
         "task.input_size.",
         *_of("test_augmentation", ("enabled", "shorter_sides", "ratios")),
+        "task.tiles.",
     ),
     network: (
         *_of("model", ("num_classes", "min_level", "max_level", "pyramid", "backbone.", "fpn.", "heads.")),
