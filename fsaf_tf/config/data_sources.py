@@ -83,13 +83,15 @@ class Augmentation(hyperparams.Config):
         hue: at most so much of the circle of colours.
         vertical_flip: mirror top to bottom with probability 1/2.
         quarter_turns: turn by 0, 90, 180 or 270 degrees, each as often.
+        tile: side in pixels of a square that is seen of the image, of large ones with small objects; an object is in
+            most of them. 0: all of the image. `task.tiles.size` is the same for evaluation.
         crop: least and greatest share of the image's area of a part that is seen in its place: `[0.3, 1.0]`. Its sides
             are as 1 to 2 at most, and one object or more has half of its box in it. Empty: no crop.
         zoom: least and greatest scale, between which each is as likely on a logarithmic scale: `[0.5, 2.0]`. Above 1 a
             part of the image is seen that is so many times smaller, below 1 the image is smaller on its canvas. Empty:
             no zoom.
-        least_kept: a box of which less is seen after a crop, a zoom or in a mosaic is not trained on. (What is seen of
-            a box has this IoU with it.)
+        least_kept: a box of which less is seen in a tile, after a crop, a zoom or in a mosaic is not trained on. (What
+            is seen of a box has this IoU with it.)
         mosaic: the share of the images that are made of parts of four images of the batch.
         mixup: the share of the images that are the mean of two images of the batch, with the boxes of both.
     """
@@ -100,6 +102,7 @@ class Augmentation(hyperparams.Config):
     hue: float = limited(0.0, 0, 0.5)
     vertical_flip: bool = False
     quarter_turns: bool = False
+    tile: int = limited(0, 0)
     crop: list[float] = above_zero(list)
     zoom: list[float] = above_zero(list)
     least_kept: float = limited(0.4, 0, 1)

@@ -11,6 +11,7 @@ from fsaf_tf.data import augment, images
 
 CROP_ASPECTS = (0.5, 2.0)  # width over height of a crop, as in SSD
 CROP_COVERS = 0.5  # of one object's box or more
+ANYWHERE = 0.2  # share of the tiles that need no object: most of a picture may be background
 COLOURS = ("brightness", "contrast", "saturation", "hue")
 MOST_RECOLOURED = 2**25  # pixels: while colours change, each takes `BYTES_OF_COLOURS`
 BYTES_OF_COLOURS = 31  # measured: its own 6, and two copies of float32
@@ -74,15 +75,32 @@ def _perhaps(change, image: tf.Tensor, boxes: tf.Tensor, wanted: tf.Tensor) -> t
 def _part(image, boxes, wanted: data_sources.Augmentation, of) -> tuple[tf.Tensor, tf.Tensor, dict]:
     """The part of an image that is seen, how much smaller it gets, and which boxes are still to be learnt."""
     kept, of_size = tf.ones_like(boxes[:, 0]), {}
+    if wanted.tile:
+        image, boxes, kept = augment.crop(image, boxes, *_tile_window(image, boxes, wanted.tile, of))
     if wanted.crop:
-        image, boxes, kept = augment.crop(image, boxes, *_crop_window(image, boxes, wanted.crop, of(10)))
+        image, boxes, share = augment.crop(image, boxes, *_crop_window(image, boxes, wanted.crop, of(10)))
+        kept *= share
     if wanted.zoom:
         scale = tf.exp(tf.random.stateless_uniform([], of(4), *map(math.log, wanted.zoom)))
         image, boxes, share = augment.crop(image, boxes, *_zoom_window(image, scale, of(5)))
         kept, of_size["shrink"] = kept * share, tf.minimum(scale, 1.0)
-    if wanted.crop or wanted.zoom:
+    if wanted.tile or wanted.crop or wanted.zoom:
         of_size["is_seen"] = kept >= wanted.least_kept
     return image, boxes, of_size
+
+
+def _tile_window(image, boxes, side: int, of) -> tuple[tf.Tensor, tf.Tensor]:
+    """Corner and size `[2]` int32 of a tile with the centre of one of the boxes in it, or anywhere; see `ANYWHERE`."""
+    size = tf.shape(image)[:2]
+    part, count = tf.minimum(size, side), tf.shape(boxes)[0]
+    place = tf.random.stateless_uniform([2], of(11))
+    box = tf.random.stateless_uniform([], of(12), 0, tf.maximum(count, 1), tf.int32)
+    centre = tf.reduce_sum(tf.where(tf.range(count)[:, None] == box, (boxes[:, :2] + boxes[:, 2:]) / 2, 0.0), axis=0)
+    about = centre - place * tf.cast(part, tf.float32)  # [2] - [2] * [2]
+    anywhere = place * tf.cast(size - part + 1, tf.float32)
+    is_anywhere = (count == 0) | (tf.random.stateless_uniform([], of(13)) < ANYWHERE)
+    corner = tf.cast(tf.where(is_anywhere, anywhere, about), tf.int32)
+    return tf.clip_by_value(corner, 0, size - part), part
 
 
 def _crop_window(image, boxes, areas: list[float], seed) -> tuple[tf.Tensor, tf.Tensor]:

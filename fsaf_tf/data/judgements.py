@@ -117,12 +117,14 @@ def advice(table: BoxTable, sizing: Sizing) -> str:
         return "see whether they are in pixels"
     larger, share = kept_boxes.keeping_size(table, sizing), f"{kept_boxes.KEPT_SHARE:.0%}"
     if larger is None:
-        return f"no size up to {kept_boxes.LARGEST_ADVISED} px keeps {share}: cut the pictures into tiles"
+        return (
+            f"no size up to {kept_boxes.LARGEST_ADVISED} px keeps {share}: cut the pictures into tiles (docs/tiles.md)"
+        )
     if sizing.drawn_sides and larger.shorter_side <= sizing.shorter_side:
         return f"task.train_data.shorter_sides from {larger.shorter_side} px on keep {share} of them"
     keys = f"task.input_size.shorter_side={larger.shorter_side},task.input_size.longer_side={larger.longer_side}"
     jitter = ", and task.train_data.shorter_sides from there on," if sizing.drawn_sides else ""
-    return f"{keys}{jitter} keeps {share} of them, or cut the pictures into tiles"
+    return f"{keys}{jitter} keeps {share} of them, or cut the pictures into tiles (docs/tiles.md)"
 
 
 def ceiling(table: BoxTable, names: Sequence[str], most: int, where: str) -> list[Finding]:

@@ -21,27 +21,33 @@ class Sizing(NamedTuple):
         longer_side: the longer one would exceed this.
         keep_aspect: if not, pictures are stretched to the whole canvas.
         drawn_sides: of scale jitter: what the shorter side becomes in the place of `shorter_side`; may be empty.
+        tile: side in pixels of the squares of pictures that are seen in their place; 0 for whole pictures.
     """
 
     shorter_side: int
     longer_side: int
     keep_aspect: bool = True
     drawn_sides: tuple[int, ...] = ()
+    tile: int = 0
 
     def __str__(self) -> str:
-        return f"{min(self.drawn_sides or [self.shorter_side])} x {self.longer_side}"
+        size = f"{min(self.drawn_sides or [self.shorter_side])} x {self.longer_side}"
+        return f"{size} for tiles of {self.tile} px" if self.tile else size
 
     def at(self, shorter_side: int) -> "Sizing":
         """The same shape of canvas with another shorter side."""
         longer_side = math.ceil(shorter_side * self.longer_side / self.shorter_side)
-        return Sizing(shorter_side, longer_side, self.keep_aspect)
+        return Sizing(shorter_side, longer_side, self.keep_aspect, tile=self.tile)
 
 
 def resized_sizes(sizes: np.ndarray, sizing: Sizing) -> np.ndarray:
     """Heights and widths `[I, 2]` float32 of pictures `[I, 2]` after resizing, by the smallest side that is drawn.
 
-    It is `augment.resized_size`, in the same precision.
+    It is `augment.resized_size`, in the same precision. Where tiles are seen, the size that a picture of them has.
     """
+    if sizing.tile:
+        tiles = np.minimum(sizes, sizing.tile)
+        return resized_sizes(tiles, sizing._replace(tile=0)) * (sizes / tiles).astype(np.float32)
     if not sizing.keep_aspect:
         landscape, portrait = augment.canvas_sizes(sizing.shorter_side, sizing.longer_side)
         return np.where(sizes[:, :1] > sizes[:, 1:], portrait, landscape).astype(np.float32)

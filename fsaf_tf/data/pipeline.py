@@ -57,7 +57,7 @@ def build_dataset(
             valid: `[B, N]` bool, False for padding and for boxes that are not trained on.
             not_mixed: of `TrainData` with mosaic or mixup, see `mix.of_batch`.
             left_out: `[B]` int32, boxes that are not trained on: crowd, with a side under 1 px after resizing, or too
-                little of them seen after a crop, a zoom or in a mosaic.
+                little of them seen in a tile, after a crop, a zoom or in a mosaic.
 
     Raises (when the data set runs):
         tf.errors.InvalidArgumentError: a bad image or box; `images.user_error` gives its one line.

@@ -120,11 +120,14 @@ def inspect(task: schema.Task, sources: Sources) -> DataReport:
     values = {"max_detections": task.evaluation.max_detections, "branch": branch, "levels": model.geometry().levels}
     train = validation = None
     if sources.train is not None:
-        jitter = Sizing(**size, drawn_sides=tuple(task.train_data.shorter_sides))
-        train = inspection.inspect(sources.train, jitter, max_instances=task.train_data.max_instances, **values)
+        data = task.train_data
+        jitter = Sizing(**size, drawn_sides=tuple(data.shorter_sides), tile=data.augmentation.tile)
+        train = inspection.inspect(sources.train, jitter, max_instances=data.max_instances, **values)
     if sources.validation is not None:
         room = task.validation_data.max_instances
-        validation = inspection.inspect(sources.validation, Sizing(**size), max_instances=room, **values)
+        validation = inspection.inspect(
+            sources.validation, Sizing(**size, tile=task.tiles.size), max_instances=room, **values
+        )
     both = ()
     if train and validation and train.source.classes == validation.source.classes:
         both = inspection.compare(train, validation)

@@ -121,7 +121,7 @@ def check_inputs(section: str, values: dict, seen: dict) -> None:
 
 # What is drawn of an image, see tests/data/test_pipeline.py.
 COLOURS = ("brightness", "contrast", "saturation", "hue")
-DRAWN = (*COLOURS, "vertical_flip", "quarter_turns", "crop", "zoom", "mosaic", "mixup")
+DRAWN = (*COLOURS, "vertical_flip", "quarter_turns", "tile", "crop", "zoom", "mosaic", "mixup")
 
 
 def _check_drawn(values: dict, row: dict) -> None:

@@ -208,6 +208,7 @@ ROWS = [
     *(Row(f"{DRAWN}{name}", 0.3, ("inputs/*",)) for name in ("brightness", "contrast", "saturation", "hue")),
     *(Row(f"{DRAWN}{name}", True, ("inputs/*",)) for name in ("vertical_flip", "quarter_turns")),
     Row(f"{DRAWN}zoom", [0.5, 2.0], ("inputs/*",)),
+    Row(f"{DRAWN}tile", 40, ("inputs/*",)),
     Row(f"{DRAWN}crop", [0.3, 0.6], ("inputs/*",)),
     *(Row(f"{DRAWN}{name}", 1.0, ("inputs/*",)) for name in ("mosaic", "mixup")),
     Row(f"{DRAWN}least_kept", 1.0, ("inputs/*",), {f"{DRAWN}zoom": [1.2, 2.0]}),

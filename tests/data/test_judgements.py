@@ -73,7 +73,7 @@ def test_lost_boxes_and_the_size_that_keeps_them():
     assert (finding.kind, finding.count, finding.of) == ("lost_boxes", 3, 4)
     assert finding.message == (
         "3 of 4 boxes get under 1 px at 320 x 512; task.input_size.shorter_side=512,task.input_size.longer_side=820"
-        " keeps 99% of them, or cut the pictures into tiles"
+        " keeps 99% of them, or cut the pictures into tiles (docs/tiles.md)"
     )
     jitter = judgements.lost_boxes(table, Sizing(800, 1280, drawn_sides=(320, 800)), "x")[0].message
     assert jitter.endswith("at 320 x 1280; task.train_data.shorter_sides from 512 px on keep 99% of them")

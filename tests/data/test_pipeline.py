@@ -299,7 +299,7 @@ def plain_rows(rectangles):
 class TestAugmentation:
     """Pictures of plain rectangles on black, each of a colour of its own that its class tells."""
 
-    GEOMETRY = {"vertical_flip": True, "quarter_turns": True, "crop": [0.3, 1.0], "zoom": [0.5, 2.0]}
+    GEOMETRY = {"vertical_flip": True, "quarter_turns": True, "tile": 80, "crop": [0.3, 1.0], "zoom": [0.5, 2.0]}
 
     @pytest.mark.parametrize("keys", [*((key,) for key in GEOMETRY), tuple(GEOMETRY)], ids=str)
     def test_boxes_go_with_their_pixels(self, rectangles, keys):
@@ -314,7 +314,7 @@ class TestAugmentation:
                 if valid:
                     np.testing.assert_allclose(box, (ys.min(), xs.min(), ys.max() + 1, xs.max() + 1), atol=1.6)
             met.add((int(height), int(width), *row["boxes"][0].round().astype(int)))
-        assert len(met) > (10 if {"zoom", "crop"} & set(keys) else 5 if "quarter_turns" in keys else 3)
+        assert len(met) > (10 if {"zoom", "crop", "tile"} & set(keys) else 5 if "quarter_turns" in keys else 3)
 
     def test_a_crop_has_the_area_that_was_asked_for_and_half_of_an_object(self, rectangles):
         areas = []
@@ -328,16 +328,30 @@ class TestAugmentation:
             assert (seen / whole).max() > 0.49
         assert 0.19 < min(areas) < 0.3 and 0.4 < max(areas) < 0.51
 
+    def test_a_tile_is_a_square_and_has_an_object_in_most_cases(self, rectangles, folder):
+        """A picture that is narrower than a tile has a narrower one, one without objects has it anywhere."""
+        rows = augmented_rows(rectangles, 60, tile=40, least_kept=0.3)
+        assert {tuple(row["original_size"]) for row in rows} == {(40, 40)}
+        empty = sum(not row["valid"].any() for row in rows)
+        assert 0 < empty < 24  # some anywhere, and some with the corner of an object
+        assert {tuple(row["original_size"]) for row in augmented_rows(rectangles, 8, tile=120)} == {
+            (96, 120),
+            (120, 96),
+        }
+        config = data(folder, schema.TrainData, augmentation={"tile": 10})
+        without = [batch for batch in batches(build(folder, config, batch_size=1), 22) if batch["image_id"][0] % 4 == 0]
+        assert len({batch["image"].tobytes() for batch in without}) > 1
+
     def test_a_crop_needs_no_object(self, folder):
         """Images 4 and 8 have none."""
         config = data(folder, schema.TrainData, augmentation={"crop": [0.2, 0.5]})
         rows = [batch for batch in batches(build(folder, config, batch_size=1), 22) if batch["image_id"][0] % 4 == 0]
         assert len(rows) == 4 and all(0.19 < np.prod(row["original_size"]) / 1200 < 0.53 for row in rows)
 
-    @pytest.mark.parametrize("key", ["zoom", "crop"])
+    @pytest.mark.parametrize("key", ["zoom", "crop", "tile"])
     def test_what_is_hardly_seen_is_not_learnt_and_counted(self, rectangles, key):
         """By the area of the box beside that of the whole one at the same scale."""
-        lost, ranges = 0, {"zoom": [1.5, 2.0], "crop": [0.2, 0.5]}
+        lost, ranges = 0, {"zoom": [1.5, 2.0], "crop": [0.2, 0.5], "tile": 60}
         for row in augmented_rows(rectangles, **{key: ranges[key]}, least_kept=0.6):
             scale = row["image_size"] / row["original_size"]
             whole = np.array([24 * (16 + 4 * label) for label in row["classes"][:4]]) * np.prod(scale)
