@@ -54,6 +54,12 @@ MISTAKES = {
     "train fsaf_demo": ("'fsaf_demo' is no flag", "did you mean --experiment=fsaf_demo?"),
     f"{DEMO} model_dir=a": ("'model_dir=a' is no flag", "did you mean --model_dir=a?"),
     f"{DEMO} trainer.epochs=10 task.name=a": ("is no flag", "--params_override=trainer.epochs=10,task.name=a"),
+    f"{DEMO} --tile=640": ("--tile is for --mode=eval", "task.train_data.augmentation.tile"),
+    f"{DEMO} --mode=eval --overlap=0.5": ("--overlap is for --tile, the side of a tile in pixels",),
+    "export --format=tflite --model_dir=run --output=out --tile=640": (
+        "one picture of its input's size",
+        "docs/tiles.md",
+    ),
     "predict --images file.txt ok.yaml": ("'ok.yaml' is no flag", "a glob in quotes"),
     # Experiments: files, folders, keys, values.
     "train --experiment=fsaf_dem": ("no experiment 'fsaf_dem', did you mean 'fsaf_demo'?",),

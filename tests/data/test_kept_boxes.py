@@ -44,7 +44,7 @@ def test_the_same_as_in_batches(source, sizing):
     table = source.boxes()
     found = np.bincount(table.image_index, kept_boxes.trained(table, sizing), minlength=len(SIZES))
     size, config = schema.InputSize(), schema.Data()
-    size.override({key: value for key, value in sizing._asdict().items() if key != "drawn_sides"})
+    size.override({key: value for key, value in sizing._asdict().items() if key not in ("drawn_sides", "tile")})
     if sizing.drawn_sides:  # the smallest of them is counted
         config = schema.TrainData()
         config.override({"shorter_sides": [min(sizing.drawn_sides)], "random_flip": False})
@@ -60,6 +60,17 @@ def test_boxes_after_resizing():
     table = box_tables.of_boxes([(10, 20, 30, 40), (90, 0, 30, 10)], sizes=[(50, 100)])
     np.testing.assert_allclose(kept_boxes.resized_sides(table, Sizing(100, 150)), [[45, 45], [15, 15]])
     np.testing.assert_allclose(kept_boxes.resized_sides(table, Sizing(32, 96, False)), [[19.2, 28.8], [6.4, 9.6]], 1e-6)
+
+
+def test_boxes_in_tiles_have_their_scale():
+    """A picture that is smaller than a tile is a tile by itself."""
+    table = box_tables.of_boxes([(300, 0, 20, 40), (0, 0, 10, 6)], sizes=[(200, 400), (30, 60)], images=[0, 1])
+    sizing = Sizing(50, 80, tile=100)
+    np.testing.assert_allclose(kept_boxes.resized_sides(table, sizing), [[20, 10], [8, 13.33]], rtol=0.01)
+    assert str(sizing) == "50 x 80 for tiles of 100 px"
+    tiny = box_tables.of_boxes([(0, 0, 3, 3)], sizes=[(200, 400)])
+    wanted = [kept_boxes.trained(tiny, sizing._replace(tile=tile)).tolist() for tile in (0, 100)]
+    assert wanted == [[False], [True]]
 
 
 def test_the_size_that_keeps_nearly_all():

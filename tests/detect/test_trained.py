@@ -105,6 +105,22 @@ def test_one_branch_alone(run, detect, image, branch):
     assert_alike(both, detect(image))
 
 
+def test_tiles_are_cut_as_asked(run, image):
+    by_size, by_keys = fsaf_tf.load_detector(run, tile=64), fsaf_tf.load_detector(run, tile={"size": 64})
+    assert by_size.program.tiles == by_keys.program.tiles and by_size.program.tiles.size == 64
+    assert fsaf_tf.load_detector(run).program.tiles is None
+    assert_alike(by_size([image, image])[1], by_size(image))
+    assert by_size.at_one_size().program.tiles is None
+    with pytest.raises(UserError, match="tiles resize what they look at; leave resize=False out"):
+        by_size(image, resize=False)
+    with pytest.raises(UserError, match="there is no key task.tiles.sise, did you mean 'size'"):
+        fsaf_tf.load_detector(run, tile={"sise": 64})
+    with pytest.raises(UserError, match="task.tiles.overlap must be from 0 to 0.9, not 1"):
+        fsaf_tf.load_detector(run, tile={"size": 64, "overlap": 1.0})
+    with pytest.raises(UserError, match="task.tiles and task.test_augmentation do not go together"):
+        fsaf_tf.load_detector(run, test_augmentation="ratios=[1.0]", tile=64)
+
+
 def test_a_branch_that_is_not_there(run, tmp_path):
     folder = shutil.copytree(run, tmp_path / "run")
     text = (folder / "params.yaml").read_text()

@@ -100,6 +100,15 @@ def test_figures_with_test_time_augmentation_are_not_those_without(tmp_path, par
         assert records.read_metrics(str(tmp_path), params) == expected
 
 
+def test_figures_in_tiles_are_not_those_without(tmp_path, params):
+    plain = records.evaluation_keys(params)
+    params.task.tiles.override({"size": 640, "overlap": 0.3})
+    assert "tiles" not in plain
+    assert records.evaluation_keys(params) == {**plain, "tiles": {"size": 640, "overlap": 0.3, "whole": True}}
+    storage.write_json(f"{tmp_path}/metrics.json", {"AP": 0.5, **plain})
+    assert records.read_metrics(str(tmp_path), params) == {}
+
+
 def test_unreadable_record_is_an_error(folder, params):
     storage.write_text(f"{folder}/params.yaml", "task: [")
     with pytest.raises(UserError, match="params.yaml, line 1"):

@@ -246,6 +246,26 @@ def test_the_tool_evaluates_beside_the_model(folder, paths, monkeypatch, capsys)
     assert "is no exported model" in call(train, monkeypatch, "--mode=eval", "--model=run", "--model_dir=run")
 
 
+def test_in_tiles_all_ways_give_the_same(folder, detector, pictures, paths, monkeypatch, tmp_path, capsys):
+    """`load_detector`, prediction and evaluation, to the last bit."""
+    tiled, said = fsaf_tf.load_detector(folder / "run", tile={"size": 48, "overlap": 0.5}), "\ntiles of 48 px that"
+    expected = [tiled(file) for file in pictures]
+    assert len(expected[0]["scores"]) > 5 and not np.array_equal(expected[0]["boxes"], detector(pictures[0])["boxes"])
+    flags, found = ("--tile=48", "--overlap=0.5"), {"predict": tmp_path / "out", "eval": folder / "run"}
+    images = (f"--images={folder}/data/*.png", f"--output={tmp_path}/out")
+    assert call(predict, monkeypatch, f"--model={folder}/run", *images, *flags) == 0
+    assert call(train, monkeypatch, "--mode=eval", f"--model_dir={folder}/run", *flags) == 0
+    assert capsys.readouterr().out.count(said) == 2
+    assert storage.read_json(found["eval"] / "metrics.json")["tiles"]["size"] == 48
+    for output in found.values():
+        rows = storage.read_json(output / "detections.json")
+        for number, one in enumerate(expected, start=1):
+            of_picture = [row for row in rows if row["image_id"] == number]
+            assert [row["score"] for row in of_picture] == [round(float(score), 5) for score in one["scores"]]
+    with pytest.raises(UserError, match="is an exported model, whose tile cannot be changed; give the run"):
+        fsaf_tf.load_detector(paths["tflite"], tile=48)
+
+
 def test_the_tool_predicts_with_every_kind(folder, paths, monkeypatch, tmp_path, capsys):
     results = {}
     for kind in ("run", "tflite", "raw"):
