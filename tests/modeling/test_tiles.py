@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import pathlib
 
 import naive
 import numpy as np
@@ -160,6 +161,28 @@ def test_graph_equals_eager_and_follows_the_size_of_the_picture():
         assert int(eager["num_detections"][0]) > 3
         for key, value in graph(picture).items():
             np.testing.assert_allclose(value, eager[key], rtol=1e-5, atol=1e-3, err_msg=key)
+
+
+def test_the_code_of_the_page_for_other_callers_finds_the_same():
+    code = {}
+    page = (pathlib.Path(__file__).parent.parent.parent / "docs" / "tiles.md").read_text()
+    exec(page.split("```python\n")[1].split("```")[0], code)
+    code.update({"SIZE": 96, "OVERLAP": 0.25, "EDGE": 4})
+    own = program(TILES)
+
+    def detect(tile):
+        canvas, size = own.fit_tile(tf.constant(tile))
+        found = own.detect(reads_pixels, canvas[None], size[None], size[None])
+        count = int(found["num_detections"][0])
+        return (found[key][0, :count].numpy() for key in ("boxes", "scores", "classes"))
+
+    picture = np.random.default_rng(5).integers(0, 60, [150, 232, 3], np.uint8)
+    found, expected = code["detect_in_tiles"](picture, detect), own.detect_in_tiles(reads_pixels, picture)[ALL]
+    count = int(expected["num_detections"][0])
+    assert 10 < len(found) == count < 200
+    np.testing.assert_allclose([each[0] for each in found], expected["scores"][0, :count], rtol=1e-5)
+    boxes = sorted(tuple(each[2].round(3)) for each in found)
+    np.testing.assert_allclose(boxes, sorted(map(tuple, expected["boxes"][0, :count].numpy())), atol=0.01)
 
 
 def test_the_configuration_gives_the_values():
