@@ -49,10 +49,15 @@ _NOT_OF_THE_CONTENT = (
 _BY_TEXT = {os.strerror(number): number for number in errno.errorcode}
 # TensorFlow writes "runs/a/ckpt-1.index; No such file or directory".
 _OF_TENSORFLOW = re.compile(rf"(?P<path>[^;\n]*); (?P<reason>{'|'.join(map(re.escape, _BY_TEXT))})")
-# What it writes around that: the node, the operation, the stage of a data set.
+# What a graph writes before that: where in the code the operation was made.
+_BEFORE = re.compile(
+    r"\s*|Graph execution error:|Detected at node .*|<stack traces unavailable>|\s+File \".*|Node: .*"
+    r"|\d+ root error\(s\) found\."
+)
+# What it writes around that: the node, the operation, the stage of a data set, the number of the error.
 _AROUND = re.compile(
     r"\{\{.*?\}\}|\[Op:.*|Error in user-defined function passed to \S+ transformation with iterator: \S+: "
-    r"|Failed to create a NewWriteableFile: "
+    r"|Failed to create a NewWriteableFile: |^\s*\(\d\) [A-Z_]+: "
 )
 # How a lack of memory reads where it is no ResourceExhaustedError: on a GPU, in a transfer to it.
 _OF_MEMORY = re.compile(r"dst tensor is not initialized|out.of.memory|failed to allocate", re.IGNORECASE)
@@ -111,8 +116,14 @@ def _of_system(error: OSError) -> str:
     return reason if is_bare else said
 
 
+def _words(message: str) -> str:
+    """The line of a message of TensorFlow that says what is wrong."""
+    lines = (line for line in message.splitlines() if not _BEFORE.fullmatch(line))
+    return " ".join(_AROUND.sub("", next(lines, "")).split())
+
+
 def _of_tensorflow(error, kinds) -> str | None:
-    first = " ".join(_AROUND.sub("", ((error.message or "").splitlines() or [""])[0]).split())
+    first = _words(error.message or "")
     named = _OF_TENSORFLOW.search(first)
     if named:
         reason = _WHAT_TO_DO.get(_BY_TEXT[named["reason"]], named["reason"])

@@ -640,6 +640,21 @@ def test_an_image_that_turns_out_damaged_is_named_or_left_out(params, data, tmp_
     assert shown["bad_pictures"] is not None
 
 
+def test_an_image_that_goes_during_training_is_named(params, data, tmp_path, monkeypatch):
+    """After all that looks at the data before a run; the error comes out of the graph of the loop."""
+    folder = shutil.copytree(data, tmp_path / "images")
+    params.task.train_data.image_dir = str(folder)
+    original = runner.Runner.run
+
+    def run(self):
+        (folder / "2.png").unlink()
+        return original(self)
+
+    monkeypatch.setattr(runner.Runner, "run", run)
+    with pytest.raises(UserError, match=f"^{folder}/2.png: it is not there .no checkpoint yet.$"):
+        training.run(params, str(tmp_path / "run"), "train")
+
+
 @pytest.mark.parametrize(
     ("mode", "change", "message"),
     [

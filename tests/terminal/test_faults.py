@@ -28,12 +28,33 @@ def write_full(path: str) -> None:
         fill(file.write)
 
 
+def in_graph(op, *arguments):
+    """An op as a training has it: in a graph, whose errors begin with where in the code it was made."""
+    return tf.function(lambda *values: op(*values))(*map(tf.constant, arguments))
+
+
+def in_loop(dataset: tf.data.Dataset) -> None:
+    """Goes through a data set as a loop of training steps does."""
+
+    @tf.function
+    def loop(iterator):
+        for _ in tf.range(3):
+            next(iterator)
+
+    loop(iter(dataset))
+
+
 FAULTS = {
     "missing, by Python": (lambda folder: open(f"{folder}/x"), "{folder}/x: it is not there"),
     "missing, by TensorFlow": (lambda folder: tf.io.gfile.GFile(f"{folder}/x").read(), "{folder}/x: it is not there"),
     "missing, in an op": (lambda folder: tf.io.read_file(f"{folder}/x"), "{folder}/x: it is not there"),
     "missing, in a data set": (
         lambda folder: list(tf.data.Dataset.from_tensors(f"{folder}/a b/x.png").map(tf.io.read_file)),
+        "{folder}/a b/x.png: it is not there",
+    ),
+    "missing, in a graph": (lambda folder: in_graph(tf.io.read_file, f"{folder}/x"), "{folder}/x: it is not there"),
+    "missing, in a data set of a loop": (
+        lambda folder: in_loop(tf.data.Dataset.from_tensors(f"{folder}/a b/x.png").map(tf.io.read_file)),
         "{folder}/a b/x.png: it is not there",
     ),
     "missing, of HDF5": (lambda folder: h5py.File(f"{folder}/x.h5"), "{folder}/x.h5"),
@@ -59,12 +80,20 @@ FAULTS = {
     ),
     "other storage": (lambda folder: tf.io.gfile.GFile("s3://bucket/x").read(), "s3:// paths are not read by this"),
     "damaged record": (lambda folder: list(tf.data.TFRecordDataset(damaged(folder))), "a file is damaged: corrupted"),
+    "damaged record, in a loop": (
+        lambda folder: in_loop(tf.data.TFRecordDataset(damaged(folder))),
+        "a file is damaged: corrupted",
+    ),
     "checkpoint in no folder": (
         lambda folder: tf.train.Checkpoint(a=tf.Variable(1.0)).write("/proc/none/x"),
         "it is not there",
     ),
     "memory": (lambda folder: bytearray(2**62), "out of memory: lower task.train_data.global_batch_size"),
     "memory, in an op": (lambda folder: tf.zeros([10**6, 10**6, 10]), "out of memory: lower task.train_data"),
+    "memory, in a graph": (
+        lambda folder: in_graph(lambda side: tf.zeros([side, 10**6, 10]), 10**6),
+        "out of memory: lower task.train_data",
+    ),
     "text": (lambda folder: b"\xff\xfe\xfd".decode("utf-8"), "text that is not UTF-8: "),
 }
 
