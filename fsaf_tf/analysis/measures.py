@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fsaf_tf.analysis import errors
+from fsaf_tf.analysis import errors, suspects, thresholds
 from fsaf_tf.evaluate import average_precision
 
 # Where bins begin; what is on an edge is in the bin below. A box's size is the side of a square of its area, as in
@@ -15,7 +15,8 @@ from fsaf_tf.evaluate import average_precision
 SIZES = (0, 16, 32, 64, 96, 192)
 SHAPES = (1, 1.5, 2, 4, average_precision.THIN)
 CURVES = {"0.5": 0, "0.75": 5}  # of COCO's 10 IoU thresholds those that are drawn
-STEPS = 5
+STEPS = 7
+SUSPECTS = 500  # that a report keeps
 
 
 def analyze(
@@ -43,7 +44,9 @@ def analyze(
         `by_class`, each a list, None for a class without objects;
         `by_size`, `by_shape`, lists of bins with `from` (exclusive), `to` (inclusive; None: no end), `objects`, `AP`;
         `by_class`, a list of `name`, `objects`, `AP` and `AP50`;
-        `errors`, `confusion`, `pictures`: see `costs`, `confusions` and `by_picture` of `errors`.
+        `errors`, `confusion`, `pictures`: see `costs`, `confusions` and `by_picture` of `errors`;
+        `thresholds`: see `thresholds.of_classes`;
+        `suspects`: the first of `suspects.find`.
     """
     tell(f"1 of {STEPS}: AP")
     metrics, precision = average_precision.coco_curves(ground_truth, results, max_detections)
@@ -54,6 +57,10 @@ def analyze(
     tell(f"4 of {STEPS}: kinds of errors")
     found = errors.find(ground_truth, results, max_detections)
     tell(f"5 of {STEPS}: what they cost")
+    costs = errors.costs(ground_truth, results, found)
+    tell(f"6 of {STEPS}: thresholds of the classes")
+    best = thresholds.of_classes(ground_truth, results, max_detections)
+    tell(f"7 of {STEPS}: labels that may be wrong")
     names = [row["name"] for row in sorted(ground_truth["categories"], key=lambda row: row["id"])]
     return {
         "detections": len(results),
@@ -63,9 +70,11 @@ def analyze(
         "by_size": by_size,
         "by_shape": by_shape,
         "by_class": _by_class(ground_truth, metrics["AP_by_class"], precision[0], names),
-        "errors": errors.costs(ground_truth, results, found),
+        "errors": costs,
         "confusion": errors.confusions(ground_truth, results, score_threshold),
         "pictures": errors.by_picture(ground_truth, results, found, score_threshold),
+        "thresholds": best,
+        "suspects": suspects.find(ground_truth, results)[:SUSPECTS],
     }
 
 

@@ -61,6 +61,11 @@ def figure_of(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
+def interval_of(values: Sequence[float] | None) -> str:
+    """Two figures with what lies between them."""
+    return "-" if values is None else f"{values[0]:.3f} to {values[1]:.3f}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], css: str = "") -> str:
     """A table of cells that are HTML; the first of a row heads it, and one that starts with a digit is a number."""
     sides = ["", *map(_side, rows[0][1:])]
@@ -145,17 +150,35 @@ def _curves(panels) -> Figure:
     return figure
 
 
-def picture(jpeg: bytes, width: int, height: int, boxes: Sequence[dict], caption: str) -> str:
-    """A picture of `width` x `height`, from a smaller file of it, with boxes as from `errors.by_picture`."""
+def picture(
+    jpeg: bytes,
+    size: tuple[int, int],
+    boxes: Sequence[dict],
+    caption: str,
+    part: Sequence[float] | None = None,
+) -> str:
+    """A picture with boxes.
+
+    Args:
+        jpeg: a smaller file of it.
+        size: its width and height.
+        boxes: as from `errors.by_picture`.
+        caption: HTML below it.
+        part: x, y, width and height of what is shown; all if not given.
+    """
+    width, height = size
+    x, y, shown_width, shown_height = part or (0, 0, width, height)
     source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
     order = {CORRECT: 0, CUT_OFF: 1, MISSED: 2, WRONG: 3}
-    drawn = "".join(_box(box, width) for box in sorted(boxes, key=lambda box: order[box["state"]]))
+    letters = shown_width / (14 if part else 36)
+    drawn = "".join(_box(box, shown_width, letters, x) for box in sorted(boxes, key=lambda box: order[box["state"]]))
     image = f'<image href="{source}" width="{width}" height="{height}" preserveAspectRatio="none"/>'
-    svg = f'<svg viewBox="0 0 {width} {height}" role="img">{image}{drawn}</svg>'
+    svg = f'<svg viewBox="{x:g} {y:g} {shown_width:g} {shown_height:g}" role="img">{image}{drawn}</svg>'
     return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
 
 
-def _box(box: dict, width: int) -> str:
+def _box(box: dict, width: float, size: float, begin: float) -> str:
+    """A box on what is shown of a picture, from `begin` on and `width` wide, with letters of a size."""
     x, y, w, h = box["box"]
     state, text = box["state"], escape(box["name"] + (f" {box['score']:.2f}" if "score" in box else ""))
     place = f'x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" fill="none" vector-effect="non-scaling-stroke"'
@@ -165,9 +188,9 @@ def _box(box: dict, width: int) -> str:
     if state in (CORRECT, CUT_OFF):
         return f"<g>{frame}<title>{state}: {text}</title></g>"
     kind = box.get("kind") or state
-    size = width / 36
     baseline = max(y - size / 4, size) if state == WRONG else y + h - size / 4
-    left, anchor = (min(x + w, width), "end") if x > width / 2 else (max(x, 0), "start")
+    is_right = x > begin + width / 2
+    left, anchor = (min(x + w, begin + width), "end") if is_right else (max(x, begin), "start")
     place = f'x="{left:.1f}" y="{baseline:.1f}" text-anchor="{anchor}" font-size="{size:.1f}"'
     style = f'fill="{STATES[state]}" stroke="#000" stroke-width="{size / 6:.1f}" paint-order="stroke"'
     label = f"<text {place} {style}>{text}</text>"

@@ -3,7 +3,7 @@
 import collections
 from collections.abc import Sequence
 
-from fsaf_tf.analysis import errors, measures, page
+from fsaf_tf.analysis import errors, measures, page, suspects_section
 from fsaf_tf.evaluate import average_precision, metrics_table
 
 CLASSES_SHOWN = 20  # in a confusion matrix
@@ -19,14 +19,15 @@ MEANINGS = {
 }
 
 
-def render(report: dict, thumbnails: dict[int, bytes]) -> str:
+def render(report: dict, thumbnails: dict[int, bytes], pictures: int) -> str:
     """The page.
 
     Args:
         report: `title`, `data` (`name`, `images`, `objects`, `classes`), `score_threshold`, and `runs`, a dict of what
             `measures.analyze` returns by the detector's name, with `levels`,
-            `levels_by_size` and `branches` of its `metrics.json`.
-        thumbnails: JPEG files by image id; those pictures are shown.
+            `levels_by_size` and `branches` of its `metrics.json`, and `AP_interval` and the like of `write_report`.
+        thumbnails: JPEG files by image id.
+        pictures: at most so many are shown, of each kind.
     """
     data, runs = report["data"], report["runs"]
     names = list(runs)
@@ -41,9 +42,16 @@ def render(report: dict, thumbnails: dict[int, bytes]) -> str:
         _classes(runs, names),
         _kinds(runs, names),
         _confusion(runs, report["score_threshold"]),
-        _pictures(runs, thumbnails, report["score_threshold"]),
+        _thresholds(runs),
+        _pictures(runs, thumbnails, report["score_threshold"], pictures),
+        suspects_section.render(runs, thumbnails, pictures),
     ]
     return page.document(report["title"], "\n".join(sections))
+
+
+def shown(runs: dict[str, dict], count: int) -> list[int]:
+    """The images that `render` shows: the worst, then those of the likeliest suspects."""
+    return list(dict.fromkeys([*worst(runs, count), *suspects_section.shown(runs, count)]))
 
 
 def worst(runs: dict[str, dict], count: int) -> list[int]:
@@ -72,7 +80,29 @@ def _summary(runs: dict[str, dict]) -> str:
     )
     notes = "".join(f"<p>{page.escape(line)}</p>" for line in metrics_table.ceiling_lines(metrics))
     headings = ["", *(figure.in_report for figure in shown), "detections", "on images"]
-    return f"<h2>Average precision</h2><p>{text}</p>{notes}{page.table(headings, rows)}"
+    return f"<h2>Average precision</h2><p>{text}</p>{notes}{page.table(headings, rows)}{_intervals(runs)}"
+
+
+def _intervals(runs: dict[str, dict]) -> str:
+    """How far AP could be off, and which differences are more than chance."""
+    rows = []
+    for name, run in runs.items():
+        cells = [page.figure_of(run["metrics"]["AP"]), page.interval_of(run["AP_interval"]["interval"])]
+        difference = run.get("AP_difference")
+        if difference:
+            sides = difference["interval"] or [-1, 1]
+            verdict = "no more than chance" if sides[0] <= 0 <= sides[1] else "more than chance"
+            value = "-" if difference["value"] is None else f"{difference['value']:+.3f}"
+            cells += [f"<td>{value} ({page.interval_of(difference['interval'])}): {verdict}</td>"]
+        rows.append([page.escape(name), *cells, *["<td></td>"] * (len(runs) > 1 and not difference)])
+    first = next(iter(runs))
+    text = (
+        "95% of what AP is when as many pictures are drawn anew from these,"
+        f" {runs[first]['AP_interval']['draws']} times (bootstrap over the pictures). It says what other pictures of"
+        " the kind could give, and nothing of another training of the detector."
+    )
+    headings = ["", "AP", "95% interval", *[f"difference from {page.escape(first)}"] * (len(runs) > 1)]
+    return f"<p>{text}</p>{page.table(headings, rows)}"
 
 
 def _branches(runs: dict[str, dict]) -> str:
@@ -236,7 +266,53 @@ def _matrix(confusion: dict) -> str:
     return left_out + page.table(["", *(page.escape(names[k]) for k in kept), "<i>missed</i>"], rows, css)
 
 
-def _pictures(runs: dict[str, dict], thumbnails: dict[int, bytes], score_threshold: float) -> str:
+def _thresholds(runs: dict[str, dict]) -> str:
+    """From which score on detections are worth showing, as chosen on these data or, where some are given, as tried."""
+    blocks, tried = [], False
+    for name, run in runs.items():
+        given = run.get("given_thresholds")
+        tried = bool(given)
+        title = f"<p><b>{page.escape(name)}</b></p>" if len(runs) > 1 else ""
+        rows = given["by_class"] if given else [*run["thresholds"]["by_class"], run["thresholds"]["one"]]
+        cells = [_threshold_row(row) for row in rows]
+        if given:
+            mean = {
+                "name": "mean of the classes",
+                "threshold": None,
+                "precision": None,
+                "recall": None,
+                **given["mean"],
+            }
+            every = {"name": "all detections", "threshold": None, **given["all"]}
+            cells += [_threshold_row(row) for row in (mean, every)]
+        headings = ["", "objects", "threshold", "precision", "recall", "F1", *["F1 of one threshold"] * tried]
+        blocks.append(f"<div>{title}{page.table(headings, cells)}</div>")
+    file = next(iter(runs.values())).get("given_thresholds", {}).get("file")
+    text = (
+        "For each class the score from which on its detections have the greatest F1 (the harmonic mean of precision and"
+        " recall, IoU 0.5), and the best single one for all classes."
+    )
+    if tried:
+        text = (
+            f"Thresholds that were chosen on other data ({page.escape(file)}), and what they come to on these:"
+            " precision and recall at IoU 0.5, F1, and the F1 of the best single threshold from there."
+        )
+    else:
+        text += (
+            " They were chosen on these pictures, on which they look better than on others: make the report of"
+            " validation data, and give its JSON to predict and to a report on test data by --thresholds."
+        )
+    return f'<h2>Score thresholds</h2><p>{text}</p><div class="side">{"".join(blocks)}</div>'
+
+
+def _threshold_row(row: dict) -> list[str]:
+    threshold = "-" if row["threshold"] is None else f"{row['threshold']:g}"
+    figures = [page.figure_of(row[key]) for key in ("precision", "recall", "F1", "F1_of_one") if key in row]
+    return [page.escape(row["name"]), str(row.get("objects", "-")), threshold, *figures]
+
+
+def _pictures(runs: dict[str, dict], thumbnails: dict[int, bytes], score_threshold: float, count: int) -> str:
+    thumbnails = {image_id: thumbnails[image_id] for image_id in worst(runs, count) if image_id in thumbnails}
     if not thumbnails:
         return ""
     states = {box["state"] for run in runs.values() for picture in run["pictures"] for box in picture["boxes"]}
@@ -254,7 +330,7 @@ def _pictures(runs: dict[str, dict], thumbnails: dict[int, bytes], score_thresho
         for name, pictures in found.items():
             one = pictures[image_id]
             caption = page.escape(f"{one['file_name']}{f', {name}' * several}, {_said(one)}")
-            figures.append(page.picture(jpeg, one["width"], one["height"], one["boxes"], caption))
+            figures.append(page.picture(jpeg, (one["width"], one["height"]), one["boxes"], caption))
     grid = f'<div class="pictures" style="grid-template-columns:repeat({len(runs) if several else 3},1fr)">'
     return f"<h2>The worst pictures</h2><p>{text}</p><p>{keys}</p>{grid}{''.join(figures)}</div>"
 

@@ -1,15 +1,30 @@
 """Makes a report: reads what it is of, measures, and writes the page and its JSON."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from fsaf_tf import storage
-from fsaf_tf.analysis import inputs, measures, page, report
+from fsaf_tf.analysis import bootstrap, inputs, measures, page, report, thresholds
 from fsaf_tf.analysis.evaluations import Evaluation
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, coco_results, metrics_table
 from fsaf_tf.terminal import faults
 from fsaf_tf.terminal.progress import Progress
+
+
+class Wanted(NamedTuple):
+    """What a report shows.
+
+    Attributes:
+        score_threshold: confusions and pictures are of detections of at least this score.
+        pictures: at most so many, of the worst and of labels that may be wrong.
+        thresholds: a report on other data, whose thresholds are tried on these; may be None.
+    """
+
+    score_threshold: float
+    pictures: int
+    thresholds: str | None = None
 
 
 def make(
@@ -19,8 +34,7 @@ def make(
     *,
     data: inputs.Data,
     labels: Sequence[str],
-    score_threshold: float,
-    pictures: int,
+    wanted: Wanted,
 ) -> dict:
     """Writes the report on some detectors, and says where.
 
@@ -30,8 +44,7 @@ def make(
         output: the page, NAME.html; NAME.json is what is returned, without the boxes of pictures that are not shown.
         data: what they are compared with.
         labels: names of the detectors; if there are none, as much of their paths as tells them apart.
-        score_threshold: confusions and pictures are of detections of at least this score.
-        pictures: show at most so many.
+        wanted: what is shown.
 
     Returns:
         What `report.render` takes.
@@ -46,6 +59,7 @@ def make(
     names = list(labels) or coco_results.names_of([*asked, *files])
     _check(names, folders, data.annotations)
     most = data.max_detections or max_detections(folders)
+    given = thresholds.read(wanted.thresholds) if wanted.thresholds else None
     for path in (output, _json(output)):
         storage.try_writing(path)
     progress = Progress()
@@ -56,8 +70,15 @@ def make(
     notes = [f"{finding.where}: {finding.line}" for finding in findings]
     for line in filter(None, [*notes, *(inputs.check_unchanged(folder, ground_truth) for folder in folders)]):
         progress.say(line)
-    values = {"score_threshold": score_threshold, "max_detections": most}
-    runs = {name: _measured(name, path, ground_truth, progress, values) for name, path in zip(names, paths)}
+    values = {"score_threshold": wanted.score_threshold, "max_detections": most}
+    results = {name: inputs.read_results(path, ground_truth) for name, path in zip(names, paths)}
+    runs = {name: _measured(name, rows, ground_truth, progress, values) for name, rows in results.items()}
+    progress.update("how far AP could be off")
+    _add_intervals(runs, results, ground_truth, most)
+    if given:
+        for name, rows in results.items():
+            tried = thresholds.measured(ground_truth, rows, most, given)
+            runs[name]["given_thresholds"] = {"file": wanted.thresholds, **tried}
     for name, evaluation in zip(names, evaluated):
         metrics = storage.read_dict(f"{evaluation.folder}/metrics.json")
         runs[name] |= {key: metrics[key] for key in ("levels", "levels_by_size", "branches") if metrics.get(key)}
@@ -65,12 +86,12 @@ def make(
     found = {
         "title": f"Detections of {', '.join(names)}",
         "data": _facts(data.annotations or source.name, ground_truth),
-        "score_threshold": score_threshold,
+        "score_threshold": wanted.score_threshold,
         "runs": storage.plain(runs),
     }
-    shown = report.worst(runs, pictures) if source else []
+    shown = report.shown(runs, wanted.pictures) if source else []
     thumbnails, problem = _thumbnails(source, shown)
-    _write(output, found, thumbnails)
+    _write(output, found, thumbnails, wanted.pictures)
     for name, analysis in found["runs"].items():
         progress.say(f"{name}: {_said(analysis)}")
     for line in metrics_table.ceiling_lines(found["runs"][names[0]]["metrics"]):
@@ -81,10 +102,23 @@ def make(
     return found
 
 
-def _measured(name: str, path: str, ground_truth: dict, progress: Progress, values: dict) -> dict:
+def _measured(name: str, results: Sequence[dict], ground_truth: dict, progress: Progress, values: dict) -> dict:
     """What there is to say of one detector; `values` are those of `measures.analyze`."""
-    results = inputs.read_results(path, ground_truth)
     return measures.analyze(ground_truth, results, tell=lambda text: progress.update(f"{name}: {text}"), **values)
+
+
+def _add_intervals(runs: dict[str, dict], results: dict[str, Sequence[dict]], ground_truth: dict, most: int) -> None:
+    """`AP_interval` of each detector, and of all but the first `AP_difference` from that."""
+    count = bootstrap.number_of_draws(max(map(len, results.values())))
+    drawn = bootstrap.draw(len(ground_truth["images"]), count)
+    aps = {name: bootstrap.aps(ground_truth, rows, drawn, most) for name, rows in results.items()}
+    first = next(iter(runs))
+    for name, run in runs.items():
+        run["AP_interval"] = {"draws": count, "interval": bootstrap.interval(aps[name])}
+        if name != first:
+            difference = run["metrics"]["AP"] - runs[first]["metrics"]["AP"]
+            run["AP_difference"] = {"from": first, "value": difference}
+            run["AP_difference"]["interval"] = bootstrap.interval(aps[name] - aps[first])
 
 
 def _detections_in(folders: Sequence[str]) -> list[str]:
@@ -97,6 +131,12 @@ def _said(analysis: dict) -> str:
     worst = max(kinds, key=lambda kind: _cost(kinds[kind]))
     shown = [figure.name for figure in average_precision.FIGURES if figure.in_line]
     figures = ", ".join(f"{name} {page.figure_of(metrics[name])}" for name in shown)
+    if analysis["AP_interval"]["interval"]:
+        figures += f" (95% of AP: {page.interval_of(analysis['AP_interval']['interval'])})"
+    if "given_thresholds" in analysis:
+        mean = analysis["given_thresholds"]["mean"]
+        figures += f", mean F1 {page.figure_of(mean['F1'])} by thresholds of the classes"
+        figures += f" and {page.figure_of(mean['F1_of_one'])} by one"
     found = f"{analysis['detections']} detections on {analysis['images']} images"
     if _cost(kinds[worst]) <= 0:
         return f"{found}; {figures}; no errors that cost AP50"
@@ -151,8 +191,8 @@ def _json(output: str) -> str:
     return f"{output.removesuffix('.html')}.json"
 
 
-def _write(output: str, found: dict, thumbnails: dict[int, bytes]) -> None:
-    storage.write_text(output, report.render(found, thumbnails))
+def _write(output: str, found: dict, thumbnails: dict[int, bytes], pictures: int) -> None:
+    storage.write_text(output, report.render(found, thumbnails, pictures))
     for run in found["runs"].values():
         for picture in run["pictures"]:
             if picture["image_id"] not in thumbnails:

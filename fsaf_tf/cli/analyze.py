@@ -8,8 +8,10 @@ The first takes the detections of a run's best checkpoint, else of its newest, a
 tools/predict.py wrote, whose pictures are found by name. Either flag may be given several times: detectors on the same
 data are shown side by side.
 
-On the page: AP, precision and recall, AP by size, by shape (long and thin objects), and by class; the kinds of errors
-and what each costs; which class is taken for which; and the pictures with the worst errors.
+On the page: AP and how far it could be off, precision and recall, AP by size, by shape (long and thin objects), and by
+class; the kinds of errors and what each costs; which class is taken for which; from which score on each class is worth
+showing; the pictures with the worst errors; and labels that may be wrong. --thresholds=VALIDATION.json tries the
+thresholds of an earlier report on these data.
 """
 
 from absl import flags
@@ -62,6 +64,13 @@ _MAX_DETECTIONS = flags.DEFINE_integer(
     flag_values=_FLAGS,
 )
 _PICTURES = flags.DEFINE_integer("pictures", 6, "Show so many pictures.", lower_bound=0, flag_values=_FLAGS)
+_THRESHOLDS = flags.DEFINE_string(
+    "thresholds",
+    None,
+    "A report on validation data, its NAME.json: say what its thresholds of the classes come to on these data.",
+    flag_values=_FLAGS,
+    allow_overwrite=False,
+)
 _DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS download data that is not there.", flag_values=_FLAGS)
 _OVERWRITE = outputs.define_overwrite(_FLAGS)
 _JSON_KEYS = ("title", "data", "score_threshold", "runs")  # of what comes beside the page
@@ -75,7 +84,7 @@ def main() -> None:
 def _analyze() -> None:
     model_dirs, files = _MODEL_DIR.value, _DETECTIONS.value
     mistakes.want_folders(_FLAGS, "model_dir", "images")
-    mistakes.want_files(_FLAGS, "annotations", "detections", "output")
+    mistakes.want_files(_FLAGS, "annotations", "detections", "thresholds", "output")
     if not (model_dirs or files):
         raise UserError("give --model_dir or --detections (--help says more)")
     if not (_OUTPUT.value or "").endswith(".html"):
@@ -97,8 +106,7 @@ def _analyze() -> None:
         _OUTPUT.value,
         data=inputs.Data(_ANNOTATIONS.value, _IMAGES.value, _DOWNLOAD.value, _MAX_DETECTIONS.value),
         labels=_LABELS.value or (),
-        score_threshold=_SCORE_THRESHOLD.value,
-        pictures=_PICTURES.value,
+        wanted=write_report.Wanted(_SCORE_THRESHOLD.value, _PICTURES.value, _THRESHOLDS.value),
     )
 
 
@@ -108,7 +116,7 @@ def _check_output(folders: list[str]) -> None:
     of_runs = [f"{folder}/{name}" for folder in folders for name in ("metrics.json", outputs.DETECTIONS)]
     outputs.check(
         [page, f"{page.removesuffix('.html')}.json"],
-        reads=[_ANNOTATIONS.value, *_DETECTIONS.value, *of_runs],
+        reads=[_ANNOTATIONS.value, _THRESHOLDS.value, *_DETECTIONS.value, *of_runs],
         is_ours=outputs.by_ending(html=outputs.has_mark('content="fsaf-analyze"'), json=outputs.has_keys(*_JSON_KEYS)),
         overwrite=_OVERWRITE.value,
     )

@@ -243,6 +243,52 @@ def test_report_of_two_detectors(data, monkeypatch, capsys):
         results = inputs.read_results(f"{data}/{name}/detections.json", ground_truth)
         assert run["metrics"]["AP"] == average_precision.coco_metrics(ground_truth, results)["AP"]
     assert list(kept["runs"]) == ["right", "wrong"] and kept["data"]["objects"] == 2
+    first, second = kept["runs"].values()
+    assert first["AP_interval"] == {"draws": 1000, "interval": [1.0, 1.0]} and "AP_difference" not in first
+    difference = second["metrics"]["AP"] - 1
+    assert second["AP_difference"]["value"] == pytest.approx(difference)
+    low, high = second["AP_difference"]["interval"]
+    assert low - 1e-9 <= difference <= high + 1e-9 and f"{difference:+.3f} ({low:.3f} to {high:.3f})" in reader.text
+    assert first["suspects"] == [] and second["suspects"]
+    assert first["thresholds"]["one"]["F1"] == 1
+
+
+def test_thresholds_of_a_report_are_tried_on_other_data(data, monkeypatch, capsys):
+    of_data = [f"--annotations={data}/val.json", f"--images={data}/images"]
+    chosen, tried = (f"--output={data}/{name}.html" for name in ("chosen", "tried"))
+    assert in_process.call(analyze, monkeypatch, f"--detections={data}/right/detections.json", *of_data, chosen) == 0
+    assert "on which they look better than on others" in (data / "chosen.html").read_text()
+    flags = [f"--detections={data}/wrong/detections.json", f"--thresholds={data}/chosen.json", *of_data]
+    capsys.readouterr()
+    assert in_process.call(analyze, monkeypatch, *flags, tried) == 0
+    run = json.loads((data / "tried.json").read_text())["runs"]["wrong"]
+    given = run["given_thresholds"]
+    assert given["file"] == f"{data}/chosen.json" and [row["name"] for row in given["by_class"]] == [
+        "bar",
+        "a <b> & 'c'",
+    ]
+    said = capsys.readouterr().out
+    figures = (
+        f"mean F1 {given['mean']['F1']:.3f} by thresholds of the classes and {given['mean']['F1_of_one']:.3f} by one"
+    )
+    assert figures in said and "mean of the classes" in (data / "tried.html").read_text()
+    overwritten = in_process.call(analyze, monkeypatch, *flags, f"--output={data}/chosen.html")
+    assert overwritten.startswith("error: ") and "is read, and would be written over" in overwritten
+
+
+def test_a_report_shows_labels_that_may_be_wrong(data, monkeypatch):
+    flags = [f"--detections={data}/wrong/detections.json", f"--annotations={data}/val.json"]
+    page_of = {}
+    for name, more in (("all", [f"--images={data}/images"]), ("none", [])):
+        assert in_process.call(analyze, monkeypatch, *flags, *more, f"--output={data}/{name}.html") == 0
+        page_of[name] = (data / f"{name}.html").read_text()
+    found = json.loads((data / "all.json").read_text())["runs"]["wrong"]["suspects"]
+    assert {suspect["kind"] for suspect in found} == {"another class"}
+    pictures = page_of["all"].split("Labels that may be wrong")[1]
+    assert pictures.count("<figure>") == len(found) and "drawn as" in pictures and "<figure>" not in page_of["none"]
+    reader = Reader()
+    reader.feed(page_of["all"])
+    assert not reader.open and all(address.startswith("data:") for address in reader.fetched)
 
 
 def test_figures_of_a_report_are_those_of_the_table(data, monkeypatch, capsys):
@@ -250,7 +296,7 @@ def test_figures_of_a_report_are_those_of_the_table(data, monkeypatch, capsys):
     monkeypatch.setattr(average_precision, "FIGURES", (*average_precision.FIGURES, one))
     flags = [f"--detections={data}/right/detections.json", f"--annotations={data}/val.json"]
     assert in_process.call(analyze, monkeypatch, *flags, f"--output={data}/report.html") == 0
-    assert re.search(r"AP 1.000, AP50 1.000, AP_thin \S+, AP_one 0.123;", capsys.readouterr().out)
+    assert re.search(r"AP 1.000, AP50 1.000, AP_thin \S+, AP_one 0.123 .95% of AP: ", capsys.readouterr().out)
     text = re.sub("<[^>]*>", " ", (data / "report.html").read_text())
     assert re.search(r"AP\s+AP50\s+AP75\s+small\s+medium\s+large\s+thin\s+of one\s+AR100\s+detections", text)
     assert json.loads((data / "report.json").read_text())["runs"]["right"]["metrics"]["AP_one"] == 0.123
