@@ -11,7 +11,7 @@ from fsaf_tf.branches import AnchorBased, AnchorFree, Branch, Outputs
 
 Detections = dict[str, tf.Tensor]
 
-FUSIONS = ("best", "anchor_free_box")
+FUSIONS = ("best", "mean")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Suppression:
         nms_iou: a box that overlaps a better one of its class by more than this is dropped.
         max_detections: D, at most so many detections of an image.
         fusion: what a detection is made of, of `FUSIONS`: the best candidate of those that were one to the suppression
-            (`best`, section 3.4), or both branches' (`anchor_free_box`, see `_fused`).
+            (`best`, section 3.4), or the best ones of both branches (`mean`, see `_fused`).
     """
 
     score_threshold: float
@@ -116,7 +116,7 @@ def suppress(
     selected, count = _nms(apart, scores, suppression)
     is_detection = tf.range(suppression.max_detections) < count[:, None]  # [B, D]
     candidates |= {"boxes": boxes, "scores": scores}
-    if suppression.fusion == "anchor_free_box":
+    if suppression.fusion == "mean":
         found = _fused(candidates, apart, selected, is_detection, suppression)
     else:
         found = {key: tf.gather(candidates[key], selected, batch_dims=1) for key in candidates}  # [B, D, ...]
@@ -267,11 +267,11 @@ def _nms(apart, scores, suppression: Suppression) -> tuple[tf.Tensor, tf.Tensor]
 
 
 def _fused(candidates, apart, selected, is_detection, suppression: Suppression) -> dict[str, tf.Tensor]:
-    """Detections `[B, D, ...]` of what both branches say of an object: the branches agree on what is there, not where.
+    """Detections `[B, D, ...]` of what both branches say of an object, which neither says best of every object.
 
-    A detection's cluster are the candidates over the threshold that it suppressed, itself among them. It gets the box
-    and the level of the best anchor-free one, and as score the mean of each branch's best. Where only one branch found
-    the object, its best candidate stays as it is.
+    A detection's cluster are the candidates over the threshold that it suppressed, itself among them. Its box is the
+    mean of each branch's best in the cluster, weighted by their scores; its score the plain mean of these, where that
+    of a branch that found nothing is 0.
 
     Args:
         candidates: `[B, C, ...]`, clipped.
@@ -291,12 +291,12 @@ def _fused(candidates, apart, selected, is_detection, suppression: Suppression) 
     def best_of_branch(number: int) -> tuple[tf.Tensor, tf.Tensor]:
         is_of_branch = (candidates["branch"] == number)[:, None]  # [B, 1, C]
         scores = tf.where(in_cluster & is_of_branch, candidates["scores"][:, None], 0.0)  # [B, D, C]
-        return tf.reduce_max(scores, axis=-1), tf.argmax(scores, axis=-1, output_type=tf.int32)
+        box = tf.gather(candidates["boxes"], tf.argmax(scores, axis=-1), batch_dims=1)  # [B, D, 4]
+        return tf.reduce_max(scores, axis=-1), box
 
-    (free, best_free), (based, _) = best_of_branch(AnchorFree.number), best_of_branch(AnchorBased.number)
-    both = (free > 0) & (based > 0)
-    kept = tf.where(free > 0, best_free, selected)
-    found = {key: tf.gather(candidates[key], kept, batch_dims=1) for key in candidates}  # [B, D, ...]
-    found["scores"] = tf.where(both, (free + based) / 2, found["scores"])
-    order = tf.argsort(tf.where(is_detection, found["scores"], -1.0), axis=-1, direction="DESCENDING", stable=True)
+    scores, boxes = zip(best_of_branch(AnchorFree.number), best_of_branch(AnchorBased.number))
+    share = tf.math.divide_no_nan(scores[0], scores[0] + scores[1])[..., None]  # [B, D, 1]
+    found = {key: tf.gather(candidates[key], selected, batch_dims=1) for key in candidates}  # [B, D, ...]
+    found |= {"boxes": share * boxes[0] + (1 - share) * boxes[1], "scores": (scores[0] + scores[1]) / 2}
+    order = tf.argsort(found["scores"], axis=-1, direction="DESCENDING", stable=True)  # padding has 0
     return {key: tf.gather(value, order, batch_dims=1) for key, value in found.items()}

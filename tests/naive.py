@@ -260,12 +260,11 @@ def suppress(candidates, size, *, nms_iou, max_detections, fusion="best"):
 
 
 def fused(cluster):
-    """The best anchor-free candidate with the mean of both branches' best scores; of one branch alone its best."""
-    best = [next((c for c in cluster if c[4] == branch), None) for branch in (0, 1)]
-    free, based = best
-    if free and based:
-        return ((free[0] + based[0]) / 2, *free[1:])
-    return free or based
+    """The mean of both branches' best candidates, boxes weighted by scores; of one branch alone half the score."""
+    best = [c for c in (next((c for c in cluster if c[4] == branch), None) for branch in (0, 1)) if c]
+    total = sum(c[0] for c in best)
+    box = tuple(sum(c[0] * c[1][side] for c in best) / total for side in range(4))
+    return (total / 2, box, *cluster[0][2:])
 
 
 def windows(height, width, *, size, overlap, whole):

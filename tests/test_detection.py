@@ -29,7 +29,7 @@ OTHERS = {
         "nms_iou": 0.3,
         "max_detections": 30,
         "multi_label": True,
-        "fusion": "anchor_free_box",
+        "fusion": "mean",
     },
 }
 

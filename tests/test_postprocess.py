@@ -118,8 +118,8 @@ def assert_equal(detections, image, expected):
         dict(max_per_level=40, score_threshold=0.01),
         dict(max_detections=7, location_offset=0.0, offset_scale=2.0, nms_iou=0.3),
         dict(multi_label=True, max_per_level=40, score_threshold=0.01),
-        dict(fusion="anchor_free_box", score_threshold=0.01),
-        dict(fusion="anchor_free_box", nms_iou=1.0, max_detections=9),
+        dict(fusion="mean", score_threshold=0.01),
+        dict(fusion="mean", nms_iou=1.0, max_detections=9),
     ],
     ids=["paper", "limited", "other values", "all classes", "fused", "fused by none"],
 )
@@ -145,7 +145,7 @@ def test_equals_the_definition_in_loops(branches, changes):
         {"score_threshold": 0.3},
         {"nms_iou": 0.1},
         {"max_detections": 9},
-        {"fusion": "anchor_free_box"},
+        {"fusion": "mean"},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -251,8 +251,8 @@ def test_other_classes_do_not_suppress_and_a_location_has_one():
     np.testing.assert_allclose(all_classes["scores"][0, :2], [naive.sigmoid(3.0), naive.sigmoid(2.9)], rtol=1e-6)
 
 
-def test_a_fused_detection_has_the_anchor_free_box_and_both_branches_scores():
-    """Two objects that the anchors score higher; they find a third one alone. The order is that of the new scores."""
+def test_a_fused_detection_is_the_mean_of_both_branches_best():
+    """Two objects that both find, and a third that the anchors find alone. The order is that of the new scores."""
 
     def candidate(branch, score, box, level):
         values = {"boxes": [[box]], "scores": [[score]]}
@@ -264,16 +264,16 @@ def test_a_fused_detection_has_the_anchor_free_box_and_both_branches_scores():
         candidate(0, 0.3, [0.0, 0.0, 20.0, 16.0], 3),
         candidate(0, 0.2, [0.0, 0.0, 20.0, 19.0], 4),
         candidate(1, 0.7, [0.0, 40.0, 20.0, 60.0], 5),
-        candidate(1, 0.8, [40.0, 0.0, 60.0, 20.0], 5),
-        candidate(0, 0.7, [40.0, 0.0, 60.0, 18.0], 4),
+        candidate(1, 0.6, [40.0, 0.0, 60.0, 20.0], 5),
+        candidate(0, 0.8, [40.0, 0.0, 60.0, 13.0], 4),
         candidate(0, 0.04, [0.0, 40.0, 20.0, 59.0], 4),  # not over the threshold
     ]
-    found = postprocess.suppress(candidates, tf.constant([[64, 64]]), 1, changed(fusion="anchor_free_box")[1])
+    found = postprocess.suppress(candidates, tf.constant([[64, 64]]), 1, changed(fusion="mean")[1])
     assert int(found["num_detections"][0]) == 3
-    np.testing.assert_allclose(found["scores"][0, :3], [0.75, 0.7, 0.6], rtol=1e-6)
-    expected = [[40, 0, 60, 18], [0, 40, 20, 60], [0, 0, 20, 16]]
-    np.testing.assert_array_equal(found["boxes"][0, :3], expected)
-    assert found["levels"][0, :3].numpy().tolist() == [4, 5, 3] and found["branch"][0, :3].numpy().tolist() == [0, 1, 0]
+    np.testing.assert_allclose(found["scores"][0, :3], [0.7, 0.6, 0.35], rtol=1e-6)
+    expected = [[40, 0, 60, 16], [0, 0, 20, 19], [0, 40, 20, 60]]
+    np.testing.assert_allclose(found["boxes"][0, :3], expected, rtol=1e-6)
+    assert found["levels"][0, :3].numpy().tolist() == [4, 5, 5] and found["branch"][0, :3].numpy().tolist() == [0, 1, 1]
 
 
 def test_many_classes_do_not_blur_small_boxes():
@@ -293,14 +293,14 @@ def test_the_configuration_gives_the_values():
     model.override({"location_offset": 0.25, "max_level": 6, "postprocess": {"multi_label": True, "max_per_level": 9}})
     model.override({"anchor_free": {"offset_scale": 2.0}, "anchor_based": {"scales": [1.5], "aspect_ratios": [3.0]}})
     model.override({"postprocess": {"score_threshold": 0.1, "nms_iou": 0.2}})
-    model.override({"postprocess": {"max_detections": 3, "fusion": "anchor_free_box"}})
+    model.override({"postprocess": {"max_detections": 3, "fusion": "mean"}})
     model.override({"anchor_based": {"enabled": True}})
     decoding = task.decoding()
     free, based = decoding.branches
     assert free.geometry == pyramid.Geometry((3, 4, 5, 6), 0.25, 2.0, 0.2, 0.5)
     assert (based.anchors.shapes, based.anchors.location_offset) == (((1.5,), (3.0,)), 0.25)
     assert (decoding.max_per_level, decoding.multi_label) == (9, True)
-    assert model.postprocess.suppression() == postprocess.Suppression(0.1, 0.2, 3, "anchor_free_box")
+    assert model.postprocess.suppression() == postprocess.Suppression(0.1, 0.2, 3, "mean")
 
 
 def test_to_original_divides_by_the_scale_and_clips():

@@ -48,7 +48,6 @@ from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 
-_SHOWN = 20  # names of classes, where one is wrong
 _FLAGS = flags.FlagValues()
 _EXPERIMENT = flags.DEFINE_string(
     "experiment",
@@ -89,6 +88,13 @@ _IMAGE_IDS = flags.DEFINE_string(
     "image_ids", None, "COCO JSON with the ids of the pictures.", flag_values=_FLAGS, allow_overwrite=False
 )
 _CLASSES = flags.DEFINE_list("classes", [], "Only these, by their names with commas.", flag_values=_FLAGS)
+_THRESHOLDS = flags.DEFINE_string(
+    "thresholds",
+    None,
+    "A report on validation data, NAME.json of tools/analyze.py: keep detections of each class from its threshold on.",
+    flag_values=_FLAGS,
+    allow_overwrite=False,
+)
 _MAX_DETECTIONS = flags.DEFINE_integer(
     "max_detections",
     None,
@@ -141,7 +147,7 @@ def _check_flags() -> None:
         raise UserError("--max_frames is for --video and --camera only")
     mistakes.require(_FLAGS, "output")
     mistakes.want_folders(_FLAGS, "output")
-    mistakes.want_files(_FLAGS, "video", "image_ids")
+    mistakes.want_files(_FLAGS, "video", "image_ids", "thresholds")
 
 
 def _which() -> tuple[str, str | None]:
@@ -161,18 +167,16 @@ def _pictures(model: str, checkpoint: str | None) -> None:
     files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
     written = [*predict_files.picture_paths(files, _OUTPUT.value).values()]
     written += forms.paths(_FORMS.value, _OUTPUT.value, predict_files.shared_names(files).values())
-    reads = [*files, _IMAGE_IDS.value]
+    reads = [*files, _IMAGE_IDS.value, _THRESHOLDS.value]
     outputs.check_predictions(_OUTPUT.value, written, reads=reads, overwrite=_OVERWRITE.value)
     ids = predict_files.read_image_ids(_IMAGE_IDS.value, files) if _IMAGE_IDS.value else None
-    detector = _load(model, checkpoint)
     predict_files.run(
-        detector,
+        _load(model, checkpoint),
         files,
         _OUTPUT.value,
-        score_threshold=_SCORE_THRESHOLD.value,
+        score_threshold=_drawn_from(),
         wanted_forms=_FORMS.value,
         image_ids=ids,
-        wanted_classes=_indices(detector),
     )
 
 
@@ -180,16 +184,16 @@ def _frames(model: str, checkpoint: str | None) -> None:
     from fsaf_tf.detect import predict_video
 
     video = f"{_OUTPUT.value}/{predict_video.FILE}"
-    outputs.check_predictions(_OUTPUT.value, [video], reads=[_VIDEO.value], overwrite=_OVERWRITE.value)
-    detector = _load(model, checkpoint)
+    outputs.check_predictions(
+        _OUTPUT.value, [video], reads=[_VIDEO.value, _THRESHOLDS.value], overwrite=_OVERWRITE.value
+    )
     predict_video.run(
-        detector,
+        _load(model, checkpoint),
         _VIDEO.value or _CAMERA.value,
         _OUTPUT.value,
         is_live=bool(_CAMERA.value),
         max_frames=_MAX_FRAMES.value,
-        score_threshold=_SCORE_THRESHOLD.value,
-        wanted_classes=_indices(detector),
+        score_threshold=_drawn_from(),
     )
 
 
@@ -211,18 +215,29 @@ def _load(model: str, checkpoint: str | None):
     detector = load.load_detector(model, checkpoint, _TEST_AUGMENTATION.value, _EXPERIMENT.value, *of_run)
     for line in load.describe(detector):
         print(line)
-    return detector
+    return _kept_of(detector)
 
 
-def _indices(detector) -> list[int]:
-    """Class indices of --classes."""
-    names = detector.class_names
-    unknown = [name for name in _CLASSES.value if name not in names]
-    if unknown:
-        raise UserError(
-            f"--classes has {unknown[0]!r}; the model has {', '.join(names[:20])}{', ...' * (len(names) > 20)}"
-        )
-    return [names.index(name) for name in _CLASSES.value]
+def _kept_of(detector):
+    """The detector with what --classes and --thresholds keep of its detections."""
+    from fsaf_tf.detect import kept
+
+    names, least = detector.class_names, None
+    if _THRESHOLDS.value:
+        from fsaf_tf.analysis import thresholds
+
+        given = thresholds.read(_THRESHOLDS.value)
+        least = kept.least_scores(names, _CLASSES.value, given.of, given.one)
+        known = ", ".join(f"{name} {given.of[name]:g}" for name in names[: kept.SHOWN] if name in given.of)
+        print(f"Kept from these scores on: {known}; classes without one from {given.one:g} on")
+    else:
+        least = kept.least_scores(names, _CLASSES.value)
+    return kept.Kept(detector, least)
+
+
+def _drawn_from() -> float:
+    """The score from which on detections are drawn: what --thresholds keeps is, unless something else is asked for."""
+    return 0.0 if _THRESHOLDS.value and not _SCORE_THRESHOLD.present else _SCORE_THRESHOLD.value
 
 
 if __name__ == "__main__":

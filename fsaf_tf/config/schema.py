@@ -115,8 +115,8 @@ class Postprocess(hyperparams.Config):
         multi_label: every class of an anchor-free location is a candidate, as in mmdetection; if not, only its best
             one, as in the paper. An anchor gives one for each class in any case.
         fusion: what a detection of two branches is made of: `best` is the best of the candidates that the suppression
-            takes for one object, as in the paper; `anchor_free_box` the box of the best anchor-free one among them,
-            scored by the mean of both branches' best.
+            takes for one object, as in the paper; `mean` the mean of both branches' best ones among them, boxes
+            weighted by their scores. What one branch alone has found gets half of its score.
     """
 
     score_threshold: float = limited(0.05, 0, 1)

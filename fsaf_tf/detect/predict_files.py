@@ -11,7 +11,7 @@ import numpy as np
 
 from fsaf_tf import storage, visualize
 from fsaf_tf.data import pixels
-from fsaf_tf.detect import forms
+from fsaf_tf.detect import forms, kept
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, coco_results
 from fsaf_tf.run import lock
@@ -39,52 +39,36 @@ def run(
     score_threshold: float = visualize.SHOWN_SCORE,
     wanted_forms: Sequence[str] = (),
     image_ids: Mapping[str, int] | None = None,
-    wanted_classes: Sequence[int] = (),
 ) -> None:
     """Detects what is in files, one by one, and writes it; see `write`.
 
     Args:
-        detector: from `load_detector`, of whatever kind.
+        detector: from `load_detector`, of whatever kind, or `kept.Kept` of one.
         files: image files.
         output: see `write`.
         score_threshold: see `write`.
         wanted_forms: what else is written, of `forms.FORMS`.
         image_ids: see `write`.
-        wanted_classes: indices of those whose detections are kept; all if there are none.
     """
-    cut_off = 0
+    detector = detector if isinstance(detector, kept.Kept) else kept.Kept(detector)
 
     def found():
-        nonlocal cut_off
         for file in files:
             try:
                 image = read_image(file)
             except UserError as error:
                 yield error
             else:
-                detections = detector(image)
-                cut_off += len(detections["scores"]) == detector.most
-                yield image, of_classes(detections, wanted_classes)
+                yield image, detector(image)
 
     others = forms.writer(wanted_forms, output, detector.classes, score_threshold) if wanted_forms else None
     ids = detector.category_ids
     write(found(), files, output, ids, score_threshold=score_threshold, others=others, image_ids=image_ids)
-    if cut_off:
+    if detector.cut_off:
         print(
-            f"{cut_off} of {len(files)} pictures have {detector.most} detections, and no more are kept"
-            " (task.model.postprocess.max_detections): they may show more objects."
+            f"{detector.cut_off} of {len(files)} pictures have {detector.most} detections, and no more are kept"
+            " (--max_detections): they may show more objects."
         )
-
-
-def of_classes(detections: dict, wanted: Sequence[int]) -> dict:
-    """The detections of some classes, given by their indices; all if none are given."""
-    if not wanted:
-        return detections
-    kept = np.flatnonzero(np.isin(detections["classes"], wanted))
-    return {
-        key: [values[place] for place in kept] if isinstance(values, list) else values[kept]
-        for key, values in detections.items()
-    }
 
 
 def write(

@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -38,7 +38,6 @@ def run(
     is_live: bool = False,
     max_frames: int = 0,
     score_threshold: float = visualize.SHOWN_SCORE,
-    wanted_classes: Sequence[int] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Writes `detections.json` and `video.mp4`, and says what was done. Ctrl-C ends it, and what there is is kept.
@@ -48,13 +47,12 @@ def run(
     camera always the newest frame is taken, and stands in the video until the next that was: its speed is right.
 
     Args:
-        detector: from `load_detector`, of whatever kind.
+        detector: from `load_detector`, of whatever kind, or `kept.Kept` of one.
         source: a video file; if live, the number of a camera or an address such as `rtsp://...`.
         output: folder to write to.
         is_live: new frames come while one is looked at.
         max_frames: end after so many frames were looked at; 0 for all.
         score_threshold: draw detections of at least this; the file has all of them.
-        wanted_classes: indices of those whose detections are kept; all if there are none.
         clock: seconds, as `time.monotonic` counts them.
 
     Raises:
@@ -74,7 +72,7 @@ def run(
         wanted = _wanted(frames, max_frames, interrupt)
         turns = track(wanted, line, lambda done, rate: prediction_line(done, total, rate, "frames"))
         for number, seconds, image in turns:
-            detections = predict_files.of_classes(detector(image), wanted_classes)
+            detections = detector(image)
             video.write(number, visualize.draw_detections(image, detections, score_threshold))
             for result in predict_files.to_coco(detections, number, detector.category_ids):
                 add({**result, "frame": number, "seconds": round(seconds, 3)})

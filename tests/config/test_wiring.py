@@ -110,7 +110,7 @@ ROWS = [
     Row("task.model.postprocess.nms_iou", 0.2, ("detections/*",)),
     Row("task.model.postprocess.max_detections", 7, ("detections/*",)),
     Row("task.model.postprocess.multi_label", True, ("detections/*",)),
-    Row("task.model.postprocess.fusion", "anchor_free_box", ("detections/*",)),
+    Row("task.model.postprocess.fusion", "mean", ("detections/*",)),
     Row("task.evaluation.max_detections", 1, ("figures/*",), {"task.validation_data.annotation_file": "a.json"}),
     Row(
         "task.test_augmentation.enabled",

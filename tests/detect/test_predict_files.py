@@ -153,6 +153,14 @@ def test_fewer_or_more_detections_of_some_classes(run, detect, tmp_path, monkeyp
     assert len(apart) < len(many)
     flags = [f"--model={run}", f"--images={tmp_path}", f"--output={tmp_path}/out", "--classes=cow"]
     assert call(predict_tool, monkeypatch, *flags) == "error: --classes has 'cow'; the model has cat, dog, bird"
+    rows = [{"name": "cat", "threshold": 0.3}, {"name": "dog", "threshold": 0.25}, {"name": "bird", "threshold": None}]
+    report = {"runs": {"mine": {"thresholds": {"by_class": rows, "one": {"threshold": 0.2}}}}}
+    (tmp_path / "val.json").write_text(json.dumps(report))
+    kept, said = found("--max_detections=2000", f"--thresholds={tmp_path}/val.json")
+    least = dict(zip(IDS, (0.3, 0.25, 0.2)))
+    assert kept == [row for row in many if row["score"] >= least[row["category_id"]]] and 0 < len(kept) < len(many)
+    assert "Kept from these scores on: cat 0.3, dog 0.25; classes without one from 0.2 on" in said
+    assert f"{len(kept)} with score 0 or more" in said  # all that is kept is drawn
     with pytest.raises(UserError, match=r"task.model.postprocess.max_detections must be at least 1, not 0"):
         fsaf_tf.load_detector(run, postprocess={"max_detections": 0})
     with pytest.raises(UserError, match=r"no key task.model.postprocess.most"):

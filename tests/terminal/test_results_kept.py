@@ -137,7 +137,7 @@ def test_a_report_without_the_picture_that_is_gone(tmp_path, monkeypatch):
         yield from thumbnails(*arguments)
 
     monkeypatch.setattr(inputs, "thumbnails", gone)
-    options = {"labels": [], "score_threshold": 0.3, "pictures": 6}
+    options = {"labels": [], "wanted": write_report.Wanted(score_threshold=0.3, pictures=6)}
     data = inputs.Data(annotations(tmp_path), str(tmp_path), False)
     line = outcome(
         lambda: write_report.make([], [f"{tmp_path}/results.json"], f"{tmp_path}/report.html", data=data, **options)
