@@ -258,6 +258,15 @@ def test_flips_can_be_switched_off(folder):
     assert not any(_flipped(batch)[batch["image_id"] != 3].any() for batch in batches(build(folder, config), 10))
 
 
+def test_the_order_of_the_rows_follows_the_seed_too(folder):
+    """Not only that of the buffer, which holds one row here."""
+    orders = []
+    for seed in (1, 1, 2):
+        config = data(folder, schema.TrainData, seed=seed, shuffle_buffer_size=1)
+        orders.append([int(batch["image_id"][0]) for batch in batches(build(folder, config, batch_size=1), 12)])
+    assert orders[0] == orders[1] != orders[2]
+
+
 # Of the rectangles, by their class.
 COLOURS = ((200, 50, 50), (50, 200, 50), (50, 50, 200), (200, 200, 50))
 

@@ -640,6 +640,19 @@ def test_an_image_that_turns_out_damaged_is_named_or_left_out(params, data, tmp_
     assert shown["bad_pictures"] is not None
 
 
+def test_the_seed_makes_the_weights_and_rare_classes_are_told(params, tmp_path, capsys):
+    params.trainer.override({"train_steps": 1, **EAGER})
+    params.task.train_data.repeat_rare = 0.9
+    weights = []
+    for seed in (1, 2):
+        params.task.train_data.seed = seed
+        training.run(params, str(tmp_path / str(seed)), "train")
+        found = variables(tmp_path / str(seed) / "ckpt-1")
+        weights.append(next(found[key] for key in sorted(found) if found[key].ndim == 4))
+    assert not np.array_equal(*weights)
+    assert capsys.readouterr().out.count("  times that images of rare classes come (repeat_rare 0.9): ") == 2
+
+
 def test_an_image_that_goes_during_training_is_named(params, data, tmp_path, monkeypatch):
     """After all that looks at the data before a run; the error comes out of the graph of the loop."""
     folder = shutil.copytree(data, tmp_path / "images")
