@@ -2,6 +2,7 @@
 
     python benchmarks/tiles.py --model_dir=runs/bccd --tile=480 --overlap=0.5
     python benchmarks/tiles.py --model_dir=runs/bccd --tile=480 --side=10000      # time and memory of a large picture
+    python benchmarks/tiles.py --model_dir=runs/bccd --tile=480 --sahi            # beside SAHI, if it is installed
 
 The mosaic is of the first rows x columns validation pictures of the run that have one size, without gaps, so that
 objects at their borders meet others. Its AP counts as many detections as it keeps. What is printed is JSON, a line
@@ -26,6 +27,7 @@ ROWS = flags.DEFINE_integer("rows", 8, "Rows and columns of the mosaic.", flag_v
 SIDE = flags.DEFINE_integer(
     "side", 0, "Look at one picture of so many pixels in the square instead.", flag_values=FLAGS
 )
+SAHI = flags.DEFINE_bool("sahi", False, "Slice the mosaic by SAHI around the same detector, too.", flag_values=FLAGS)
 
 
 def main() -> None:
@@ -46,12 +48,59 @@ def _measure() -> None:
     singles = [(example, single(example["image"])) for example in examples]
     _say("pictures one by one", truth, singles, single, 100)
     mosaic, whole_truth = _mosaic(examples, truth)
-    for name, options in (("the mosaic whole", {}), ("the mosaic in tiles", {"tile": tiles})):
+    ways = {"the mosaic whole": {}, "the mosaic in tiles": {"tile": tiles}}
+    for name, options in ways.items():
         detector = load.load_detector(MODEL_DIR.value, branch=BRANCH.value, postprocess=most, **options)
+        detector(mosaic["image"][: 2 * TILE.value, : 2 * TILE.value])  # traces it
         start = time.monotonic()
         found = detector(mosaic["image"])
         seconds = time.monotonic() - start
         _say(name, whole_truth, [(mosaic, found)], detector, most["max_detections"], seconds=round(seconds, 1))
+    if SAHI.value:
+        start = time.monotonic()
+        found = _by_sahi(single, mosaic["image"])
+        seconds = round(time.monotonic() - start, 1)
+        _say("the mosaic by SAHI", whole_truth, [(mosaic, found)], single, most["max_detections"], seconds=seconds)
+
+
+def _by_sahi(detector, image: np.ndarray) -> dict:
+    """What SAHI makes of the detections of its slices, by its own defaults."""
+    from sahi.models.base import DetectionModel
+    from sahi.predict import get_sliced_prediction
+    from sahi.prediction import ObjectPrediction
+
+    class Model(DetectionModel):
+        def set_device(self, device=None):
+            self.device = "cpu"
+
+        def load_model(self):
+            self.category_mapping = {str(k): name for k, name in enumerate(detector.class_names)}
+
+        def perform_inference(self, image):
+            self._original_predictions = detector(np.ascontiguousarray(image))
+
+        def _create_object_prediction_list_from_original_predictions(
+            self, shift_amount_list=None, full_shape_list=None
+        ):
+            found, names = self._original_predictions, detector.class_names
+            shift, full = np.ravel(shift_amount_list).tolist()[:2], np.ravel(full_shape_list).tolist()[:2]
+            self._object_prediction_list_per_image = [
+                [
+                    ObjectPrediction([x1, y1, x2, y2], int(k), names[k], None, float(score), shift, full)
+                    for (y1, x1, y2, x2), k, score in zip(found["boxes"].tolist(), found["classes"], found["scores"])
+                ]
+            ]
+
+    overlap = {"overlap_height_ratio": OVERLAP.value, "overlap_width_ratio": OVERLAP.value}
+    found = get_sliced_prediction(
+        image, Model(confidence_threshold=0.05), TILE.value, TILE.value, **overlap, verbose=0
+    ).object_prediction_list
+    boxes = [[each.bbox.miny, each.bbox.minx, each.bbox.maxy, each.bbox.maxx] for each in found]
+    return {
+        "boxes": np.array(boxes, np.float32),
+        "scores": np.array([each.score.value for each in found]),
+        "classes": np.array([each.category.id for each in found]),
+    }
 
 
 def _examples(detector) -> tuple[list[dict], dict]:
