@@ -63,7 +63,7 @@ TESTS = {
     "objective.py": _LOSSES,
     "branches.py": (*_LOSSES, *_FIGURES),
     "criterion.py": _LOSSES,
-    "data/pipeline.py": (WIRING, "tests/data/test_pipeline.py"),
+    "data/pipeline.py": (WIRING, "tests/data/test_records.py", "tests/data/test_pipeline.py"),
     "data/draw.py": (WIRING, "tests/data/test_pipeline.py"),
     "modeling/detector.py": (
         WIRING,

@@ -10,9 +10,11 @@ import pytest
 import tensorflow as tf
 from official.vision.dataloaders import tf_example_decoder
 
-from fsaf_tf.data import images, records
+from fsaf_tf.config import schema
+from fsaf_tf.data import images, pipeline, records
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Order
+from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
 
 BOXES = [[0.1, 0.2, 0.5, 0.4], [0.0, 0.0, 1.0, 1.0]]  # ymin, xmin, ymax, xmax
@@ -221,3 +223,20 @@ def test_shuffled_files(tmp_path):
     shuffled = [int(example["image_id"]) for example in source.examples(Order(seed=1)).repeat(2)]
     assert sorted(shuffled[:24]) == sorted(shuffled[24:]) == fixed
     assert shuffled[:24] != shuffled[24:]
+
+
+@pytest.mark.parametrize(
+    "values", [{"shuffle_buffer_size": 6}, {"shuffle_buffer_size": 1, "repeat_rare": 1.0}], ids=str
+)
+def test_what_is_drawn_of_one_file_follows_the_seed(values, tmp_path):
+    """The order of files cannot: the buffer's draws do, and how often images of rare classes come."""
+    rare = [record(labels=[7, 7] if number % 3 == 0 else [3, 3], source_id=str(number)) for number in range(12)]
+    write(tmp_path, rare)
+    orders = []
+    for seed in (1, 1, 2):
+        config = schema.TrainData(max_instances=2, seed=seed, random_flip=False)
+        config.override({"input_path": f"{tmp_path}/x-0.tfrecord", "label_map": f"{tmp_path}/label_map.json", **values})
+        size = schema.InputSize(shorter_side=32, longer_side=64)
+        dataset = pipeline.build_dataset(open_source(config), config, size, batch_size=1)
+        orders.append([int(batch["image_id"][0]) for batch in dataset.take(24).as_numpy_iterator()])
+    assert orders[0] == orders[1] != orders[2]
