@@ -33,6 +33,9 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 GOOD, BAD, COMMON, DOUBTFUL = (92, 214, 92), (255, 84, 84), (150, 170, 190), (255, 190, 60)
 GAP = 8  # pixels between panels
 DASH = 7  # pixels
+LEAST_LETTERS = 12  # pixels
+COVERED = 0.25  # share of a picture that captions may cover, if they can be read
+CAPTION = 11  # "P3 person 0.83": eight times as wide as its letters are high, and a rim
 
 Colour = tuple[int, int, int]
 
@@ -66,8 +69,8 @@ def mark(image: np.ndarray, factor: float, marks: Sequence[Mark]) -> Image.Image
     """
     picture = resized(image, factor)
     boxes = [xyxy(each.box)[0] * factor for each in marks]
-    thickness = max(2, round(max(picture.size) / 450))
-    size = max(12, round(max(picture.size) / 75))
+    size = _letters(picture.size, len(marks))
+    thickness = max(2, round(size / 6))
     draw = ImageDraw.Draw(picture, "RGBA")
     for box, each in reversed(list(zip(boxes, marks))):
         frame(draw, box, each.colour, thickness, picture.size, dashed=each.dashed)
@@ -78,6 +81,13 @@ def mark(image: np.ndarray, factor: float, marks: Sequence[Mark]) -> Image.Image
             placed.append(_place(box, _text_size(font, text), placed, picture.size))
             _tag(draw, placed[-1], text, font, each.colour)
     return picture
+
+
+def _letters(size: tuple[int, int], count: int) -> int:
+    """The height of letters in pixels: a share of the picture's, but so that captions leave most of it to be seen."""
+    width, height = size
+    room = COVERED * width * height / max(count, 1)  # of a caption, which is some `CAPTION` times its height squared
+    return max(LEAST_LETTERS, round(min(max(size) / 75, math.sqrt(room / CAPTION))))
 
 
 def xyxy(boxes) -> np.ndarray:

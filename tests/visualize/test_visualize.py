@@ -79,6 +79,15 @@ def test_captions_avoid_each_other():
     assert placed[0] == (200, 180, 300, 200)  # above its box
 
 
+def test_captions_of_many_objects_leave_most_of_the_picture_to_be_seen():
+    corners = [(y, x) for y in range(40, 1900, 100) for x in range(40, 2900, 100)]
+    many = detections([[y, x, y + 40, x + 40] for y, x in corners], branch=1)
+    few = detections([[40, 40, 80, 80]], branch=1)
+    covered = [np.any(visualize.draw_detections(grey(2000, 3000), found) != 100, axis=-1) for found in (many, few)]
+    assert covered[0].mean() < 0.4
+    assert covered[1].mean() > 3 * covered[0].mean() / len(corners)  # of one the caption is as large as ever
+
+
 def test_any_class_index_has_a_colour_that_black_text_is_read_on():
     colours = np.array([canvas.colour(index) for index in range(200)])
     assert np.all(colours @ [0.299, 0.587, 0.114] > 90)
