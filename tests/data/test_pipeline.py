@@ -196,9 +196,9 @@ def assert_same(batches_of_one, batches_of_other):
             np.testing.assert_array_equal(value, other[key], err_msg=key)
 
 
-def from_step(folder, step, count, config, batch_size=2, input_context=None):
+def from_step(folder, step, count, config, batch_size=2, input_context=None, sides=(32, 64)):
     size = schema.InputSize()
-    size.override({"shorter_side": 32, "longer_side": 64})
+    size.override({"shorter_side": sides[0], "longer_side": sides[1]})
     opened = source.open_source(config)
     return batches(
         pipeline.build_dataset(
@@ -223,6 +223,14 @@ def test_from_any_step_on_a_training_is_the_same(folder, values, steps):
     whole = from_step(folder, 0, 30, config)
     for step in steps:
         assert_same(from_step(folder, step, 30 - step, config), whole[step:])
+
+
+def test_from_a_step_on_a_square_canvas_all_pictures_are_of_one_orientation(folder):
+    config = data(folder, schema.TrainData, seed=5)
+    whole = from_step(folder, 0, 8, config, sides=(64, 64))
+    shapes = [{tuple(size) for size in batch["original_size"].tolist()} for batch in whole]
+    assert any(len({height > width for height, width in each}) == 2 for each in shapes)
+    assert_same(from_step(folder, 3, 5, config, sides=(64, 64)), whole[3:])
 
 
 def test_from_a_step_on_two_replicas_and_two_workers_have_the_same(folder):

@@ -226,17 +226,24 @@ def test_shuffled_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "values", [{"shuffle_buffer_size": 6}, {"shuffle_buffer_size": 1, "repeat_rare": 1.0}], ids=str
+    "values",
+    [
+        {"shuffle_buffer_size": 6},
+        {"shuffle_buffer_size": 1, "repeat_rare": 1.0},
+        {"shuffle_buffer_size": 1, "augmentation": {"mosaic": 1.0}},
+    ],
+    ids=str,
 )
 def test_what_is_drawn_of_one_file_follows_the_seed(values, tmp_path):
-    """The order of files cannot: the buffer's draws do, and how often images of rare classes come."""
+    """The order of files cannot: the buffer's draws do, how often images of rare classes come, and what is mixed."""
     rare = [record(labels=[7, 7] if number % 3 == 0 else [3, 3], source_id=str(number)) for number in range(12)]
     write(tmp_path, rare)
-    orders = []
+    drawn = []
     for seed in (1, 1, 2):
-        config = schema.TrainData(max_instances=2, seed=seed, random_flip=False)
+        config = schema.TrainData(max_instances=8, seed=seed, random_flip=False)
         config.override({"input_path": f"{tmp_path}/x-0.tfrecord", "label_map": f"{tmp_path}/label_map.json", **values})
         size = schema.InputSize(shorter_side=32, longer_side=64)
-        dataset = pipeline.build_dataset(open_source(config), config, size, batch_size=1)
-        orders.append([int(batch["image_id"][0]) for batch in dataset.take(24).as_numpy_iterator()])
-    assert orders[0] == orders[1] != orders[2]
+        dataset = pipeline.build_dataset(open_source(config), config, size, batch_size=2)
+        batches = list(dataset.take(12).as_numpy_iterator())
+        drawn.append([batch[key].tolist() for batch in batches for key in ("image_id", "boxes")])
+    assert drawn[0] == drawn[1] != drawn[2]
