@@ -82,8 +82,11 @@ class Program:
     def by_branch(self, candidates: Candidates, image_size, original_size) -> dict[str, postprocess.Detections]:
         """The same as `ALL`, and of two branches what each finds alone by its name."""
         sizes, branches = (image_size, original_size), self.decoding.branches
-        alone = {branch.name: postprocess.of_branch(candidates, branch) for branch in branches if len(branches) > 1}
-        return {name: self.of_candidates(some, *sizes) for name, some in {ALL: candidates, **alone}.items()}
+        found = {ALL: self.of_candidates(candidates, *sizes)}
+        alone = dataclasses.replace(self, suppression=self.suppression.of_one_branch())
+        for branch in branches if len(branches) > 1 else ():
+            found[branch.name] = alone.of_candidates(postprocess.of_branch(candidates, branch), *sizes)
+        return found
 
     def detect_in_views(
         self, network: Network, sized: Sequence[tuple[tf.Tensor, tf.Tensor]], original_size: tf.Tensor
@@ -146,7 +149,7 @@ class Program:
         keys = rows.keys() - {"num_detections"}
         flat = {key: tf.boolean_mask(rows[key], is_detection)[None] for key in keys}  # [1, C, ...]
         is_cut = flat.pop("is_cut")
-        once = dataclasses.replace(self.suppression, fusion="best")  # each window has fused its own
+        once = self.suppression.of_one_branch()  # each window has fused its own
 
         def suppressed(is_wanted):
             some = dict(flat, scores=tf.where(is_wanted, flat["scores"], 0.0))
@@ -167,7 +170,7 @@ def _in_picture(detections: postprocess.Detections, window, size, edge) -> dict[
 
 def program(task: schema.Task, num_classes: int) -> Program:
     """The program of an experiment's detector of K classes."""
-    size = task.input_size
+    size, suppression = task.input_size, task.model.postprocess.suppression()
     return Program(
         num_classes=num_classes,
         sides=(size.shorter_side, size.longer_side),
@@ -177,7 +180,7 @@ def program(task: schema.Task, num_classes: int) -> Program:
         normalization=detector.normalization(task.model.backbone),
         geometry=task.model.geometry(),
         decoding=task.decoding(),
-        suppression=task.model.postprocess.suppression(),
+        suppression=suppression if len(task.branches()) > 1 else suppression.of_one_branch(),
     )
 
 

@@ -46,6 +46,10 @@ class Suppression:
     max_detections: int
     fusion: str
 
+    def of_one_branch(self) -> "Suppression":
+        """The same where there are no two branches to be fused."""
+        return dataclasses.replace(self, fusion="best")
+
 
 def detect(
     outputs: Outputs, image_size: tf.Tensor, num_classes: int, decoding: Decoding, suppression: Suppression

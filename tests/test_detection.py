@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 from small_network import CLASSES, config_of, network
 
-from fsaf_tf import detection
+from fsaf_tf import detection, postprocess
 from fsaf_tf.data.drawing import draw
 from fsaf_tf.data.source import open_sources
 from fsaf_tf.detect import image_files, trained
@@ -122,6 +122,21 @@ def test_figures_see_what_prediction_sees(model, pictures, data, keep_aspect):
     assert len(seen) == len(pictures)
     for host, batch, _ in seen:
         np.testing.assert_array_equal(batch["images"], detector.preprocess(pictures[int(host["image_id"][0]) - 1]))
+
+
+def test_each_branch_alone_is_not_fused():
+    """What it scores is what it scores in a detector without the other one."""
+    config, outputs = other_config(), network("ab_fsaf")(np.random.default_rng(0).normal(0, 1, [1, 96, 128, 3]))
+    program, sizes = detection.program(config, len(CLASSES)), [tf.constant([[96, 128]])] * 2
+    found = program.by_branch(postprocess.candidates(outputs, program.decoding), *sizes)
+    for name in ("anchor_free", "anchor_based"):
+        config = other_config()
+        config.model.override({other: {"enabled": other == name} for other in ("anchor_free", "anchor_based")})
+        alone = detection.program(config, len(CLASSES)).of_outputs(outputs, *sizes)
+        assert alone["num_detections"][0] > 5
+        for key, value in alone.items():
+            np.testing.assert_array_equal(found[name][key], value, err_msg=f"{name} {key}")
+    assert found[detection.ALL]["scores"][0, 0] != found["anchor_free"]["scores"][0, 0]
 
 
 def test_the_configuration_gives_the_values():

@@ -75,10 +75,9 @@ def make(
     runs = {name: _measured(name, rows, ground_truth, progress, values) for name, rows in results.items()}
     progress.update("how far AP could be off")
     _add_intervals(runs, results, ground_truth, most)
-    if given:
-        for name, rows in results.items():
-            tried = thresholds.measured(ground_truth, rows, most, given)
-            runs[name]["given_thresholds"] = {"file": wanted.thresholds, **tried}
+    for name, rows in results.items() if given else ():
+        tried = thresholds.measured(ground_truth, rows, most, given)
+        runs[name]["given_thresholds"] = {"file": wanted.thresholds, **tried}
     for name, evaluation in zip(names, evaluated):
         metrics = storage.read_dict(f"{evaluation.folder}/metrics.json")
         runs[name] |= {key: metrics[key] for key in ("levels", "levels_by_size", "branches") if metrics.get(key)}

@@ -101,6 +101,8 @@ def test_one_branch_alone(run, detect, image, branch):
         if key != "names":
             np.testing.assert_allclose(values, expected[key][0, :count], rtol=1e-4, atol=1e-3)
     assert set(alone(image)["branch"]) == {("anchor_free", "anchor_based").index(branch)}
+    of_fusion = fsaf_tf.load_detector(run, branch=branch, postprocess={"fusion": "mean"})  # there is nothing to fuse
+    assert_alike(of_fusion(image), alone(image))
     both = fsaf_tf.load_detector(run, branch="both")(image)
     assert_alike(both, detect(image))
 
