@@ -1,5 +1,6 @@
 """Makes a report: reads what it is of, measures, and writes the page and its JSON."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -59,7 +60,8 @@ def make(
     names = list(labels) or coco_results.names_of([*asked, *files])
     _check(names, folders, data.annotations)
     most = data.max_detections or max_detections(folders)
-    given = thresholds.read(wanted.thresholds) if wanted.thresholds else None
+    if wanted.thresholds:
+        thresholds.read(wanted.thresholds)  # before the measuring, which may take minutes
     for path in (output, _json(output)):
         storage.try_writing(path)
     progress = Progress()
@@ -70,14 +72,8 @@ def make(
     notes = [f"{finding.where}: {finding.line}" for finding in findings]
     for line in filter(None, [*notes, *(inputs.check_unchanged(folder, ground_truth) for folder in folders)]):
         progress.say(line)
-    values = {"score_threshold": wanted.score_threshold, "max_detections": most}
     results = {name: inputs.read_results(path, ground_truth) for name, path in zip(names, paths)}
-    runs = {name: _measured(name, rows, ground_truth, progress, values) for name, rows in results.items()}
-    progress.update("how far AP could be off")
-    _add_intervals(runs, results, ground_truth, most)
-    for name, rows in results.items() if given else ():
-        tried = thresholds.measured(ground_truth, rows, most, given)
-        runs[name]["given_thresholds"] = {"file": wanted.thresholds, **tried}
+    runs = _measured(results, ground_truth, wanted, most, progress)
     for name, evaluation in zip(names, evaluated):
         metrics = storage.read_dict(f"{evaluation.folder}/metrics.json")
         runs[name] |= {key: metrics[key] for key in ("levels", "levels_by_size", "branches") if metrics.get(key)}
@@ -101,9 +97,24 @@ def make(
     return found
 
 
-def _measured(name: str, results: Sequence[dict], ground_truth: dict, progress: Progress, values: dict) -> dict:
-    """What there is to say of one detector; `values` are those of `measures.analyze`."""
-    return measures.analyze(ground_truth, results, tell=lambda text: progress.update(f"{name}: {text}"), **values)
+def _measured(
+    results: dict[str, Sequence[dict]], ground_truth: dict, wanted: Wanted, most: int, progress: Progress
+) -> dict[str, dict]:
+    """What there is to say of each detector, and of one beside the other."""
+    runs, values = {}, {"score_threshold": wanted.score_threshold, "max_detections": most}
+    for name, rows in results.items():
+        tell = functools.partial(_tell, progress, name)
+        runs[name] = measures.analyze(ground_truth, rows, tell=tell, **values)
+    progress.update("how far AP could be off")
+    _add_intervals(runs, results, ground_truth, most)
+    for name, rows in results.items() if wanted.thresholds else ():
+        tried = thresholds.measured(ground_truth, rows, most, thresholds.read(wanted.thresholds))
+        runs[name]["given_thresholds"] = {"file": wanted.thresholds, **tried}
+    return runs
+
+
+def _tell(progress: Progress, name: str, text: str) -> None:
+    progress.update(f"{name}: {text}")
 
 
 def _add_intervals(runs: dict[str, dict], results: dict[str, Sequence[dict]], ground_truth: dict, most: int) -> None:
