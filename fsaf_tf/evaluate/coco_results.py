@@ -32,7 +32,9 @@ def read(file: str) -> list[dict]:
             results = json.load(stream)
     except OSError as error:
         raise UserError(faults.line(error)) from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise UserError(f"{file}: it is nested too deep") from None
+    except ValueError as error:
         raise UserError(f"{file}: not JSON: {error}") from error
     if not isinstance(results, list):
         raise UserError(f"{file}: not COCO's results: they are a list of image_id, {', '.join(KEYS)}")

@@ -363,6 +363,7 @@ def test_results_of_predict_are_found_by_name(data):
     "content, message",
     [
         ("{", "not JSON"),
+        ("[" * 100_000, "it is nested too deep"),
         ("{}", "not COCO's results"),
         ("[3]", "entry 0, not one of COCO's results"),
         (json.dumps([{**found((OBJECT, BAR, 0.9))[0], "category_id": 4}]), "entry 0, category_id 4"),
