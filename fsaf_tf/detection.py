@@ -110,7 +110,7 @@ class Program:
         return [found], frame
 
     def fit_tile(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """A tile as `fit` puts a picture, but that a square canvas is enough for it."""
+        """A square tile as `fit` puts a picture, but that a square canvas is enough for it."""
         sides = (self.sides[0], self.sides[0]) if self.keep_aspect else self.sides
         return augment.resize_and_pad(image, *sides, self.keep_aspect)
 
@@ -125,8 +125,10 @@ class Program:
         def of_window(given):
             window, is_whole = given
             part = picture[window[0] : window[2], window[1] : window[3]]
-            canvas, part_size = tf.cond(is_whole, lambda: self.fit(part), lambda: self.fit_tile(part))
-            part_size, original_size = part_size[None], (window[2:] - window[:2])[None]
+            original_size = (window[2:] - window[:2])[None]
+            is_square = original_size[0, 0] == original_size[0, 1]
+            fitted = tf.cond(is_square & ~is_whole, lambda: self.fit_tile(part), lambda: self.fit(part))
+            canvas, part_size = fitted[0], fitted[1][None]
             outputs = network(self.normalize(canvas[None], part_size))
             found = self.by_branch(postprocess.candidates(outputs, self.decoding), part_size, original_size)
             edge = tiles.EDGE * tf.cast(original_size[0] / part_size[0], tf.float32)
@@ -143,13 +145,20 @@ class Program:
         )
         return {name: self._of_windows(each, size) for name, each in found.items()}
 
+    def detect_in_tiles_of_one(self, network: Network, pictures: tf.Tensor) -> dict[str, postprocess.Detections]:
+        """The same of a batch `[B, h, w, 3]` of one picture, or of none, as a replica may get it."""
+        nothing = tf.zeros([detector.LEAST_SIDE, detector.LEAST_SIDE, 3], pictures.dtype)
+        picture = tf.cond(tf.shape(pictures)[0] > 0, lambda: pictures[0], lambda: nothing)
+        found = self.detect_in_tiles(network, picture)
+        return tf.nest.map_structure(lambda value: value[: tf.shape(pictures)[0]], found)
+
     def _of_windows(self, rows: dict[str, tf.Tensor], size: tf.Tensor) -> postprocess.Detections:
         """The detections of one picture, of those in its windows, `[T, D, ...]` each."""
-        is_detection = rows["scores"] > 0
-        keys = rows.keys() - {"num_detections"}
-        flat = {key: tf.boolean_mask(rows[key], is_detection)[None] for key in keys}  # [1, C, ...]
-        is_cut = flat.pop("is_cut")
-        once = self.suppression.of_one_branch()  # each window has fused its own
+        sides = {"boxes": [4]}
+        flat = {key: tf.reshape(rows[key], [1, -1, *sides.get(key, [])]) for key in rows.keys() - {"num_detections"}}
+        is_cut = flat.pop("is_cut")  # [1, C]: all rows, those of padding have a score of 0
+        # Each window has fused its own, and met the threshold before.
+        once = dataclasses.replace(self.suppression.of_one_branch(), score_threshold=0.0)
 
         def suppressed(is_wanted):
             some = dict(flat, scores=tf.where(is_wanted, flat["scores"], 0.0))
@@ -166,6 +175,13 @@ def _in_picture(detections: postprocess.Detections, window, size, edge) -> dict[
     rows = {key: value[0] for key, value in detections.items()}
     boxes = rows["boxes"] + tf.cast(tf.tile(window[:2], [2]), tf.float32)
     return dict(rows, boxes=boxes, is_cut=tiles.is_cut(boxes, window, size, edge))
+
+
+def flat(found: dict[str, postprocess.Detections]) -> dict[str, tf.Tensor]:
+    """What `Program.by_branch` gives as one dict: `boxes` of `ALL`, `anchor_free/boxes` and so on."""
+    return {
+        key if name == ALL else f"{name}/{key}": value for name, each in found.items() for key, value in each.items()
+    }
 
 
 def program(task: schema.Task, num_classes: int) -> Program:

@@ -120,7 +120,8 @@ def _branches(runs: dict[str, dict]) -> str:
     if not rows:
         return ""
     text = (
-        "Both branches compete in one suppression. Where one is better alone, predict and export take it by --branch."
+        "What both branches find together, and each alone. Where one is better alone, predict, export and train"
+        " --mode=eval take it by --branch."
     )
     return f"<h2>Branches</h2><p>{text}</p>{page.table(['', *names], rows)}"
 

@@ -3,9 +3,10 @@
 How much a score says, and how rare a disagreement is, differ from class to class and from detector to detector. So
 suspicions are measured by the data themselves. Of a detection it is its score, times 1 less the share of the detections
 of its class, of those that are at least as sure, that disagree with the labels in the same way. Of a label that nothing
-is on it is 1 less the share of such labels in its class, times the mean score by which the class is found; without the
-latter where a detection says what it is instead, if that is more than the detection's own suspicion. (Confident
-Learning, Northcutt et al., JAIR 2021, likewise lets each class set its thresholds.)
+of its class is on it is 1 less the share of such labels in the class (half of it where nothing at all is near), times
+the mean score by which the class is found; without the latter where a detection says what it is instead, if that is
+more than the detection's own suspicion. (Confident Learning, Northcutt et al., JAIR 2021, likewise lets each class set
+its thresholds.)
 """
 
 import collections
@@ -21,7 +22,7 @@ MEANINGS = {
     NOT_DRAWN: "a detection where no label is",
     OTHER_CLASS: "a detection of another class on a label",
     MOVED: "a detection beside a label of its class that nothing is on",
-    NEVER_FOUND: "a label that no detection is on",
+    NEVER_FOUND: "a label that no detection of its class is on",
 }
 NEAR_IOU = 0.1  # a detection that overlaps a label by more may be of the same object
 LEAST_SCORE = 0.1  # of a detection that is asked at all

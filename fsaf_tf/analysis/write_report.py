@@ -107,8 +107,9 @@ def _measured(
         runs[name] = measures.analyze(ground_truth, rows, tell=tell, **values)
     progress.update("how far AP could be off")
     _add_intervals(runs, results, ground_truth, most)
-    for name, rows in results.items() if wanted.thresholds else ():
-        tried = thresholds.measured(ground_truth, rows, most, thresholds.read(wanted.thresholds))
+    given = thresholds.read(wanted.thresholds) if wanted.thresholds else None
+    for name, rows in results.items() if given else ():
+        tried = thresholds.measured(ground_truth, rows, most, given)
         runs[name]["given_thresholds"] = {"file": wanted.thresholds, **tried}
     return runs
 

@@ -142,6 +142,8 @@ def _load():
         print(f"every picture of a request: {detector.program.tiles.describe()}")
     if detector.config.test_augmentation.enabled:
         print("task.test_augmentation is left out: an exported model sees a picture at one size")
+    if detector.program.tiles and _FORMAT.value == "tflite":
+        print("task.tiles is left out: a .tflite file sees one picture; docs/tiles.md has the code around it")
     return detector
 
 

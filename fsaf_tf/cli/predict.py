@@ -222,7 +222,7 @@ def _kept_of(detector):
     """The detector with what --classes and --thresholds keep of its detections."""
     from fsaf_tf.detect import kept
 
-    names, least = detector.class_names, None
+    names = detector.class_names
     if _THRESHOLDS.value:
         from fsaf_tf.analysis import thresholds
 

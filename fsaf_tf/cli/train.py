@@ -11,7 +11,8 @@ evaluates the best checkpoint there, else the newest, by the experiment that is 
 another one, and --params_override other validation data with the same classes. metrics.json and detections.json are
 written beside the checkpoint: the newest's into the folder of the run, the best's into its best/, those of any other,
 such as ckpt-500, into a folder ckpt-500-eval. --branch=anchor_free evaluates one branch of a detector that was trained
-with both; its files go into a folder anchor_free there. --tile=640 cuts large pictures into tiles of so many pixels.
+with both; its files go into a folder of their own, best-anchor_free. --tile=640 cuts large pictures into tiles of so
+many pixels.
 
     python tools/train.py --mode=eval --model=exported/model_int8.tflite --experiment=runs/fsaf_r50/params.yaml
 

@@ -172,6 +172,7 @@ def augment_tests(params: config_definitions.ExperimentConfig, keys: dict | str)
         raise UserError("test_augmentation.enabled is set by asking for it; give `on` or `off` instead")
     _add(params, {"task": {"test_augmentation": {"enabled": True, **keys}}}, "test_augmentation")
     checks.check_test_augmentation(params.task.test_augmentation)
+    checks.check_tiles(params.task)
 
 
 def cut_into_tiles(params: config_definitions.ExperimentConfig, keys: dict | int) -> None:

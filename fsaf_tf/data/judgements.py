@@ -124,7 +124,8 @@ def advice(table: BoxTable, sizing: Sizing) -> str:
         return f"task.train_data.shorter_sides from {larger.shorter_side} px on keep {share} of them"
     keys = f"task.input_size.shorter_side={larger.shorter_side},task.input_size.longer_side={larger.longer_side}"
     jitter = ", and task.train_data.shorter_sides from there on," if sizing.drawn_sides else ""
-    return f"{keys}{jitter} keeps {share} of them, or cut the pictures into tiles (docs/tiles.md)"
+    or_tiles = "" if sizing.tile else ", or cut the pictures into tiles (docs/tiles.md)"
+    return f"{keys}{jitter} keeps {share} of them{or_tiles}"
 
 
 def ceiling(table: BoxTable, names: Sequence[str], most: int, where: str) -> list[Finding]:

@@ -67,7 +67,7 @@ def run(
     if detector.cut_off:
         print(
             f"{detector.cut_off} of {len(files)} pictures have {detector.most} detections, and no more are kept"
-            " (--max_detections): they may show more objects."
+            " (task.model.postprocess.max_detections, of a run --max_detections): they may show more objects."
         )
 
 

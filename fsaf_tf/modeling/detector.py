@@ -58,13 +58,9 @@ def infer(model: tf_keras.Model, images: tf.Tensor) -> dict[str, dict[str, tf.Te
     TensorFlow 2.20) passes its input's shape on. So the network always sees one image of some size at least.
     """
     count = tf.shape(images)[0]
-    return tf.nest.map_structure(lambda output: output[:count], model(at_least_one(images), training=False))
-
-
-def at_least_one(images: tf.Tensor) -> tf.Tensor:
-    """Images `[B, H, W, 3]`, one more of zeros where there is none, and of the least sides."""
     missing = tf.maximum([1, LEAST_SIDE, LEAST_SIDE, 0] - tf.shape(images), 0)
-    return tf.pad(images, tf.stack([tf.zeros_like(missing), missing], axis=1))
+    at_least_one = tf.pad(images, tf.stack([tf.zeros_like(missing), missing], axis=1))
+    return tf.nest.map_structure(lambda output: output[:count], model(at_least_one, training=False))
 
 
 def _build_backbone(config: backbone_keys.Backbone, min_level: int) -> tf_keras.Model:

@@ -1,7 +1,7 @@
 """Large pictures with small objects: square tiles that overlap, each of which is detected on as a picture.
 
-An object that is no larger than the overlap lies whole in one tile at least. The others cut it: their boxes end at an
-edge of the tile, and give way to a box that does not.
+An object that is somewhat smaller than the overlap lies whole in one tile at least. The others cut it: their boxes end
+at an edge of the tile, and give way to a box that does not.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ class Tiles:
     def describe(self) -> str:
         """A line that tells how a picture is looked at."""
         also = ", and the whole picture" if self.whole else ""
-        uncut = f"objects of up to {self.size - self.step} px are whole in one"
+        uncut = f"objects of up to some {self.size - self.step} px are whole in one"
         return f"tiles of {self.size} px that overlap by {self.overlap:.0%}{also}; {uncut}"
 
 

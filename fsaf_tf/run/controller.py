@@ -240,6 +240,8 @@ class Controller(orbit.Controller):
 
     def _after_batch(self) -> None:
         now, batch_size = time.monotonic(), self._params.task.validation_data.global_batch_size
+        if self._params.task.tiles.size:
+            batch_size = self._run.strategy.num_replicas_in_sync  # a picture each
         images = min(self._eval_images + batch_size, self._eval_total)
         rate = self._eval_rate.add(images - self._eval_images, now - self._eval_clock)
         self._eval_images, self._eval_clock = images, now

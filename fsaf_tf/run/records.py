@@ -35,12 +35,14 @@ def data_keys(params: config_definitions.ExperimentConfig) -> dict[str, str]:
 def evaluation_keys(params: config_definitions.ExperimentConfig) -> dict[str, Any]:
     """What `metrics.json` records of how figures came about.
 
-    Data, test-time augmentation and tiles if there are any, the detections that are counted if these are not COCO's
-    number.
+    Data, test-time augmentation and tiles if there are any, the fusion of the branches if it is not the paper's, the
+    detections that are counted if these are not COCO's number.
     """
     augmentation, most = params.task.test_augmentation.as_dict(), params.task.evaluation.max_detections
     keys = {"data": data_keys(params)} | ({"max_detections": most} if most != average_precision.MOST else {})
     keys |= {"tiles": params.task.tiles.as_dict()} if params.task.tiles.size else {}
+    fusion = params.task.model.postprocess.fusion
+    keys |= {"fusion": fusion} if fusion != "best" else {}
     return keys | {"test_augmentation": augmentation} if augmentation.pop("enabled") else keys
 
 
@@ -65,7 +67,9 @@ def is_evaluated_as(metrics: dict[str, Any], params: config_definitions.Experime
     """Whether figures came about as an experiment says: on its data, in its views or tiles or without."""
     here = evaluation_keys(params)
     recorded = {"data": here["data"]} | metrics
-    return all(recorded.get(key) == here.get(key) for key in ("data", "test_augmentation", "tiles", "max_detections"))
+    return all(
+        recorded.get(key) == here.get(key) for key in ("data", "test_augmentation", "tiles", "fusion", "max_detections")
+    )
 
 
 def write_evaluation(folder: str, metrics: dict[str, Any], detections: Iterable[dict]) -> None:

@@ -66,8 +66,10 @@ class Run:
     def results_dir(self) -> str:
         """The folder of its evaluations: of the newest checkpoint, but for an evaluation of another one.
 
-        What one branch finds alone goes into a folder of its own in there.
+        What one branch finds alone goes into a folder of its own, `best-anchor_free` or the like.
         """
         is_one = self.mode.is_one_evaluation and self.checkpoint
         folder = self.checkpoint.results_dir if is_one else self.model_dir
-        return f"{folder}/{self.branch}" if self.branch else folder
+        if not self.branch:
+            return folder
+        return f"{folder}/{self.branch}" if folder == self.model_dir else f"{folder}-{self.branch}"

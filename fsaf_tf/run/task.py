@@ -89,8 +89,7 @@ class FSAFTask(base_task.Task):
     def build_inputs(self, params: schema.Data, input_context=None) -> tf.data.Dataset:
         """Batches of `params`; on a machine without accelerators they have passed the device stage.
 
-        Those of the validation data have the views of `task.test_augmentation`. With `task.tiles` each is of one
-        picture, which it has as it is.
+        Those of the validation data have the views of `task.test_augmentation`, or for `task.tiles` one picture each.
 
         Args:
             params: `train_data` or `validation_data`.
@@ -101,13 +100,12 @@ class FSAFTask(base_task.Task):
         """
         source = self._data.train if isinstance(params, schema.TrainData) else self.source
         replicas = input_context.num_replicas_in_sync if input_context else 1
-        is_training = isinstance(params, schema.TrainData)
-        is_tiled = not is_training and detection.tiles_of(self.task_config) is not None
+        is_training, tiles = isinstance(params, schema.TrainData), detection.tiles_of(self.task_config)
         batches = pipeline.build_dataset(
             source,
             params,
             self.task_config.input_size,
-            batch_size=1 if is_tiled else params.global_batch_size // replicas,
+            batch_size=1 if tiles and not is_training else params.global_batch_size // replicas,
             input_context=input_context,
             also=pipeline.nothing if is_training else detection.also_of(self.task_config),
             first_step=0 if self._steps is None else self._steps.start,
@@ -254,13 +252,12 @@ class FSAFTask(base_task.Task):
         Args:
             inputs: a batch.
             model: the detector.
-            metrics: those of `build_metrics(training=False)`; an evaluation in several views leaves them as they are.
+            metrics: those of `build_metrics(training=False)`; one in views or tiles leaves them as they are.
         """
         batch, program = self._device_stage(inputs), self._program(model)
         network = functools.partial(detector.infer, model)
         if "picture" in batch:
-            found = program.detect_in_tiles(network, detector.at_least_one(batch["picture"])[0])
-            found = tf.nest.map_structure(lambda value: value[: tf.shape(batch["picture"])[0]], found)
+            found = program.detect_in_tiles_of_one(network, batch["picture"])
         elif "views" in batch:
             sized = [(view["image"], view["image_size"]) for view in batch["views"]]
             found = program.by_branch(*program.candidates_in_views(network, sized), batch["original_size"])
@@ -269,12 +266,7 @@ class FSAFTask(base_task.Task):
             candidates = postprocess.candidates(outputs, program.decoding)
             found = program.by_branch(candidates, batch["image_size"], batch["original_size"])
             self._update_metrics(metrics or [], batch, outputs, model)
-        detections = {
-            key if name == ALL else f"{name}/{key}": value
-            for name, each in found.items()
-            for key, value in each.items()
-        }
-        return {**detections, "image_id": batch["image_id"]}
+        return {**detection.flat(found), "image_id": batch["image_id"]}
 
     @property
     def _level_names(self) -> list[str]:

@@ -41,9 +41,11 @@ def evaluate(
 
     Raises:
         UserError: the data have other classes than the model, one of them cannot be read, or the experiment wants
-            test-time augmentation.
+            test-time augmentation, or tiles of a `.tflite` file.
     """
     exported_models.refuse_augmentation(path, params.task.test_augmentation.enabled)
+    if params.task.tiles.size and path.endswith(".tflite"):
+        raise UserError(f"{path} sees one picture and no tiles; give --params_override=task.tiles.size=0")
     output = output or folder_of(path)
     if os.path.exists(f"{output}/params.yaml"):
         raise UserError(f"{output} is the folder of a run, whose figures these are not; give another --model_dir")

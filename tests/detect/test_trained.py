@@ -121,6 +121,10 @@ def test_tiles_are_cut_as_asked(run, image):
         fsaf_tf.load_detector(run, tile={"size": 64, "overlap": 1.0})
     with pytest.raises(UserError, match="task.tiles and task.test_augmentation do not go together"):
         fsaf_tf.load_detector(run, test_augmentation="ratios=[1.0]", tile=64)
+    params = experiment.read_params(run)
+    params.task.tiles.size = 64
+    with pytest.raises(UserError, match="task.tiles and task.test_augmentation do not go together"):
+        experiment.augment_tests(params, "ratios=[1.0]")
 
 
 def test_a_branch_that_is_not_there(run, tmp_path):

@@ -112,6 +112,27 @@ def test_objects_on_edges_and_corners_of_tiles_are_found_once_and_whole():
         np.testing.assert_array_equal(sorted(map(tuple, found["boxes"][0, : len(boxes)].numpy())), sorted(boxes))
 
 
+@pytest.mark.parametrize("size", [(232, 232), (1, 300), (300, 97), (20, 10)], ids=str)
+def test_nothing_found_and_pictures_of_any_shape(size):
+    nothing = program(dataclasses.replace(TILES, whole=True)).detect_in_tiles(
+        reads_pixels, tf.zeros([*size, 3], tf.uint8)
+    )
+    assert int(nothing[ALL]["num_detections"][0]) == 0 and not nothing[ALL]["boxes"].numpy().any()
+
+
+def test_a_batch_of_no_picture():
+    found = program(TILES).detect_in_tiles_of_one(reads_pixels, tf.zeros([0, 0, 0, 3], tf.uint8))[ALL]
+    assert found["boxes"].shape == (0, 200, 4) and found["num_detections"].shape == (0,)
+
+
+def test_what_a_window_has_kept_meets_no_threshold_again():
+    """A score of one branch alone is halved by the fusion of its window, maybe to less than the threshold."""
+    found = program(TILES, fusion="mean")._of_windows(
+        rows((0.5, [0.0, 0.0, 20.0, 20.0], False), (0.04, [50.0, 0.0, 70.0, 20.0], False)), tf.constant([232, 232])
+    )
+    np.testing.assert_allclose(found["scores"][0, :3], [0.5, 0.04, 0])
+
+
 def test_a_picture_of_one_tile_is_looked_at_as_a_picture():
     picture = tf.constant(picture_of([(8, 8, 40, 40)], (96, 96)))
     own = program(TILES)
@@ -191,4 +212,4 @@ def test_the_configuration_gives_the_values():
     task.tiles.override({"size": 640, "overlap": 0.3, "whole": False})
     assert detection.tiles_of(task) == tiles.Tiles(640, 0.3, False)
     said = detection.tiles_of(task).describe()
-    assert said == "tiles of 640 px that overlap by 30%; objects of up to 192 px are whole in one"
+    assert said == "tiles of 640 px that overlap by 30%; objects of up to some 192 px are whole in one"

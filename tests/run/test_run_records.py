@@ -107,6 +107,12 @@ def test_figures_in_tiles_are_not_those_without(tmp_path, params):
     assert records.evaluation_keys(params) == {**plain, "tiles": {"size": 640, "overlap": 0.3, "whole": True}}
     storage.write_json(f"{tmp_path}/metrics.json", {"AP": 0.5, **plain})
     assert records.read_metrics(str(tmp_path), params) == {}
+    params.task.tiles.size = 0
+    assert records.read_metrics(str(tmp_path), params)["AP"] == 0.5
+    params.task.model.postprocess.fusion = "mean"
+    assert records.evaluation_keys(params) == {**plain, "fusion": "mean"} and not records.read_metrics(
+        str(tmp_path), params
+    )
 
 
 def test_unreadable_record_is_an_error(folder, params):

@@ -464,10 +464,10 @@ def test_a_best_of_moving_averages_is_evaluated_as_in_training(params, tmp_path,
         eager = "--params_override=trainer.eval_tf_function=false"
         flags = ("--mode=eval", f"--model_dir={folder}", f"--branch={branch}", eager)
         assert call(train, monkeypatch, *flags) == 0
-        alone = storage.read_json(folder / "best" / branch / "metrics.json")
+        alone = storage.read_json(folder / f"best-{branch}" / "metrics.json")
         assert (alone["AP"], alone["branch"]) == (figures["AP"], branch) and "branches" not in alone
         assert alone["losses"].keys() == {key for key in whole["losses"] if "/" not in key or branch in key}
-        assert storage.read_json(folder / "best" / branch / "detections.json")
+        assert storage.read_json(folder / f"best-{branch}" / "detections.json")
     assert storage.read_json(folder / "best" / "metrics.json") == whole
 
 

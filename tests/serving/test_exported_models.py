@@ -262,6 +262,10 @@ def test_in_tiles_all_ways_give_the_same(folder, detector, pictures, paths, monk
         for number, one in enumerate(expected, start=1):
             of_picture = [row for row in rows if row["image_id"] == number]
             assert [row["score"] for row in of_picture] == [round(float(score), 6) for score in one["scores"]]
+    params = experiment.read_params(folder / "run")
+    params.task.tiles.size = 48
+    with pytest.raises(UserError, match="model_float32.tflite sees one picture and no tiles; give"):
+        evaluate_exported.evaluate(paths["tflite"], params, str(tmp_path / "eval"))
     with pytest.raises(UserError, match="is an exported model, whose tile cannot be changed; give the run"):
         fsaf_tf.load_detector(paths["tflite"], tile=48)
 
