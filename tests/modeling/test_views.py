@@ -216,7 +216,7 @@ def test_evaluation_finds_what_prediction_finds(joint, folder, pictures):
 
 def test_its_own_size_and_views_exclude_each_other(joint, pictures):
     loaded = trained.Detector(joint, config_of("ab_fsaf", ratios=[1.0]), CLASSES)
-    with pytest.raises(UserError, match="resizes the picture"):
+    with pytest.raises(UserError, match="test-time augmentation and tiles resize what they look at"):
         loaded(pictures[0], resize=False)
     assert len(loaded.at_one_size()(pictures[0], resize=False)["scores"]) > 5
 
