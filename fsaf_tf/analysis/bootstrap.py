@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fsaf_tf.evaluate import average_precision
-from fsaf_tf.evaluate.average_precision import Judged
+from fsaf_tf.analysis.judged import Judged, judge
 
 DRAWS = 1000
 LEAST_DRAWS = 100
@@ -38,7 +37,7 @@ def aps(ground_truth: dict, results: Sequence[dict], drawn: np.ndarray, max_dete
         drawn: how often each image is in each draw, `[S, I]`.
         max_detections: see there.
     """
-    classes = average_precision.judge(ground_truth, results, max_detections).values()
+    classes = judge(ground_truth, results, max_detections).values()
     of_classes = np.array([_class_aps(judged, drawn) for judged in classes])  # [K, S]
     is_known = ~np.isnan(of_classes)
     total = np.where(is_known, of_classes, 0.0).sum(axis=0)

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fsaf_tf import storage
+from fsaf_tf.analysis.judged import Judged, judge
 from fsaf_tf.errors import UserError
-from fsaf_tf.evaluate import average_precision
-from fsaf_tf.evaluate.average_precision import Judged
 
 ONE = "one for all"  # the row of the threshold that all classes share
 
@@ -97,7 +96,7 @@ def measured(ground_truth: dict, results: Sequence[dict], max_detections: int, g
 
 def _by_name(ground_truth: dict, results: Sequence[dict], max_detections: int) -> dict[str, Judged]:
     names = {row["id"]: row["name"] for row in ground_truth["categories"]}
-    judged = average_precision.judge(ground_truth, results, max_detections)
+    judged = judge(ground_truth, results, max_detections)
     return {names[category_id]: of_class for category_id, of_class in judged.items()}
 
 

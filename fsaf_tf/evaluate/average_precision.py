@@ -192,26 +192,8 @@ def match(
     return matches
 
 
-class Judged(NamedTuple):
-    """The n detections of a class that are counted, by falling score, judged at COCO's 10 IoU thresholds.
-
-    Attributes:
-        scores: `[n]`.
-        images: `[n]`, the place of each one's image in `ground_truth["images"]`.
-        is_right: `[10, n]` bool, on an object that no better one is on.
-        is_left_out: `[10, n]` bool, on a crowd: neither right nor wrong.
-        objects: `[I]`, how many each image has.
-    """
-
-    scores: np.ndarray
-    images: np.ndarray
-    is_right: np.ndarray
-    is_left_out: np.ndarray
-    objects: np.ndarray
-
-
-def judge(ground_truth: dict, results: Sequence[dict], max_detections: int = MOST) -> dict[int, Judged]:
-    """What COCO's AP is made of, by category id.
+def matched_images(ground_truth: dict, results: Sequence[dict], max_detections: int = MOST) -> list[dict]:
+    """pycocotools' matches of each class in each image, at COCO's 10 IoU thresholds, boxes of every area.
 
     Args:
         ground_truth: see `coco_metrics`.
@@ -220,28 +202,7 @@ def judge(ground_truth: dict, results: Sequence[dict], max_detections: int = MOS
     """
     every_area = {"areaRng": _AT_HALF["areaRng"], "areaRngLbl": _AT_HALF["areaRngLbl"]}
     evaluation = _evaluate(ground_truth, results, max_detections=max_detections, **every_area)
-    place_of = {image["id"]: place for place, image in enumerate(ground_truth["images"])}
-    of_class: dict[int, list[dict]] = {category["id"]: [] for category in ground_truth["categories"]}
-    for image in evaluation.evalImgs:
-        if image is not None:
-            of_class[image["category_id"]].append(image)
-    return {category_id: _judged(images, place_of) for category_id, images in of_class.items()}
-
-
-def _judged(images: list[dict], place_of: dict[int, int]) -> Judged:
-    """What pycocotools says of a class, image by image, as one."""
-    counts = [len(image["dtScores"]) for image in images]
-    scores = np.concatenate([np.zeros(0), *(image["dtScores"] for image in images)])
-    order = np.argsort(-scores, kind="mergesort")  # pycocotools'
-    places = np.repeat([place_of[image["image_id"]] for image in images], counts).astype(int)
-    nothing = np.zeros([10, 0])
-    matches = np.concatenate([nothing, *(image["dtMatches"] for image in images)], axis=1)
-    left_out = np.concatenate([nothing, *(image["dtIgnore"] for image in images)], axis=1) > 0
-    objects = np.zeros(len(place_of), int)
-    for image in images:
-        objects[place_of[image["image_id"]]] = np.sum(image["gtIgnore"] == 0)
-    is_right = (matches > 0) & ~left_out
-    return Judged(scores[order], places[order], is_right[:, order], left_out[:, order], objects)
+    return [image for image in evaluation.evalImgs if image is not None]
 
 
 def _check(ground_truth: dict, results: Sequence[dict]) -> None:
