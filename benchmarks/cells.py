@@ -5,9 +5,11 @@ import os
 import pathlib
 import platform
 import signal
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 ROOT = pathlib.Path(__file__).parent.parent
 # How a run ends that was asked to stop: by the signal, or after it by itself, with what it had saved.
@@ -54,6 +56,30 @@ def train(experiment: str, config_files: list[str], seed: int, model_dir: str, o
         "date": time.strftime("%Y-%m-%d"),
         **outcome,
     }
+
+
+def run_missing(left: list[tuple], result_file: Callable[..., pathlib.Path], outcome_of: Callable[..., dict]) -> None:
+    """Runs the cells of a study, one after another, with an ETA by the mean of those before.
+
+    Args:
+        left: a tuple for each cell that is not there yet.
+        result_file: where a cell's outcome is written, once it is there.
+        outcome_of: runs a cell.
+    """
+    start = time.time()
+    for number, cell in enumerate(left):
+        eta = f", ETA {(time.time() - start) / number * (len(left) - number) / 60:.0f} min" if number else ""
+        print(f"--- {number + 1} of {len(left)}: {' '.join(map(str, cell))}{eta}", flush=True)
+        outcome = outcome_of(*cell)
+        file = result_file(*cell)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(outcome, indent=1) + "\n")
+
+
+def mean_and_spread(values: list[float]) -> str:
+    """The mean, and the standard deviation of two or more."""
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3f}{spread}" if values else ""
 
 
 def _run(command: list[str]) -> tuple[subprocess.CompletedProcess, bool]:

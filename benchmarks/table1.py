@@ -9,8 +9,6 @@ of docs/results.md: the mean of the seeds and their standard deviation.
 """
 
 import json
-import statistics
-import time
 from typing import NamedTuple
 
 import cells
@@ -89,32 +87,25 @@ def table(data: str) -> str:
         if not ended:
             continue
         metrics = [cell["metrics"] for cell in ended if "metrics" in cell]
-        figures = [_mean_and_spread([each[key] for each in metrics]) for key in COLUMNS.values()]
+        # None where there is no object of that kind.
+        found = [[run[key] for run in metrics if run[key] is not None] for key in COLUMNS.values()]
+        figures = [cells.mean_and_spread(values) for values in found]
         failed = f", {len(ended) - len(metrics)} failed" if len(metrics) < len(ended) else ""
         lines.append(f"| {name} | {paper or ''} | {len(metrics)}{failed} | " + " | ".join(figures) + " |")
     return "\n".join(lines)
 
 
-def _mean_and_spread(values: list[float]) -> str:
-    values = [value for value in values if value is not None]  # no object of that kind
-    if not values:
-        return ""
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3f}{spread}"
+def outcome_of(data: str, row: str, seed: int) -> dict:
+    """Trains a cell."""
+    folder, experiment = f"{OUTPUT.value}/{data}_{row}_{seed}", ROWS[row].experiment
+    outcome = cells.train(experiment, SETTINGS[data], seed, folder, ROWS[row].overrides)
+    return {"data": data, "experiment": experiment, "seed": seed, **outcome}
 
 
 def train():
-    """Runs the cells that are not there, with an ETA by the mean of those before."""
-    RESULTS.mkdir(exist_ok=True)
+    """Runs the cells that are not there."""
     left = [cell for cell in CELLS if not result_file(*cell).exists() and (not DATA.value or cell[0] in DATA.value)]
-    start = time.time()
-    for number, (data, row, seed) in enumerate(left):
-        eta = f", ETA {(time.time() - start) / number * (len(left) - number) / 60:.0f} min" if number else ""
-        print(f"--- {number + 1} of {len(left)}: {row} on {data}, seed {seed}{eta}", flush=True)
-        folder, experiment = f"{OUTPUT.value}/{data}_{row}_{seed}", ROWS[row].experiment
-        outcome = cells.train(experiment, SETTINGS[data], seed, folder, ROWS[row].overrides)
-        text = json.dumps({"data": data, "experiment": experiment, "seed": seed, **outcome}, indent=1)
-        result_file(data, row, seed).write_text(text + "\n")
+    cells.run_missing(left, result_file, outcome_of)
 
 
 def main():
