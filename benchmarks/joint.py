@@ -19,6 +19,10 @@ from absl import flags
 
 from fsaf_tf import cli
 
+cli.quiet()
+
+from fsaf_tf.visualize import charts, curves  # noqa: E402
+
 FLAGS = flags.FlagValues()
 OUTPUT = flags.DEFINE_string("output", "runs/joint", "The folder of the runs.", FLAGS)
 DATA = flags.DEFINE_list("data", ["bccd", "shapes", "bccd_r50"], "Which of the settings to train.", FLAGS)
@@ -115,11 +119,26 @@ def table(data: str) -> str:
 
 
 def draw() -> None:
-    """AP against steps: the mean of the seeds, and each of them as a point."""
-    from fsaf_tf.visualize import curves
-
+    """AP against steps: a line for the mean of the seeds, a point for each of them."""
     names = [data for data in SETTINGS if len(lengths(data)) > 1]
-    curves.new(6 * len(names), 4)
+    with charts.style():
+        figure = charts.new(5.5 * len(names), 4.2)
+        charts.heading(figure, "Both branches beside each alone, by the steps of a run")
+        for axes, data in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names):
+            for row, colour in zip(ROWS, curves.COLOURS):
+                ended = {steps: [run["AP"] for run in read(data, steps, row)] for steps in lengths(data)}
+                points = [(steps, value) for steps, values in ended.items() for value in values]
+                means = [(steps, statistics.mean(values)) for steps, values in ended.items() if values]
+                line = "--" if ROWS[row][0] == "joint" else "-"
+                axes.plot(*zip(*means), line, color=colour, label=row) if means else None
+                axes.plot(*zip(*points), "o", color=colour, markersize=3.5) if points else None
+            axes.set_xscale("log")
+            axes.set_xticks(lengths(data), [f"{steps:,}" for steps in lengths(data)])
+            axes.set_title(data, loc="left")
+            axes.set_xlabel("steps, each with a schedule of its own")
+        figure.axes[0].set_ylabel("AP, validation")
+        figure.axes[-1].legend(fontsize=8)
+        figure.savefig(cells.ROOT / "docs/images/joint.png")
 
 
 def main():

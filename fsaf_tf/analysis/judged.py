@@ -52,6 +52,6 @@ def _judged(images: list[dict], place_of: dict[int, int]) -> Judged:
     left_out = np.concatenate([nothing, *(image["dtIgnore"] for image in images)], axis=1) > 0
     objects = np.zeros(len(place_of), int)
     for image in images:
-        objects[place_of[image["image_id"]]] = np.sum(image["gtIgnore"] == 0)
+        objects[place_of[image["image_id"]]] = np.sum(np.array(image["gtIgnore"]) == 0)
     is_right = (matches > 0) & ~left_out
     return Judged(scores[order], places[order], is_right[:, order], left_out[:, order], objects)

@@ -74,8 +74,8 @@ def _summary(runs: dict[str, dict]) -> str:
             [page.key(page.COLOURS[index], name), *figures, str(analysis["detections"]), str(analysis["images"])]
         )
     text = (
-        "COCO's figures by pycocotools: AP is the mean over IoU 0.5 to 0.95, small is under 32 x 32 pixels, large over"
-        " 96 x 96, thin more than 8 times as long as wide. AR100 is the share of the objects found by"
+        "COCO's figures, as pycocotools has them: AP is the mean over IoU 0.5 to 0.95, small is under 32 x 32 pixels,"
+        " large over 96 x 96, thin more than 8 times as long as wide. AR100 is the share of the objects found by"
         f" {most} detections of a class in an image. - is a figure without objects."
     )
     notes = "".join(f"<p>{page.escape(line)}</p>" for line in metrics_table.ceiling_lines(metrics))

@@ -1,14 +1,15 @@
-"""COCO average precision by pycocotools (section 4), for every kind of data set in COCO form."""
+"""COCO average precision as pycocotools has it (section 4), for every kind of data set in COCO form."""
 
 import collections
 import contextlib
 import io
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools import coco, cocoeval
+
+from fsaf_tf.evaluate import coco_engine
 
 NOTHING, LEFT_OUT = -1, -2  # of `match`
 _AT_HALF = {"iouThrs": np.array([0.5]), "areaRng": [[0, 1e10]], "areaRngLbl": ["all"]}  # IoU 0.5, boxes of every area
@@ -136,9 +137,9 @@ def binned_ap(
     Returns:
         The AP of each; NaN for one without ground truth.
     """
-    ranges = {"areaRng": [[each, each] for each in bins], "areaRngLbl": list(bins)}
-    evaluation = _evaluate(ground_truth, results, bin_of, max_detections, **ranges)
-    return [_mean(evaluation.eval["precision"][:, :, :, index, -1]) for index in range(len(bins))]
+    ranges = {"areaRng": [[each, each] for each in bins], "areaRngLbl": [str(each) for each in bins]}
+    precision = _evaluate(ground_truth, results, bin_of, max_detections, **ranges).eval["precision"]
+    return [_mean(precision[:, :, :, index, -1]) for index in range(len(bins))]
 
 
 def ap50(ground_truth: dict, results: Sequence[dict], max_detections: int = MOST) -> float:
@@ -186,9 +187,9 @@ def match(
     matches = np.full(len(results), LEFT_OUT)
     for image in evaluation.evalImgs:
         if image is not None:
-            judged = ~image["dtIgnore"][0]
+            judged = ~np.array(image["dtIgnore"][0], bool)
             numbers = np.array(image["dtIds"], int)[judged] - 1
-            matches[numbers] = image["dtMatches"][0, judged].astype(int) - 1  # pycocotools' 0 is nothing
+            matches[numbers] = np.array(image["dtMatches"][0], int)[judged] - 1  # COCO's 0 is nothing
     return matches
 
 
@@ -213,39 +214,29 @@ def _check(ground_truth: dict, results: Sequence[dict]) -> None:
             raise ValueError(f"The results have {key} {min(unknown)}, which is not in the {table} of the ground truth.")
 
 
-def _evaluate(
-    ground_truth: dict, results: Sequence[dict], bin_of=None, max_detections: int = MOST, **params
-) -> cocoeval.COCOeval:
-    """Runs pycocotools silently with these `params`. `bin_of` a box `[x, y, w, h]` takes the place of its area.
+def _evaluate(ground_truth: dict, results: Sequence[dict], bin_of=None, max_detections: int = MOST, **params) -> Any:
+    """A `COCOeval` with these `params`. `bin_of` a box `[x, y, w, h]` takes the place of its area.
 
     Annotations are numbered anew: pycocotools takes one of id 0 for "no match".
     """
+    area_of = bin_of or _area
     truth = [
-        {"iscrowd": 0, "area": row["bbox"][2] * row["bbox"][3], **row, "id": number}
+        {"iscrowd": 0, "area": area_of(row["bbox"]), **row, "id": number}
         for number, row in enumerate(ground_truth["annotations"], start=1)
     ]
-    found = [
-        {**row, "area": row["bbox"][2] * row["bbox"][3], "iscrowd": 0, "id": number}
-        for number, row in enumerate(results, start=1)
-    ]
     if bin_of:
-        truth, found = ([{**row, "area": bin_of(row["bbox"])} for row in rows] for rows in (truth, found))
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = cocoeval.COCOeval(_index(ground_truth, truth), _index(ground_truth, found), "bbox")
-        evaluation.params.maxDets = [min(most, max_detections) for most in (1, 10, max_detections)]
-        for key, value in params.items():
-            setattr(evaluation.params, key, value)
-        evaluation.evaluate()
-        evaluation.accumulate()
-    return evaluation
+        truth = [{**row, "area": bin_of(row["bbox"])} for row in truth]
+    found = [
+        {**row, "area": area_of(row["bbox"]), "iscrowd": 0, "id": number} for number, row in enumerate(results, start=1)
+    ]
+    limits = {"maxDets": [min(most, max_detections) for most in (1, 10, max_detections)]}
+    engine = coco_engine.fastest(ground_truth)
+    return coco_engine.evaluate(engine, ground_truth, truth, found, {**limits, **params})
 
 
-def _index(ground_truth: dict, annotations: list[dict]) -> coco.COCO:
-    """A `COCO` of our own making: `loadRes` fails on an empty list."""
-    indexed = coco.COCO()
-    indexed.dataset = {**ground_truth, "annotations": annotations}
-    indexed.createIndex()
-    return indexed
+def _area(box: Sequence[float]) -> float:
+    """Of a box `[x, y, width, height]`."""
+    return box[2] * box[3]
 
 
 def _mean(precision: np.ndarray) -> float:
@@ -300,7 +291,8 @@ def _ap_thin(outcome: Outcome) -> float:
     """
 
     def is_thin(box):
-        return float(max(box[2:]) > THIN * min(box[2:]))
+        _, _, width, height = box
+        return float(width > THIN * height or height > THIN * width)
 
     return binned_ap(outcome.ground_truth, outcome.results, is_thin, [True], outcome.max_detections)[0]
 

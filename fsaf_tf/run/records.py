@@ -18,7 +18,8 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.terminal import commands
 
-PACKAGES = ("fsaf_tf", "tensorflow", "tf_keras", "tf-models-official", "tensorflow-datasets", "numpy", "pycocotools")
+PACKAGES = ("fsaf_tf", "tensorflow", "tf_keras", "tf-models-official", "tensorflow-datasets", "numpy")
+PACKAGES += ("pycocotools", "hotcoco")
 # What makes it another run. Batch size, seed and the like may change when a run goes on; thresholds of
 # post-processing touch no weights. Which layers are frozen may not: the optimizer has no state of those.
 _IDENTITY = "task.model."
