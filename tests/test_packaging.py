@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from fsaf_tf.config import catalog, experiment
+from fsaf_tf.config import catalog, experiment, reference
 
 ROOT = pathlib.Path(__file__).parent.parent
 SOURCES = ("fsaf_tf", "experiments", "setup.py", "pyproject.toml", "README.md", "LICENSE")
@@ -65,7 +65,7 @@ def test_train_prints_an_experiment_and_nothing_else(installed):
     assert done.returncode == 0, done.stderr
     params = experiment.load("fsaf_demo", overrides="trainer.train_steps=7")
     report = "\n".join(f"# {line}" for line in experiment.rates_report(params))
-    assert done.stdout == f"{experiment.to_yaml(params)}\n{report}\n"
+    assert done.stdout == f"{reference.commented(params, experiment.to_yaml(params))}\n\n{report}\n"
     assert done.stderr == ""  # what TensorFlow and the Garden say when they are imported
 
 

@@ -70,7 +70,9 @@ _PARAMS_OVERRIDE = flags.DEFINE_string(
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
-_PRINT_CONFIG = flags.DEFINE_bool("print_config", False, "Print the resolved experiment and stop.", flag_values=_FLAGS)
+_PRINT_CONFIG = flags.DEFINE_bool(
+    "print_config", False, "Print the resolved experiment, what each key means beside it, and stop.", flag_values=_FLAGS
+)
 _DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS download data that is not there.", flag_values=_FLAGS)
 
 
@@ -156,7 +158,9 @@ def _load(name: str | None, model_dir: str | None):
     params = experiment.load(name, *changes, said.append) if name else experiment.load_run(model_dir, *changes)
     if _PRINT_CONFIG.value:
         said += experiment.rates_report(params)
-        print(experiment.to_yaml(params), *(f"# {line}" for line in said), sep="\n")
+        from fsaf_tf.config import reference
+
+        print(reference.commented(params, experiment.to_yaml(params)), "", *(f"# {line}" for line in said), sep="\n")
         return None
     print(*said, sep="\n", end="\n" * bool(said))
     return params

@@ -22,8 +22,8 @@ class ResNet(hyperparams.Config):
 
     Attributes:
         depth: 50, 101 or 152; the tests also build 14.
-        form: `caffe` (stride in the first 1x1, BGR, means only; the paper's Detectron and Keras Applications) or
-            `pytorch` (stride in the 3x3, RGB, mean and standard deviation).
+        form: `caffe`, as the paper's Detectron and Keras Applications have it, or `pytorch`. Caffe's has the stride in
+            the first 1x1, BGR and means only, PyTorch's in the 3x3, RGB, mean and standard deviation.
         groups: of the 3x3 convolutions; 1 is ResNet, 64 with `width_per_group` 4 is ResNeXt-64x4d.
         width_per_group: channels of a group in the first stage; each later stage has twice as many.
         weights: where the values come from. `imagenet`: downloaded by Keras Applications; needs form `caffe` and one

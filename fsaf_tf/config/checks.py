@@ -30,7 +30,7 @@ UNREAD = {
 }
 # Keys of the Garden whose values are checked late there, or never.
 STRATEGIES = ("mirrored", "multi_worker_mirrored", "one_device", "tpu")
-_CHOICES = {
+CHOICES = {
     "runtime.distribution_strategy": STRATEGIES,
     "runtime.mixed_precision_dtype": ("float32", "float16", "bfloat16", None, ""),
     "trainer.best_checkpoint_metric_comp": ("higher", "lower"),
@@ -48,7 +48,7 @@ def check(params: config_definitions.ExperimentConfig, data: Sequence[str] = ())
         UserError: the first that does not; the message names the key.
     """
     _check_unread(params)
-    for key, known in _CHOICES.items():
+    for key, known in CHOICES.items():
         section, _, name = key.partition(".")
         _check_one_of(key, getattr(getattr(params, section), name), known)
     if params.runtime.tpu and params.runtime.distribution_strategy != "tpu":

@@ -37,7 +37,7 @@ class Heads(hyperparams.Config):
 
     Attributes:
         convs: layers before the outputs.
-        channels: of each.
+        channels: of each of these layers.
         batch_norm: normalise after each of them, each level by its own statistics. The paper does not; short
             trainings from random values gain much by it (docs/recipes.md).
     """
@@ -137,6 +137,8 @@ class Model(hyperparams.Config):
 
     Attributes:
         num_classes: 0 takes the number from the training data's annotations.
+        min_level: the lowest level of the pyramid, 3 in the paper: strides are 2 to the power of the level.
+        max_level: the highest one, 7 in the paper.
         location_offset: where cell (i, j) of level l stands: `((i + offset) * 2^l, (j + offset) * 2^l)`.
         pyramid: what makes the levels out of the backbone's maps: the FPN of RetinaNet, or another detector's that the
             module plugs into (section 3): `ssd`, `dssd`, `nas_fpn`; see docs/hosts.md.
@@ -167,7 +169,13 @@ class Model(hyperparams.Config):
 
 @dataclasses.dataclass
 class Losses(hyperparams.Config):
-    """What both branches share: the focal loss ([22]) and the weight decay (section 3.4)."""
+    """What both branches share: the focal loss ([22]) and the weight decay (section 3.4).
+
+    Attributes:
+        focal_alpha: alpha, the weight of a class at the places of its objects; 1 - alpha elsewhere.
+        focal_gamma: gamma, how much less what is classified well counts; 0 is cross-entropy.
+        weight_decay: the sum of the squares of all kernels, times half of this, is added to the loss.
+    """
 
     focal_alpha: float = limited(0.25, 0, 1)
     focal_gamma: float = limited(2.0, 0)
@@ -179,8 +187,8 @@ class InputSize(hyperparams.Config):
     """Image size in pixels for training, evaluation and prediction (section 4), padded to multiples of 32.
 
     Attributes:
-        shorter_side: what an image's shorter side becomes, unless
-        longer_side: the longer one would exceed this.
+        shorter_side: what an image's shorter side becomes, unless the longer one would exceed `longer_side`.
+        longer_side: the most that the longer side becomes.
         keep_aspect: if not, an image is stretched to both sides, rounded up to multiples of 32, as libraries of phones
             do it with a TFLite model.
     """
