@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from fsaf_tf import parts
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 
 def try_writing(path: str) -> None:
@@ -21,6 +22,8 @@ def try_writing(path: str) -> None:
     Raises:
         UserError: it cannot be written.
     """
+    if paths.is_remote(path):
+        return
     part = parts.of_file(path)
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -28,13 +31,13 @@ def try_writing(path: str) -> None:
             os.remove(part)
     except OSError as error:
         raise UserError(f"{path} cannot be written to: {error.strerror}") from error
-    if os.path.isdir(path):
+    if paths.is_folder(path):
         raise UserError(f"{path} is a folder; give --output the name of a file")
 
 
 def check_folder(path: str) -> None:
     """Raises a UserError where a local folder cannot be made or written to; leaves nothing behind."""
-    if "://" in path:
+    if paths.is_remote(path):
         return
     above = os.path.abspath(path)
     while not os.path.lexists(above):
@@ -50,7 +53,7 @@ def check_folder(path: str) -> None:
 def make_folder(path: str) -> None:
     """Makes a folder with those above it; a UserError if that cannot be."""
     try:
-        os.makedirs(path, exist_ok=True)
+        paths.make_folder(path)
     except OSError as error:
         raise UserError(f"{path} cannot be written to: {error.strerror}") from error
 
@@ -99,7 +102,7 @@ def whole(
 
 def _flush_to_disk(path: str) -> None:
     """Without this a power loss may leave an empty file under the new name. Local files only."""
-    if "://" in path:
+    if paths.is_remote(path):
         return
     with open(path, "rb") as file:
         try:

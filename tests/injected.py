@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl import flags
 
 from fsaf_tf import cli
+from fsaf_tf.files import paths
 
 _OURS = (f"{io_calls.ROOT}/fsaf_tf/", f"{io_calls.ROOT}/tools/")
 Error = Callable[[str], BaseException]  # of the path that the call was given
@@ -193,7 +194,14 @@ def _modules() -> dict[str, Any]:
     import numpy as np
     from PIL import Image, ImageFont
 
-    return {"Image": Image, "ImageFont": ImageFont, "np": np, "pathlib": pathlib, "importlib": importlib}
+    return {
+        "Image": Image,
+        "ImageFont": ImageFont,
+        "np": np,
+        "pathlib": pathlib,
+        "importlib": importlib,
+        "paths": paths,
+    }
 
 
 _MODULES = _modules()

@@ -9,6 +9,7 @@ from fsaf_tf.config import experiment
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate.coco_results import DETECTIONS
+from fsaf_tf.files import paths
 from fsaf_tf.run import checkpoints
 from fsaf_tf.terminal import commands
 
@@ -40,14 +41,14 @@ def find(model_dir: str, wanted: str | None = None) -> Evaluation:
         UserError: there is no such checkpoint, or no evaluation.
     """
     asked = model_dir.rstrip("/")
-    if not os.path.exists(f"{asked}/params.yaml"):
+    if not paths.exists(f"{asked}/params.yaml"):
         if wanted:
             raise UserError(f"{asked} is not the folder of a run, of which --checkpoint={wanted} says one")
         return Evaluation(asked, asked, "")
     try:
         return _of_checkpoint(asked, wanted)
     except UserError as error:
-        if wanted or not os.path.exists(f"{asked}/{DETECTIONS}"):
+        if wanted or not paths.exists(f"{asked}/{DETECTIONS}"):
             raise
         return Evaluation(asked, asked, f"Checkpoint: {_recorded_in(asked)}, which was evaluated last: {error}")
 
@@ -62,7 +63,7 @@ def folder_of(path: str, detector: Callable | None = None) -> str | None:
     if detector is None:
         folder = os.path.dirname(path) or "."
         run = experiment.folder_of(folder)
-        return folder if run and os.path.exists(f"{folder}/metrics.json") else run
+        return folder if run and paths.exists(f"{folder}/metrics.json") else run
     if isinstance(detector, Detector) and detector.checkpoint.read_metrics():
         return detector.checkpoint.results_dir
     return experiment.folder_of(path)
@@ -70,7 +71,7 @@ def folder_of(path: str, detector: Callable | None = None) -> str | None:
 
 def _of_checkpoint(run: str, wanted: str | None) -> Evaluation:
     chosen = checkpoints.choose(run, wanted)
-    if chosen.read_metrics() and os.path.exists(f"{chosen.results_dir}/{DETECTIONS}"):
+    if chosen.read_metrics() and paths.exists(f"{chosen.results_dir}/{DETECTIONS}"):
         return Evaluation(run, chosen.results_dir, chosen.line)
     flag = wanted if wanted in (checkpoints.BEST, checkpoints.NEWEST) else chosen.prefix
     flags = [f"--model_dir={run}", *([f"--checkpoint={flag}"] if wanted else [])]

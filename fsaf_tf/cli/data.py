@@ -12,7 +12,7 @@ tools/train.py. The exit status is 1 where a run would be refused, with the reas
 docs/data.md says what is read, joined, left out and refused.
 """
 
-import pathlib
+import os
 
 from absl import flags
 
@@ -80,7 +80,7 @@ def _check() -> None:
     report = data_report.check(params.task, download=_DOWNLOAD.value)
     print("".join(f"{line}\n" for line in report.lines()), end="", flush=True)
     if _JSON.value:
-        storage.make_folder(str(pathlib.Path(_JSON.value).parent))
+        storage.make_folder(os.path.dirname(_JSON.value) or ".")
         storage.write_json(_JSON.value, report.values())
     if _OUTPUT.value:
         data_page.write(report, _OUTPUT.value)

@@ -13,14 +13,13 @@ writes runs/imported with a checkpoint, the experiment as these weights need it,
 in a file is run.
 """
 
-import os
-
 from absl import flags
 
 from fsaf_tf import cli
 from fsaf_tf.cli import mistakes
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.terminal import commands
 
 _FLAGS = flags.FlagValues()
@@ -62,7 +61,7 @@ def _import() -> None:
     mistakes.want_files(_FLAGS, "weights", "labels")
     output = _OUTPUT.value
     catalog.find(_EXPERIMENT.value)  # before TensorFlow, which takes seconds to import
-    if os.path.lexists(output) and not (os.path.isdir(output) and not os.listdir(output)):
+    if paths.exists(output) and (paths.is_file(output) or paths.names(output)):
         raise UserError(f"--output={output} is there already; give another one, nothing is overwritten")
     from fsaf_tf.run import import_published
 

@@ -10,6 +10,7 @@ from absl import flags
 from fsaf_tf.config import catalog, other_names
 from fsaf_tf.config.plain_values import hint
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 LIST = "(--help lists the flags)"
 OVERRIDE = "params_override"
@@ -94,17 +95,17 @@ def require(own_flags: flags.FlagValues, *names: str) -> None:
 def want_folders(own_flags: flags.FlagValues, *names: str) -> None:
     """Raises a UserError for the first of some flags for folders that names a file."""
     for name, path in _paths(own_flags, names):
-        if os.path.isfile(path):
+        if paths.is_file(path):
             raise UserError(f"--{name}={path} is a file; give a folder")
 
 
 def want_files(own_flags: flags.FlagValues, *names: str) -> None:
     """Raises a UserError for the first of some flags for files that names a folder, or several files."""
     for name, path in _paths(own_flags, names):
-        if os.path.isdir(path):
+        if paths.is_folder(path):
             raise UserError(f"--{name}={path} is a folder; give a file")
         several = path.split(",")
-        if len(several) > 1 and all(map(os.path.isfile, several)):
+        if len(several) > 1 and all(map(paths.is_file, several)):
             raise UserError(f"--{name}={path} are several files; give --{name} once for each")
 
 

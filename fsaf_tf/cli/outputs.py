@@ -4,7 +4,6 @@ What a tool wrote itself at an earlier time it replaces without a word. It is kn
 name their tool, JSON has keys of its own, detections have `file_name` or `frame`. Imports no TensorFlow.
 """
 
-import glob
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from absl import flags
 
 from fsaf_tf import parts
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.terminal import faults
 
 _HEAD = 1 << 16  # bytes at each end of a file that are looked at for the name of its tool
@@ -28,23 +28,23 @@ def define_overwrite(own_flags: flags.FlagValues) -> flags.FlagHolder:
     return flags.DEFINE_bool("overwrite", False, help_of_it, flag_values=own_flags)
 
 
-def check(paths: Iterable[str], *, reads: Iterable[str], is_ours: Callable[[str], bool], overwrite: bool) -> None:
+def check(written: Iterable[str], *, reads: Iterable[str], is_ours: Callable[[str], bool], overwrite: bool) -> None:
     """Raises a UserError where a file would be replaced that must not be.
 
     Args:
-        paths: of the files that will be written.
+        written: the files that will be.
         reads: of those that are read; in whatever spelling, by whatever link.
         is_ours: whether a file that is there was written by this tool.
         overwrite: others may be replaced, too.
     """
     inputs = {_identity(path): path for path in reads if path}
     others = []
-    for path in filter(os.path.lexists, paths):
+    for path in filter(paths.exists, written):
         if _identity(path) in inputs:
             given = inputs[_identity(path)]
             named = path if os.path.normpath(given) == os.path.normpath(path) else f"{path}, which is {given},"
             raise UserError(f"{named} is read, and would be written over; give another output")
-        if not overwrite and os.path.isfile(path) and not is_ours(path):
+        if not overwrite and paths.is_file(path) and not is_ours(path):
             others.append(path)
     if others:
         more = f", and {len(others) - 1} more" if len(others) > 1 else ""
@@ -55,6 +55,8 @@ def check(paths: Iterable[str], *, reads: Iterable[str], is_ours: Callable[[str]
 
 def _identity(path: str):
     """What two names of one file have in common."""
+    if paths.is_remote(path):
+        return paths.real(path)
     try:
         status = os.stat(path)
     except OSError:  # none yet
@@ -79,16 +81,14 @@ def by_ending(**kinds: Callable[[str], bool]) -> Callable[[str], bool]:
 
 def in_folder(folder: str, pattern: str) -> list[str]:
     """The files in a folder whose whole names a regular expression matches; none where it is not there."""
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    return [os.path.join(folder, name) for name in sorted(names) if re.fullmatch(pattern, name)]
+    return [paths.join(folder, name) for name in sorted(paths.names(folder)) if re.fullmatch(pattern, name)]
 
 
-def files_below(*paths: str | None) -> list[str]:
+def files_below(*given: str | None) -> list[str]:
     """All files that paths mean that may be folders or globs: what a tool may read of them."""
     files = []
-    for path in (match for given in paths if given for match in glob.glob(given)):
-        files += [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-        files += [path] * os.path.isfile(path)
+    for path in (match for pattern in given if pattern for match in paths.glob(pattern)):
+        files += [*paths.files_below(path), *[path] * paths.is_file(path)]
     return files
 
 
@@ -101,7 +101,7 @@ def check_predictions(output: str, written: Iterable[str], *, reads: Iterable[st
         reads: what is looked at.
         overwrite: as for `check`.
     """
-    of_run = [name for name in _OF_A_RUN if os.path.lexists(f"{output}/{name}")]
+    of_run = [name for name in _OF_A_RUN if paths.exists(f"{output}/{name}")]
     if of_run:
         raise UserError(
             f"{output} is the folder of a run or of an evaluation (it has {of_run[0]}), whose {DETECTIONS} these are"
@@ -132,20 +132,20 @@ def check_evaluation(folder: str) -> None:
 
 def _text(path: str) -> str:
     """The start and the end of a file; empty where there is none."""
-    return _ends(path).decode("utf-8", "replace") if os.path.isfile(path) else ""
+    return _ends(path).decode("utf-8", "replace") if paths.is_file(path) else ""
 
 
 def _ends(path: str) -> bytes:
-    with faults.named(path), open(path, "rb") as file:
+    with faults.named(path), paths.open_to_read(path) as file:
         start = file.read(_HEAD)
-        file.seek(max(file.tell(), os.path.getsize(path) - _HEAD))
+        file.seek(max(file.tell(), paths.size(path) - _HEAD))
         return start + file.read()
 
 
 def _read_dict(path: str) -> dict:
     try:
-        with faults.named(path), open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        with faults.named(path):
+            content = json.loads(paths.read_bytes(path))
     except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -18,13 +18,12 @@ Otherwise pictures are the data that the run was last evaluated on, or --images 
 and compare also take images without annotations.
 """
 
-import os
-
 from absl import flags
 
 from fsaf_tf import cli
 from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 FIGURES = ("targets", "selection", "compare", "levels", "training", "batch")
 COUNT = 4
@@ -140,7 +139,7 @@ def _check_output(images: list[str]) -> None:
         is_ours=outputs.by_ending(
             png=outputs.has_mark("fsaf-visualize"),
             json=of_table,
-            csv=lambda path: os.path.isfile(f"{output}/levels.json") and of_table(f"{output}/levels.json"),
+            csv=lambda path: paths.is_file(f"{output}/levels.json") and of_table(f"{output}/levels.json"),
         ),
         overwrite=_OVERWRITE.value,
     )

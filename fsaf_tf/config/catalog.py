@@ -4,6 +4,7 @@ import pathlib
 
 from fsaf_tf.config.plain_values import hint
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 _PACKAGE = pathlib.Path(__file__).parent.parent
 _PACKAGED = _PACKAGE / "experiments"  # in an installed wheel
@@ -27,6 +28,7 @@ def find(name_or_path: str) -> pathlib.Path:
     packaged = _FOLDER / f"{name_or_path}.yaml"
     if name_or_path in names():
         return packaged
+    paths.refuse_remote(name_or_path, "the file of an experiment")
     path = pathlib.Path(name_or_path)
     if path.is_file():
         return path

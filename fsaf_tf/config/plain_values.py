@@ -1,12 +1,12 @@
 """Plain values, as YAML and JSON have them: read strictly, written, shown on a line, nested and flat."""
 
 import difflib
-import pathlib
 import re
 
 import yaml
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 MOST_VALUES = 10_000  # that YAML may have by its aliases
 
@@ -24,7 +24,7 @@ def read(path) -> dict:
         UserError: it cannot be read; the message names it.
     """
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8")
+        text = paths.read_bytes(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return parse(text, str(path))

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 # A picture is refused by its header when it holds more pixels: a 17 kB PNG can unpack to hundreds of megabytes.
 MAX_PIXELS = 2**27
@@ -107,7 +108,7 @@ def _inverse(orientation: int) -> int:
 def _opened(file: str | BinaryIO) -> Iterator[Image.Image]:
     """A picture whose header is good; whatever Pillow raises, also while it decodes, becomes a `UserError`."""
     try:
-        with Image.open(file) as image:
+        with _source(file) as source, Image.open(source) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UserError(f"{image.width * image.height} pixels, more than the {MAX_PIXELS} that are read")
             yield image
@@ -127,8 +128,14 @@ def _opened(file: str | BinaryIO) -> Iterator[Image.Image]:
         raise UserError(f"damaged: {str(error) or type(error).__name__}") from error
 
 
+def _source(file: str | BinaryIO) -> contextlib.AbstractContextManager:
+    """What Pillow opens: remote storage is not reached by a name."""
+    is_local = hasattr(file, "read") or not paths.is_remote(file)
+    return contextlib.nullcontext(file) if is_local else paths.open_to_read(file)
+
+
 def _no_image(file: str | BinaryIO) -> str:
-    with contextlib.nullcontext(file) if hasattr(file, "read") else open(file, "rb") as stream:
+    with contextlib.nullcontext(file) if hasattr(file, "read") else paths.open_to_read(file) as stream:
         stream.seek(0)
         head = stream.read(12)
     if not head:

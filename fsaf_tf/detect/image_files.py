@@ -1,13 +1,13 @@
 """Which files a name, a folder or a glob means by pictures, and what of it is left out."""
 
 import collections
-import glob
 import os
 from collections.abc import Callable, Iterable
 
 from PIL import Image
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 # A file that is called so is meant as a picture: if it cannot be read, it is named. Others are looked into.
 SUFFIXES = (
@@ -35,14 +35,14 @@ def find(
     Raises:
         UserError: there is no picture.
     """
-    if os.path.isfile(pattern):
+    if paths.is_file(pattern):
         return [pattern]
-    is_folder = os.path.isdir(pattern)
-    paths = _inside(pattern) if is_folder else glob.glob(pattern, recursive=True)
-    if not paths and not is_folder:
+    is_folder = paths.is_folder(pattern)
+    inside = _inside(pattern) if is_folder else paths.glob(pattern, recursive=True)
+    if not inside and not is_folder:
         raise UserError(f"--images={pattern}: there is no such file or folder")
     pictures, left_out = [], collections.Counter()
-    _sort(paths, pictures, left_out, recursive=recursive, output=os.path.realpath(output) if output else None)
+    _sort(inside, pictures, left_out, recursive=recursive, output=paths.real(output) if output else None)
     others = _listed(left_out)
     if not pictures:
         raise UserError(f"--images={pattern}: there is no picture in it{f'; there are: {others}' if others else ''}")
@@ -53,21 +53,21 @@ def find(
 
 def _inside(folder: str) -> list[str]:
     try:
-        return [entry.path for entry in os.scandir(folder)]
+        return [paths.join(folder, name) for name in paths.names(folder)]
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}") from error
 
 
-def _sort(paths: Iterable[str], pictures: list[str], left_out: collections.Counter, *, recursive, output) -> None:
+def _sort(found: Iterable[str], pictures: list[str], left_out: collections.Counter, *, recursive, output) -> None:
     """Adds each path to the pictures, or to the counts of what is left out by what it is."""
-    for path in paths:
+    for path in found:
         name = os.path.basename(path.rstrip("/"))
-        if os.path.isdir(path):
+        if paths.is_folder(path):
             if name.startswith("."):
                 left_out["hidden"] += 1
             elif not recursive:
                 left_out["folder"] += 1
-            elif os.path.realpath(path) == output:
+            elif paths.real(path) == output:
                 left_out["folder that is written to"] += 1
             elif os.path.islink(path):  # it may lead round in circles
                 left_out["linked folder"] += 1
@@ -85,7 +85,8 @@ def _is_picture(path: str) -> bool:
     """Whether a file is a picture, by its first bytes."""
     try:
         Image.init()
-        with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]):
+        formats = [name for name in FORMATS if name in Image.OPEN]
+        with paths.open_to_read(path) as file, Image.open(file, formats=formats):
             return True
     except MemoryError:
         raise

@@ -11,6 +11,7 @@ from fsaf_tf import storage
 from fsaf_tf.data import coco_json
 from fsaf_tf.data.classes import GREATEST_ID
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.terminal import faults
 
 DETECTIONS = "detections.json"
@@ -28,8 +29,8 @@ def read(file: str) -> list[dict]:
         UserError: it cannot be read or is no file of results; the message names the entry.
     """
     try:
-        with faults.named(file), open(file, encoding="utf-8") as stream:
-            results = json.load(stream)
+        with faults.named(file):
+            results = json.loads(paths.read_bytes(file).decode("utf-8"))
     except OSError as error:
         raise UserError(faults.line(error)) from error
     except RecursionError:

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import os
-import pathlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,6 +19,7 @@ from fsaf_tf.detect import predict_files
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
+from fsaf_tf.files import paths
 from fsaf_tf.terminal import faults
 
 MOST_BOXES = 1000  # of a picture, where the experiment does not allow more
@@ -95,7 +95,7 @@ def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
             }
             columns = {key: column[part] for key, column in columns.items()}
             try:
-                data = pathlib.Path(file).read_bytes()
+                data = paths.read_bytes(file)
             except OSError as error:
                 raise UserError(faults.line(error)) from error
             yield _row(data, distinct.file_names[index], distinct.image_ids[index], distinct.sizes[index], columns)

@@ -18,6 +18,7 @@ import tf_keras
 
 from fsaf_tf.config import backbone_keys, plain_values
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.modeling import batch_norm
 from fsaf_tf.modeling.family import Family
 from fsaf_tf.modeling.normalization import TORCHVISION, Normalization
@@ -197,6 +198,7 @@ def _downloaded(config: backbone_keys.KerasApplications) -> tf_keras.Model:
 
 def _of_file(config: backbone_keys.KerasApplications) -> tf_keras.Model:
     """By Keras's own reading, which goes by the order of the layers: not all published files have its names."""
+    paths.refuse_remote(config.weights, "a file of weights")
     if not os.path.isfile(config.weights):
         raise UserError(f"{KEY}.weights: {config.weights}: there is no such file")
     if not config.weights.endswith(".h5"):

@@ -13,6 +13,7 @@ from fsaf_tf import parts, storage
 from fsaf_tf.config import experiment, plain_values, schema, strict
 from fsaf_tf.data.classes import LABELS, Classes, in_place_of
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.modeling import detector
 from fsaf_tf.run import on_disk
 from fsaf_tf.run.published_classes import Published, find_classes
@@ -151,7 +152,7 @@ def _write(output: str, params, model: tf_keras.Model, classes: Classes) -> None
         tf.train.Checkpoint(model=model, global_step=tf.Variable(0, dtype=tf.int64)).write(f"{part}/ckpt-0")
         on_disk.write_record(part)
         # An empty folder is replaced; one that another import has filled meanwhile is not.
-        (tf.io.gfile.rename if "://" in output else os.rename)(part, output)
+        (tf.io.gfile.rename if paths.is_remote(output) else os.rename)(part, output)
     except (OSError, tf.errors.OpError) as error:
         line = faults.line(error)
         if not line:

@@ -8,6 +8,7 @@ import tf_keras
 from fsaf_tf.config import experiment
 from fsaf_tf.data.classes import Classes, recorded_classes
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.run import checkpoints, restore
 
 _BRANCHES = ("anchor-free", "anchor-based")
@@ -47,7 +48,7 @@ def restore_weights(
     say(f"Starting with the weights of {chosen.reasoned}.")
     for line in (*new, *_left_out(found)):
         say(f"  {line}")
-    reader = tf.train.load_checkpoint(prefix)
+    reader = paths.open_checkpoint(prefix)
     for variable, key in found.keys:
         if variable.name not in new_names:
             variable.assign(reader.get_tensor(key))

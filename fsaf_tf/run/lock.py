@@ -20,6 +20,7 @@ from typing import TextIO
 
 from fsaf_tf import parts, storage
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.terminal import faults
 
 # What is written: the checkpoints of a run, its figures, predictions.
@@ -40,7 +41,7 @@ def held(folder: str, names: Sequence[str], say: Callable[[str], None]) -> Itera
     Raises:
         UserError: another process has it, or one of another machine that may live.
     """
-    if "://" in folder:
+    if paths.is_remote(folder):
         if names:
             say(f"{folder} cannot be locked: no other process may write to it meanwhile.")
         yield

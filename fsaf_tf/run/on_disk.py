@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from fsaf_tf import storage
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.terminal import faults
 
 NAME, BEST_NAME = "ckpt", "best_ckpt"  # of files, before the step
@@ -54,7 +55,7 @@ def problem(prefix: str) -> str | None:
         UserError: the machine cannot read them now, or this user may not, which says nothing about what is in them.
     """
     try:
-        reader = tf.train.load_checkpoint(prefix)
+        reader = paths.open_checkpoint(prefix)
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
     except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
@@ -83,7 +84,7 @@ def is_best(prefix: str) -> bool:
 
 def step_of(prefix: str) -> int:
     """The step of training that is in a checkpoint; 0 of imported weights."""
-    reader = tf.train.load_checkpoint(prefix)
+    reader = paths.open_checkpoint(prefix)
     return int(reader.get_tensor(_STEP)) if reader.has_tensor(_STEP) else 0
 
 

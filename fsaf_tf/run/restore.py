@@ -8,6 +8,7 @@ import tf_keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _NAMES_SHOWN = 3
@@ -65,7 +66,7 @@ def compare(checkpoint: tf.train.Checkpoint, prefix: str) -> Comparison:
     Raises:
         UserError: it is not a checkpoint of a run.
     """
-    reader = tf.train.load_checkpoint(prefix)
+    reader = paths.open_checkpoint(prefix)
     shapes = reader.get_variable_to_shape_map()
     if not any(_is_weight(key) for key in shapes):
         raise UserError(f"{prefix} is not a checkpoint of this model: it was not written by a run of these tools")

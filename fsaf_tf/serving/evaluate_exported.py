@@ -15,6 +15,7 @@ from fsaf_tf.detect import trained
 from fsaf_tf.detect.predict_files import to_coco
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
+from fsaf_tf.files import paths
 from fsaf_tf.run import lock, records
 from fsaf_tf.serving import canvas, exported_models
 from fsaf_tf.terminal.progress import Progress, evaluation_line, track
@@ -47,7 +48,7 @@ def evaluate(
     if params.task.tiles.size and path.endswith(".tflite"):
         raise UserError(f"{path} sees one picture and no tiles; give --params_override=task.tiles.size=0")
     output = output or folder_of(path)
-    if os.path.exists(f"{output}/params.yaml"):
+    if paths.exists(f"{output}/params.yaml"):
         raise UserError(f"{output} is the folder of a run, whose figures these are not; give another --model_dir")
     detector, progress = exported_models.load(path), Progress()
     source = _with_classes(open_source(params.task.validation_data, download=download), detector.classes, path)

@@ -10,6 +10,7 @@ from fsaf_tf import postprocess
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import pictures
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.serving import canvas, mobile
 from fsaf_tf.terminal import faults
 
@@ -28,7 +29,7 @@ class SavedModel(pictures.OfPictures):
 
     def __init__(self, path: str):
         """Loads the folder of a version; a UserError if it is no such thing."""
-        if not os.path.isfile(f"{path}/{LABELS}"):
+        if not paths.is_file(f"{path}/{LABELS}"):
             raise UserError(f"{path} has no {LABELS}: only SavedModels of tools/export.py can be run")
         self.classes = Classes.read(f"{path}/{LABELS}")
         self.class_names, self.category_ids = list(self.classes.names), list(self.classes.ids)
@@ -64,12 +65,11 @@ class TFLite(pictures.OfPictures):
         interpreter, metadata = _libraries()
         threads = min(threads or os.cpu_count() or 1, mobile.MOST_THREADS)
         try:
-            with open(path, "rb") as file:
-                data = file.read()
+            data = paths.read_bytes(path)
             if not _starts_as_tflite(data):
                 raise ValueError("it does not begin as one")
             settings = metadata.settings(data)
-            self._interpreter = interpreter.Interpreter(path, num_threads=threads)
+            self._interpreter = interpreter.Interpreter(model_content=data, num_threads=threads)
             self._interpreter.allocate_tensors()
         except Exception as error:  # flatbuffers raises whatever damaged bytes lead it to
             reason = faults.line(error) or _first_line(error)
@@ -164,19 +164,19 @@ def find(path: str | os.PathLike) -> str | None:
         The path of the file or of the version; None if there is none, as in the folder of a run.
     """
     path = os.fspath(path).rstrip("/")
-    if os.path.isfile(path):
-        with faults.named(path), open(path, "rb") as file:
+    if paths.is_file(path):
+        with faults.named(path), paths.open_to_read(path) as file:
             return path if path.endswith(".tflite") or _starts_as_tflite(file.read(8)) else None
-    if os.path.isfile(f"{path}/{SAVED_MODEL}"):
+    if paths.is_file(f"{path}/{SAVED_MODEL}"):
         return path
-    if path.endswith(".tflite") and not os.path.exists(path):
+    if path.endswith(".tflite") and not paths.exists(path):
         raise UserError(f"there is no {path}")
-    names = os.listdir(path) if os.path.isdir(path) else []
-    versions = [name for name in names if name.isdecimal() and os.path.isfile(f"{path}/{name}/{SAVED_MODEL}")]
+    names = paths.names(path)
+    versions = [name for name in names if name.isdecimal() and paths.is_file(f"{path}/{name}/{SAVED_MODEL}")]
     if versions:
         return f"{path}/{max(versions, key=int)}"
     files = sorted(name for name in names if name.endswith(".tflite"))
-    if files and not os.path.isfile(f"{path}/params.yaml"):
+    if files and not paths.is_file(f"{path}/params.yaml"):
         raise UserError(f"{path} holds {', '.join(files)}; name one of them")
     return None
 
@@ -189,7 +189,7 @@ def refuse_augmentation(path: str, wanted: bool) -> None:
 
 def load(path: str) -> SavedModel | TFLite:
     """Loads what `find` found."""
-    return SavedModel(path) if os.path.isdir(path) else TFLite(path)
+    return SavedModel(path) if paths.is_folder(path) else TFLite(path)
 
 
 def _listed(settings: dict, key: str) -> list:

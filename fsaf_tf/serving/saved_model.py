@@ -16,12 +16,13 @@ from fsaf_tf.data import images
 from fsaf_tf.data.classes import LABELS
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.serving import decode, frozen, warmup
 from fsaf_tf.terminal import native_log
 
 # Pictures that the network sees together, and pictures that are decoded at a time: memory does not grow with a request.
 TOGETHER, DECODED = 4, 2
-NAMES = "labels.txt"
+NAMES, GRAPH = "labels.txt", "saved_model.pb"
 IN_WRITING = ".export-"  # before the name of a version that is being written
 
 _ENCODED = tf.TensorSpec([None], tf.string, name="inputs")
@@ -45,12 +46,14 @@ def export(detector: trained.Detector, output: str, say: Callable[[str], None] =
     Raises:
         UserError: `output` is the folder of a run, or cannot be written to.
     """
-    if os.path.exists(f"{output}/params.yaml"):
+    if paths.exists(f"{output}/params.yaml"):
         raise UserError(f"{output} is the folder of a run, which tools would take for the model; give another --output")
-    name = os.path.basename(os.path.abspath(output))
+    name = os.path.basename(paths.absolute(output))
     try:
-        os.makedirs(output, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=f"{parts.signed(IN_WRITING)}-", dir=output)
+        paths.make_folder(output)
+        # A remote one is written here first, since it cannot be renamed in one piece there.
+        beside = None if paths.is_remote(output) else output
+        folder = tempfile.mkdtemp(prefix=f"{parts.signed(IN_WRITING)}-", dir=beside)
     except OSError as error:
         raise UserError(f"{output} cannot be written to: {error.strerror}") from error
     try:
@@ -194,6 +197,16 @@ def _write(detector: trained.Detector, folder: str) -> None:
         tf.saved_model.save(module, folder, signatures=signatures(detector))
 
 
+def _copied(folder: str, target: str) -> str:
+    """A version copied to remote storage, its graph last: without that it is none yet."""
+    files = sorted(paths.files_below(folder), key=lambda file: os.path.basename(file) == GRAPH)
+    for file in files:
+        to = paths.join(target, os.path.relpath(file, folder))
+        paths.make_folder(os.path.dirname(to))
+        tf.io.gfile.copy(file, to)
+    return target
+
+
 def publish(folder: str, output: str) -> str:
     """Renames a finished folder to the next version in `output`, and returns it.
 
@@ -201,8 +214,10 @@ def publish(folder: str, output: str) -> str:
     """
     os.chmod(folder, 0o755)  # a temporary folder is its owner's alone, and a server often another user
     while True:
-        versions = [int(name) for name in os.listdir(output) if name.isdecimal()]
-        target = os.path.join(output, str(max(versions, default=0) + 1))
+        versions = [int(name) for name in paths.names(output) if name.isdecimal()]
+        target = paths.join(output, str(max(versions, default=0) + 1))
+        if paths.is_remote(output):
+            return _copied(folder, target)
         try:
             os.rename(folder, target)
             return target

@@ -13,6 +13,7 @@ import numpy as np
 from fsaf_tf import pyramid, storage
 from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.serving import canvas as canvases
 from fsaf_tf.serving import converter, mobile
 
@@ -53,7 +54,7 @@ def export(
         UserError: a detector with anchors, or int8 without pictures; ai-edge-litert is missing.
     """
     _check(detector, quantize, images)
-    if os.path.exists(output) and not os.path.isdir(output):
+    if paths.is_file(output):
         raise UserError(f"{output} is a file; give a folder as --output")
     if canvas is None:
         (canvas,) = canvases.choose(detector.program, None, None)

@@ -1,13 +1,12 @@
 """The files beside an exported model that TensorFlow Serving reads: requests to warm up with, and settings."""
 
-import os
-
 import numpy as np
 import tensorflow as tf
 from google.protobuf import text_format
 
 from fsaf_tf import storage
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.serving import decode
 
 try:
@@ -57,7 +56,7 @@ def write_requests(folder: str, requests: list["predict_pb2.PredictRequest"]) ->
         folder: of the version.
         requests: to any signatures.
     """
-    os.makedirs(f"{folder}/{FOLDER}", exist_ok=True)
+    paths.make_folder(f"{folder}/{FOLDER}")
     with tf.io.TFRecordWriter(f"{folder}/{FOLDER}/{FILE}") as writer:
         for request in requests:
             if request.model_spec.signature_name == WARMED:
@@ -105,7 +104,7 @@ def write_settings(folder: str, name: str) -> None:
     model = config.model_config_list.config.add(name=name, base_path=f"/models/{name}", model_platform="tensorflow")
     model.model_version_policy.latest.num_versions = 1
     for file, text in {MODEL_CONFIG: text_format.MessageToString(config), BATCHING_CONFIG: _BATCHING}.items():
-        if not os.path.exists(f"{folder}/{file}"):
+        if not paths.exists(f"{folder}/{file}"):
             storage.write_text(f"{folder}/{file}", text)
 
 

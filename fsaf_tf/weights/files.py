@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.terminal import faults
 from fsaf_tf.weights import formats
 
@@ -78,6 +79,7 @@ def read(path: str) -> Tensors:
     Raises:
         UserError: there is no such file, it is damaged, or there is something in it that would have to be run.
     """
+    paths.refuse_remote(path, "a file of weights")
     suffix = pathlib.Path(path).suffix.lower()
     if suffix not in formats.READERS:
         raise UserError(f"{path}: weights are read from files ending in {', '.join(formats.READERS)}")

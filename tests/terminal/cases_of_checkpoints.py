@@ -65,7 +65,7 @@ def told(act):
     return inside
 
 
-# What load_checkpoint and get_tensor raise of a file that is there and damaged; the others are no reason to pass it by.
+# What open_checkpoint and get_tensor raise of a file that is there and damaged; the others are no reason to pass it by.
 DAMAGED = (
     says("DataLoss", "Unable to open table file: ckpt-7.index: bad magic number"),
     says("NotFound", "Key x not found in checkpoint"),
@@ -132,12 +132,12 @@ CHECKPOINTS = {
         lambda folder: checkpoints.choose(str(folder)), TF_OPEN
     ),
     "run/on_disk.py:prefixes:tf.io.gfile.listdir": CHOOSE,
-    "run/on_disk.py:problem:tf.train.load_checkpoint": NAMED._replace(errors=(*DAMAGED, *PASSING), names="ckpt-7"),
+    "run/on_disk.py:problem:paths.open_checkpoint": NAMED._replace(errors=(*DAMAGED, *PASSING), names="ckpt-7"),
     "run/on_disk.py:problem:reader.get_tensor": NAMED._replace(
-        errors=(*DAMAGED, *PASSING), via="tf.train.load_checkpoint", names="ckpt-7"
+        errors=(*DAMAGED, *PASSING), via="paths.open_checkpoint", names="ckpt-7"
     ),
-    "run/on_disk.py:step_of:tf.train.load_checkpoint": NAMED,
-    "run/on_disk.py:step_of:reader.get_tensor": NAMED._replace(errors=TF_READ, via="tf.train.load_checkpoint"),
+    "run/on_disk.py:step_of:paths.open_checkpoint": NAMED,
+    "run/on_disk.py:step_of:reader.get_tensor": NAMED._replace(errors=TF_READ, via="paths.open_checkpoint"),
     "run/on_disk.py:files_of:tf.io.gfile.listdir": GO_ON,
     "run/on_disk.py:is_complete:tf.io.gfile.stat": Case(sweep, TF_OPEN),
     "run/on_disk.py:put_aside:tf.io.gfile.rename": GO_ON,
@@ -177,19 +177,17 @@ def started(folder) -> None:
 RESTORE = Case(told(compared), TF_OPEN)
 START = Case(told(started), TF_OPEN)
 RESTORING = {
-    "run/restore.py:compare:tf.train.load_checkpoint": RESTORE,
+    "run/restore.py:compare:paths.open_checkpoint": RESTORE,
     "run/restore.py:compare:tf.train.CheckpointView.match": RESTORE._replace(
         errors=TF_READ, owner=tf.train.CheckpointView, attribute="match"
     ),
-    "run/restore.py:_saved_variables:reader.get_tensor": RESTORE._replace(
-        errors=TF_READ, via="tf.train.load_checkpoint"
-    ),
+    "run/restore.py:_saved_variables:reader.get_tensor": RESTORE._replace(errors=TF_READ, via="paths.open_checkpoint"),
     "run/restore.py:restore:checkpoint.restore": RESTORE._replace(
         errors=(*TF_OPEN, *TF_READ), owner=tf.train.Checkpoint, attribute="restore"
     ),
-    "run/init_weights.py:restore_weights:tf.train.load_checkpoint": START,
+    "run/init_weights.py:restore_weights:paths.open_checkpoint": START,
     "run/init_weights.py:restore_weights:reader.get_tensor": START._replace(
-        errors=TF_READ, via="tf.train.load_checkpoint"
+        errors=TF_READ, via="paths.open_checkpoint"
     ),
 }
 

@@ -106,11 +106,11 @@ CASES = {
     "data/pixels.py:_opened:Image.open": Case(
         lambda folder: pixels.read(picture(folder), upright=True), (*OPEN, *READ, *DAMAGED), names="error:"
     ),
-    "data/pixels.py:_no_image:open": NO_IMAGE,
+    "data/pixels.py:_no_image:paths.open_to_read": NO_IMAGE,
     "data/images.py:_bytes_of:tf.io.gfile.GFile": Case(bytes_of, TF_OPEN),
     "data/images.py:_bytes_of:stream.read": Case(bytes_of, TF_READ, owner=GFILE, attribute="read"),
-    "data/pixels.py:_no_image:stream.seek": NO_IMAGE._replace(errors=READ, via="open"),
-    "data/pixels.py:_no_image:stream.read": NO_IMAGE._replace(errors=READ, via="open"),
+    "data/pixels.py:_no_image:stream.seek": NO_IMAGE._replace(errors=READ, via="paths.open_to_read"),
+    "data/pixels.py:_no_image:stream.read": NO_IMAGE._replace(errors=READ, via="paths.open_to_read"),
     "data/records.py:open_records:tf.io.gfile.glob": Case(
         lambda folder: records.open_records(shard(folder), "", upright=False), TF_OPEN
     ),
@@ -150,17 +150,22 @@ CASES = {
         tfds.core.DatasetBuilder,
         "as_dataset",
     ),
-    "detect/image_files.py:find:glob.glob": Case(lambda folder: image_files.find(f"{folder}/*"), LOOK),
-    "detect/image_files.py:_inside:os.scandir": Case(lambda folder: image_files.find(str(folder)), LOOK),
+    "detect/image_files.py:find:paths.glob": Case(lambda folder: image_files.find(f"{folder}/*"), LOOK),
+    "detect/image_files.py:_inside:paths.names": Case(lambda folder: image_files.find(str(folder)), LOOK),
     "detect/image_files.py:_is_picture:Image.open": Case(
         lambda folder: image_files.find(os.path.dirname(text(folder, picture(folder) and "other"))),
         (*LOOK, *READ[:-1], *DAMAGED),
         goes_on=True,
     ),
-    "evaluate/coco_results.py:read:open": Case(lambda folder: coco_results.read(text(folder, "a.json", "[]")), OPEN),
-    "evaluate/coco_results.py:read:json.load": Case(
+    "detect/image_files.py:_is_picture:paths.open_to_read": Case(
+        lambda folder: image_files.find(os.path.dirname(text(folder, picture(folder) and "other"))),
+        (*LOOK, *READ[:-1]),
+        goes_on=True,
+    ),
+    "evaluate/coco_results.py:read:paths.read_bytes": Case(
         lambda folder: coco_results.read(text(folder, "a.json", "[]")),
         (
+            *OPEN,
             *READ,
             simply(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no start")),
             simply(RecursionError("deep")),

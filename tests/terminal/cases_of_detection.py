@@ -126,7 +126,7 @@ def curves(folder) -> None:
 
 FIGURES = {
     "figures/batch.py:_rows:batches.as_numpy_iterator": Case(first_batch, TF_RUN, tf.data.Dataset, "as_numpy_iterator"),
-    "figures/pictures.py:of_annotated_files.rows:pathlib.Path.read_bytes": Case(annotated, (*system(2, 13, 5), MEMORY)),
+    "figures/pictures.py:of_annotated_files.rows:paths.read_bytes": Case(annotated, (*system(2, 13, 5), MEMORY)),
     "figures/training.py:read:tf.io.gfile.glob": Case(curves, TF_OPEN),
     "figures/training.py:_events:tf.data.TFRecordDataset": Case(curves, TF_OPEN),
     "figures/training.py:_events:tf.data.TFRecordDataset.as_numpy_iterator": Case(

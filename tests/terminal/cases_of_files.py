@@ -134,12 +134,12 @@ CASES = {
     "storage.py:check_folder:tempfile.TemporaryDirectory": Case(
         lambda folder: storage.check_folder(f"{folder}/run"), CREATE, names="/run"
     ),
-    "storage.py:make_folder:os.makedirs": Case(lambda folder: storage.make_folder(f"{folder}/out"), CREATE),
+    "storage.py:make_folder:paths.make_folder": Case(lambda folder: storage.make_folder(f"{folder}/out"), CREATE),
     "data/classes.py:Classes.read:tf.io.gfile.exists": Case(
         lambda folder: Classes.read(f"{folder}/labels.json"), TF_OPEN
     ),
     "data/classes.py:recorded_classes:tf.io.gfile.exists": Case(lambda folder: recorded_classes(str(folder)), TF_OPEN),
-    "config/plain_values.py:read:pathlib.Path.read_text": Case(
+    "config/plain_values.py:read:paths.read_bytes": Case(
         lambda folder: plain_values.read(text(folder, "a.yaml")),
         (*OPEN, *READ, simply(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no start"))),
     ),

@@ -71,17 +71,17 @@ def requests() -> list:
 REQUESTS = Case(lambda folder: warmup.write_requests(str(folder), requests()), TF_CREATE)
 CONVERT = Case(lambda folder: converter.convert(module()), (*TF_CREATE, *CREATE))
 EXPORTS = {
-    "serving/saved_model.py:export:os.makedirs": Case(export_nothing, CREATE),
+    "serving/saved_model.py:export:paths.make_folder": Case(export_nothing, CREATE),
     "serving/saved_model.py:export:tempfile.mkdtemp": Case(export_nothing, CREATE, names="/out"),
     "serving/saved_model.py:_write:tempfile.TemporaryDirectory": Case(write_model, CREATE),
     "serving/saved_model.py:_write:tf.saved_model.save": Case(write_model, (*TF_CREATE, *CREATE), names="error"),
     "serving/saved_model.py:publish:os.chmod": Case(publish, CREATE),
-    "serving/saved_model.py:publish:os.listdir": Case(publish, LOOK),
+    "serving/saved_model.py:publish:paths.names": Case(publish, LOOK),
     "serving/saved_model.py:publish:os.rename": Case(publish, CREATE),
     "serving/converter.py:convert:tempfile.TemporaryDirectory": CONVERT._replace(errors=CREATE),
     "serving/converter.py:convert:tf.saved_model.save": CONVERT._replace(names="error"),
     "serving/converter.py:convert:tf.lite.TFLiteConverter.from_saved_model": CONVERT._replace(errors=TF_OPEN),
-    "serving/warmup.py:write_requests:os.makedirs": REQUESTS._replace(errors=CREATE),
+    "serving/warmup.py:write_requests:paths.make_folder": REQUESTS._replace(errors=CREATE),
     "serving/warmup.py:write_requests:tf.io.TFRecordWriter": REQUESTS,
     "serving/warmup.py:write_requests:writer.write": REQUESTS._replace(errors=TF_WRITE, via="tf.io.TFRecordWriter"),
     "serving/warmup.py:replay:tf.compat.v1.saved_model.load": Case(
@@ -123,20 +123,19 @@ LOAD = Case(lambda folder: exported_models.TFLite(file(folder)), (*OPEN, *CUT_OF
 ASK = Case(lambda folder: exported_models.TFLite(file(folder))._run(np.zeros([1], np.float32)), (MEMORY,))
 FIND = Case(lambda folder: exported_models.find(file(folder)), OPEN)
 MODELS = {
-    "serving/exported_models.py:find:open": FIND._replace(
+    "serving/exported_models.py:find:paths.open_to_read": FIND._replace(
         act=lambda folder: exported_models.find(text(folder, "model"))
     ),
     "serving/exported_models.py:find:file.read": FIND._replace(
-        act=lambda folder: exported_models.find(text(folder, "model")), errors=READ, via="open"
+        act=lambda folder: exported_models.find(text(folder, "model")), errors=READ, via="paths.open_to_read"
     ),
-    "serving/exported_models.py:find:os.listdir": Case(lambda folder: exported_models.find(versions(folder)), LOOK),
+    "serving/exported_models.py:find:paths.names": Case(lambda folder: exported_models.find(versions(folder)), LOOK),
     "serving/exported_models.py:SavedModel.__init__:tf.saved_model.load": Case(
         lambda folder: exported_models.load(exported_models.find(versions(folder))),
         (*OPEN, *TF_OPEN, *TF_READ, *DAMAGED),
         names="/1",
     ),
-    "serving/exported_models.py:TFLite.__init__:open": LOAD,
-    "serving/exported_models.py:TFLite.__init__:file.read": LOAD._replace(errors=READ, via="open"),
+    "serving/exported_models.py:TFLite.__init__:paths.read_bytes": LOAD,
     "serving/exported_models.py:TFLite.__init__:interpreter.Interpreter": LOAD._replace(
         owner=litert, attribute="Interpreter"
     ),

@@ -72,7 +72,7 @@ TERMINAL = {
     "terminal/lasting.py:Lasting._give_up:os.close": GIVE_UP,
     "terminal/native_log.py:silenced:os.dup": SILENCE,
     "terminal/native_log.py:silenced:os.open": SILENCE,
-    "cli/import_weights.py:_import:os.listdir": Case(lambda folder: import_into(folder), LOOK),
+    "cli/import_weights.py:_import:paths.names": Case(lambda folder: import_into(folder), LOOK),
 }
 
 
@@ -164,14 +164,13 @@ def look_at_output(folder) -> None:
 
 OUTPUT = Case(look_at_output, OPEN)
 OUTPUTS = {
-    "cli/outputs.py:in_folder:os.listdir": Case(look_at_output, LOOK),
+    "cli/outputs.py:in_folder:paths.names": Case(look_at_output, LOOK),
     "cli/outputs.py:_identity:os.stat": Case(look_at_output, LOOK, goes_on=True),
-    "cli/outputs.py:_ends:open": OUTPUT,
-    "cli/outputs.py:_ends:os.path.getsize": Case(look_at_output, LOOK),
-    "cli/outputs.py:_ends:file.read": Case(look_at_output, READ, via="open", names="a.png"),
-    "cli/outputs.py:_ends:file.seek": Case(look_at_output, READ, via="open", names="a.png"),
-    "cli/outputs.py:_read_dict:open": OUTPUT,
-    "cli/outputs.py:_read_dict:json.load": Case(look_at_output, READ, names="a.json"),
+    "cli/outputs.py:_ends:paths.open_to_read": OUTPUT,
+    "cli/outputs.py:_ends:paths.size": Case(look_at_output, LOOK),
+    "cli/outputs.py:_ends:file.read": Case(look_at_output, READ, via="paths.open_to_read", names="a.png"),
+    "cli/outputs.py:_ends:file.seek": Case(look_at_output, READ, via="paths.open_to_read", names="a.png"),
+    "cli/outputs.py:_read_dict:paths.read_bytes": OUTPUT,
 }
 TOOLS = {
     "tools/draw_shapes.py:_draw:folder.mkdir": Case(draw, CREATE, pathlib.Path, "mkdir"),

@@ -33,12 +33,13 @@ ANSWERS_NO = "OpenCV answers False, and what is then said is tested with real fi
 IN_A_PROCESS_OF_ITS_OWN = "a benchmark's process of its own, whose last line benchmark_inference.py tells"
 TO_LASTING = "writes to `terminal/lasting.py`, whose own calls are tested"
 _PIPE = ("_listened:os.pipe", "_listened:os.set_blocking", "_listened:os.close", "_listen:os.read")
+ELSEWHERE = "of storage elsewhere; the same calls on this machine have cases"
 NOT_INJECTED = {
     "analysis/data_page.py:_encoded:small.save": IN_MEMORY,
     "analysis/inputs.py:thumbnails:picture.save": IN_MEMORY,
     "analysis/page.py:curves:_curves.savefig": IN_MEMORY,
-    "cli/outputs.py:files_below:glob.glob": "gives nothing where it cannot look",
-    "cli/outputs.py:files_below:os.walk": "gives nothing where it cannot look",
+    "cli/outputs.py:files_below:paths.glob": "gives nothing where it cannot look",
+    "cli/outputs.py:files_below:paths.files_below": "gives nothing where it cannot look",
     "config/catalog.py::_PACKAGED.is_dir": "is asked when the module is imported",
     "data/images.py:read_files.read:tf.io.read_file": IN_A_GRAPH,
     "data/records.py:_read.records:tf.data.TFRecordDataset": IN_A_GRAPH,
@@ -60,6 +61,10 @@ NOT_INJECTED = {
     "serving/client.py:encoded:Image.fromarray.save": IN_MEMORY,
     "serving/decode.py:attempt:result.concatenate.get_single_element": "runs inside of an exported graph",
     **dict.fromkeys((f"terminal/interrupts.py:Interrupts.{call}" for call in _PIPE), "a pipe within the process"),
+    "data/pixels.py:_source:paths.open_to_read": ELSEWHERE,
+    "serving/saved_model.py:_copied:paths.files_below": ELSEWHERE,
+    "serving/saved_model.py:_copied:paths.make_folder": ELSEWHERE,
+    "serving/saved_model.py:_copied:tf.io.gfile.copy": ELSEWHERE,
     "run/import_published.py:_write:tf.io.gfile.rename": "of storage elsewhere; here it is os.rename",
     "run/lock.py:_signs_of_life.give:os.utime": "in a thread of its own, which goes on",
     "serving/delegation.py:report:interpreter.allocate_tensors": "studies and tests alone call it",

@@ -23,6 +23,7 @@ from fsaf_tf.data.examples import named_errors
 from fsaf_tf.detect import predict_files, predict_video
 from fsaf_tf.errors import UserError
 from fsaf_tf.figures import write_figures
+from fsaf_tf.files import paths
 from fsaf_tf.run import checkpoints, ending, on_disk, records
 from fsaf_tf.terminal.progress import Progress
 
@@ -153,7 +154,7 @@ def test_a_checkpoint_that_cannot_be_read_now_is_not_set_aside(tmp_path, monkeyp
     def too_many(prefix: str):
         raise tf.errors.ResourceExhaustedError(None, None, f"{prefix}.index; Too many open files")
 
-    monkeypatch.setattr(tf.train, "load_checkpoint", too_many)
+    monkeypatch.setattr(paths, "open_checkpoint", too_many)
     with pytest.raises(UserError, match="ckpt-7.*too many files are open; raise `ulimit -n`"):
         checkpoints.newest_readable(str(tmp_path), set_aside=True, say=print)
     assert not [name for name in names(tmp_path) if name.startswith(on_disk.UNREADABLE)]
