@@ -68,7 +68,7 @@ def make(
     for evaluation in evaluated:
         if evaluation.line:
             progress.say(evaluation.line)
-    ground_truth, source, findings = inputs.open_ground_truth(data, folders)
+    ground_truth, source, findings = inputs.open_ground_truth(data, folders, files)
     notes = [f"{finding.where}: {finding.line}" for finding in findings]
     for line in filter(None, [*notes, *(inputs.check_unchanged(folder, ground_truth) for folder in folders)]):
         progress.say(line)

@@ -26,7 +26,7 @@ class SourceKeys(NamedTuple):
 
 # By the key that names the data. How each is opened: `data.source`.
 SOURCES = {
-    "annotation_file": SourceKeys("COCO JSON", needed=("image_dir",)),
+    "annotation_file": SourceKeys("COCO JSON, Pascal VOC, YOLO and others", optional=("image_dir",)),
     "tfds_name": SourceKeys(needed=("tfds_split",)),
     "input_path": SourceKeys("TFRecord files", optional=("label_map",)),
 }

@@ -4,7 +4,10 @@ import json
 import re
 from typing import Any
 
-READ_TODAY = "what is read is COCO JSON, TFDS and TFRecord files"
+READ_TODAY = (
+    "what is read is COCO JSON, Pascal VOC, YOLO, labelme, CVAT's XML, CSV, VIA, Label Studio, OpenImages, TFDS and"
+    " TFRecord files"
+)
 
 # By keys that all of them have: of an object, of the first of a list, or of the first line. The first row that fits is
 # named. What stands after a colon is what to do, where that is not to export it as COCO JSON.

@@ -116,6 +116,11 @@ class Compared:
                 f"{self.model} knows pictures by the ids of its data, --images by their names: give --annotations, or"
                 " the detections.json of tools/predict.py"
             )
+        if source.by_name:
+            raise UserError(
+                f"{source.name} has names of classes and no ids, and nothing says which ids {self.model} has; give COCO"
+                " JSON with these"
+            )
         return of_results(self.name, self.results, source.classes)
 
 

@@ -67,7 +67,9 @@ def _with_labels(path: str, named: tuple[str, ...] | None, count: int | None, la
 
 
 def _read(path: str) -> Classes:
-    """Of COCO JSON the categories in the order of their ids, as when it is trained on."""
+    """Of annotations the classes in the order of their ids, as when they are trained on."""
+    if not path.lower().endswith(".json"):
+        return coco_json.classes_of(path)
     content = storage.read_json(path)
     if not (isinstance(content, dict) and "categories" in content):
         return Classes.read(path)

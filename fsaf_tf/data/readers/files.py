@@ -1,0 +1,96 @@
+"""Files and folders of annotations: their bytes, their text, their names."""
+
+import gzip
+import os
+import posixpath
+import zlib
+
+import tensorflow as tf
+
+from fsaf_tf.data.findings import short
+from fsaf_tf.errors import UserError
+
+_GZIP = b"\x1f\x8b"
+_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+def read(path: str) -> bytes:
+    """What is in a file, unpacked if it is compressed by gzip.
+
+    Raises:
+        UserError: it is missing, empty or damaged.
+    """
+    data = read_bytes(path)
+    if not data.strip():
+        raise UserError(f"{path}: the annotation file is empty")
+    try:
+        return gzip.decompress(data) if data.startswith(_GZIP) else data
+    except (EOFError, OSError, zlib.error) as error:
+        raise UserError(f"{path}: its gzip compression is damaged: {short(error)}") from None
+
+
+def text_of(path: str, data: bytes) -> str:
+    """The text that bytes of a file are: UTF-8 with or without a mark, or UTF-16 with one.
+
+    Raises:
+        UserError: they are none.
+    """
+    encoding = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}:{line}: byte {error.start} is not of {error.encoding}; save it as UTF-8") from None
+
+
+def read_bytes(path: str) -> bytes:
+    """What is in a file as it is, which may be nothing.
+
+    Raises:
+        UserError: it is missing.
+    """
+    try:
+        with tf.io.gfile.GFile(_name(path), "rb") as stream:
+            return stream.read()
+    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError):  # the latter is a folder
+        raise UserError(f"{path}: there is no such annotation file") from None
+
+
+def lines_of(path: str) -> list[tuple[int, str]]:
+    """The lines of a text that are not blank, with their numbers.
+
+    Raises:
+        UserError: it is missing, or no text.
+    """
+    lines = enumerate(text_of(path, read_bytes(path)).splitlines(), 1)
+    return [(number, line.strip()) for number, line in lines if line.strip()]
+
+
+def names_in(folder: str, endings: tuple[str, ...]) -> list[str]:
+    """The files of a folder and its folders with one of these endings: paths from it, sorted; hidden ones not."""
+    names = []
+    for where, folders, files in _walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inner = "" if where == folder else posixpath.relpath(where.replace(os.sep, "/"), folder.replace(os.sep, "/"))
+        names += [
+            posixpath.join(inner, name) for name in files if name.lower().endswith(endings) and not name.startswith(".")
+        ]
+    return sorted(names)
+
+
+def names_in_one(folder: str) -> list[str]:
+    """The names of what is in a folder itself, sorted; none where there is no such folder."""
+    if os.path.isdir(folder):
+        return sorted(os.listdir(folder))
+    return sorted(tf.io.gfile.listdir(folder)) if "://" in folder and tf.io.gfile.isdir(folder) else []
+
+
+def _walk(folder: str):
+    if os.path.isdir(folder):
+        return os.walk(folder, followlinks=True)  # TensorFlow stops at a name that is not UTF-8
+    return ((where.rstrip("/"), folders, names) for where, folders, names in tf.io.gfile.walk(folder))
+
+
+def _name(path: str) -> bytes:
+    """A name as TensorFlow takes it, also one with bytes that are no text."""
+    return path.encode("utf-8", "surrogateescape")
