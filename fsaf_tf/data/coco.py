@@ -49,9 +49,7 @@ def open_coco(
     """
     derived = image_dir or door.image_dir_of(annotation_file, split)
     if not derived:
-        raise UserError(
-            f"{annotation_file}: image_dir is empty, and nothing beside it tells where its pictures are; set it"
-        )
+        raise UserError(f"{annotation_file}: nothing beside it tells where its pictures are; set image_dir (--images)")
     folder = picture_files.Folder(derived, frame, outside)
     table = coco_json.read(annotation_file, folder.size_of, image_dir=derived, split=split)
     names, moved = picture_files.find(annotation_file, folder, table.file_names)

@@ -108,6 +108,11 @@ def read(file: str, size_of: coco_images.SizeOf | None = None, *, image_dir: str
     """
     content = _content(file, size_of, image_dir, split)
     lists, tally = content.lists, content.tally
+    for noun, items in (("picture", lists["images"]), ("box", lists["annotations"])):
+        if not items:
+            raise UserError(
+                f"{file}: no {noun} is in it ({content.form}): a training and an evaluation need one or more"
+            )
     images = coco_images.read(file, lists["images"], size_of or unknown_size, tally, content.where_images)
     used = (item.get("category_id") for item in lists["annotations"])
     read_categories = coco_categories.read(file, lists["categories"], used, tally)

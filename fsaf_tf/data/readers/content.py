@@ -82,8 +82,8 @@ class Entries:
         self._where_images.append(where)
         return len(self._images)
 
-    def box(self, image_id: int, name: Any, box: Mapping[str, Any], where: str) -> None:
-        """Adds a box.
+    def box(self, image_id: int, name: Any, box: Mapping[str, Any], where: str) -> dict:
+        """Adds a box, and gives its entry.
 
         Args:
             image_id: of its picture.
@@ -104,6 +104,7 @@ class Entries:
             raise Mistake(f"unknown class number, where the names have {known}", f"{where}: {short(name)}")
         self._annotations.append({"id": len(self._annotations) + 1, "image_id": image_id, "category_id": name, **box})
         self._where_boxes.append(where)
+        return self._annotations[-1]
 
     def leave_out(self, kind: str, case: str) -> None:
         """Counts a box, or what stands in the place of one, that is left out; `case` says which."""

@@ -150,9 +150,8 @@ def _list_of(text: str) -> list[tuple[int, str]]:
 
 def _is_entry(line: str) -> bool:
     words = line.split()
-    if line.lower().endswith(ENDINGS):
-        return "," not in line
-    return "," not in line and (len(words) == 1 or len(words) == 2 and number(words[1]) in (1, 0, -1))
+    is_one = line.lower().endswith(ENDINGS) or len(words) == 1 or len(words) == 2 and number(words[1]) in (1, 0, -1)
+    return is_one and not re.search("[,;\t]", line)
 
 
 def _of_one_labelme(request: Request, given: Any) -> Content:

@@ -14,11 +14,12 @@ from fsaf_tf.data.findings import counted, found, short
 from fsaf_tf.data.mistakes import Mistake
 from fsaf_tf.data.readers import content, files
 from fsaf_tf.data.readers.content import Content, Entries
-from fsaf_tf.data.readers.pictures import Pictures
+from fsaf_tf.data.readers.pictures import Pictures, first_folder
 from fsaf_tf.data.readers.request import Request
 
 NAME = "labelme"
 NO_BOXES = ("point", "points", "line", "linestrip")
+_LOOKED_INTO = 20
 _KEYS = {"shapes", "imagePath"}
 _FLAGS = ("difficult", "ignore", "iscrowd")
 
@@ -29,16 +30,18 @@ def is_one(given: Any) -> bool:
 
 
 def image_dir(folder: str, names: list[str]) -> str:
-    """Where the pictures of a folder's files are, by the path in the first; empty where it is not there."""
-    for name in names:
+    """Where the pictures of a folder's files are, by the paths in the first ones; else the folder, if it has some."""
+    for name in names[:_LOOKED_INTO]:
         path = posixpath.join(folder, name)
-        given = json.loads(files.read_bytes(path))
-        if is_one(given):
-            picture = posixpath.join(posixpath.dirname(path), _path(given))
+        try:
+            given = json.loads(files.read_bytes(path))
+        except ValueError:  # is told when it is read
+            continue
+        picture = posixpath.join(posixpath.dirname(path), _path(given)) if is_one(given) else ""
+        if picture and os.path.isfile(picture):
             is_beside = posixpath.dirname(_path(given)) in ("", ".")
-            above = folder if is_beside else posixpath.normpath(posixpath.dirname(picture))
-            return above if os.path.isfile(picture) else ""
-    return ""
+            return folder if is_beside else posixpath.normpath(posixpath.dirname(picture))
+    return first_folder(folder)
 
 
 def read(request: Request, folder: str, names: list[str]) -> Content:

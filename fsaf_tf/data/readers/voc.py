@@ -110,8 +110,7 @@ def _picture(entries: Entries, pictures: Pictures, root: Node, name: str, stem: 
     for thing in root.all("object"):
         with entries.attempt():
             place = f"{name}:{thing.line}"
-            box = _box(thing, name)
-            entries.box(image_id, thing.text_of("name"), box, place)
+            box = entries.box(image_id, thing.text_of("name"), _box(thing, name), place)
             boxes += [(box, place)] * (is_its_own and "bbox" in box)
     return boxes
 

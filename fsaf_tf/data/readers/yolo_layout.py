@@ -130,7 +130,8 @@ def _found(path: str, values: Mapping[str, Any], place: str, split: str) -> str:
     tried = [posixpath.normpath(posixpath.join(start, end)) for start in starts for end in ends]
     there = next((way for way in tried if is_folder(way) or os.path.isfile(way)), None)
     if there is None:
-        raise UserError(f"{path}: `{split}` is {short(place)}, and there is neither {tried[0]} nor {tried[-1]}")
+        shown = " and no ".join(dict.fromkeys((tried[0], tried[-1])))
+        raise UserError(f"{path}: `{split}` is {short(place)}, and there is no {shown}")
     return there
 
 

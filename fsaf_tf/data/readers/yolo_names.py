@@ -32,7 +32,8 @@ def of_yaml(path: str, values: Mapping[str, Any]) -> dict[int, str]:
         UserError: there are none, or `nc` is another number.
     """
     given = values.get("names")
-    pairs = list(given.items()) if isinstance(given, dict) else list(enumerate(given or ()))
+    given = dict(enumerate(given)) if isinstance(given, list) else given
+    pairs = list(given.items()) if isinstance(given, dict) else []
     names = {whole(number): str(name).strip() for number, name in pairs if isinstance(name, str | int | float)}
     if not names or None in names or len(names) < len(pairs) or not all(names.values()):
         raise UserError(
