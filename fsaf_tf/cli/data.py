@@ -6,9 +6,9 @@
 
 prints what a run says of its data at its start, and all that it found. The first two are of data as --experiment=custom
 would train on them; --validation_annotations and --validation_images add the data to evaluate on. Annotations are COCO
-JSON, Pascal VOC, YOLO, labelme, CVAT, CSV, VIA, Label Studio or OpenImages, which is found by what is in them. The third
-takes the data of an experiment, of any kind; --config_file and --params_override are those of
-tools/train.py. The exit status is 1 where a run would be refused, with the reason as the last line.
+JSON, Pascal VOC, YOLO, labelme, CVAT, CSV, VIA, Label Studio or OpenImages; what they are is found by what is in them.
+The third takes the data of an experiment, of any kind; --config_file and --params_override are those of tools/train.py.
+The exit status is 1 where a run would be refused, with the reason as the last line.
 
 --output writes a page with pictures and their boxes that opens without a network; it needs the extra [report].
 docs/data.md says what is read, joined, left out and refused.

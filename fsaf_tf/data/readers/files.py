@@ -68,13 +68,15 @@ def lines_of(path: str) -> list[tuple[int, str]]:
 
 def names_in(folder: str, endings: tuple[str, ...]) -> list[str]:
     """The files of a folder and its folders with one of these endings: paths from it, sorted; hidden ones not."""
-    names = []
+    names, seen = [], {os.path.realpath(folder)}
     for where, folders, files in _walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inner = "" if where == folder else posixpath.relpath(where.replace(os.sep, "/"), folder.replace(os.sep, "/"))
-        names += [
-            posixpath.join(inner, name) for name in files if name.lower().endswith(endings) and not name.startswith(".")
-        ]
+        # A link may lead round in circles.
+        inner = {name: os.path.realpath(os.path.join(where, name)) for name in folders if not name.startswith(".")}
+        folders[:] = [name for name, path in inner.items() if path not in seen]
+        seen |= set(inner.values())
+        start = where[len(folder) :].strip("/")
+        wanted = (name for name in files if name.lower().endswith(endings) and not name.startswith("."))
+        names += [posixpath.join(start, name) for name in wanted]
     return sorted(names)
 
 
@@ -86,9 +88,13 @@ def names_in_one(folder: str) -> list[str]:
 
 
 def _walk(folder: str):
-    if os.path.isdir(folder):
-        return os.walk(folder, followlinks=True)  # TensorFlow stops at a name that is not UTF-8
-    return ((where.rstrip("/"), folders, names) for where, folders, names in tf.io.gfile.walk(folder))
+    if os.path.isdir(folder):  # TensorFlow stops at a name that is not UTF-8
+        return os.walk(folder, followlinks=True, onerror=_raise)
+    return tf.io.gfile.walk(folder, onerror=_raise)
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _name(path: str) -> bytes:

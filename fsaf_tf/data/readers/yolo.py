@@ -5,7 +5,6 @@ of four corners; after the box of a pose stand its points, which are not read.
 """
 
 import os
-import posixpath
 
 from fsaf_tf.data.coco_values import number, whole
 from fsaf_tf.data.findings import counted, found, short
@@ -76,9 +75,4 @@ def _box(words: list[str], layout: Layout, size: tuple[int, int], where: str) ->
 def _shown(text: str, file: str) -> str:
     """The path of a text, from the folder that was given where it is in there."""
     folder = os.path.abspath(file if os.path.isdir(file) else os.path.dirname(file) or ".")
-    path = os.path.abspath(text)
-    return (
-        os.path.relpath(path, folder).replace(os.sep, "/")
-        if path.startswith(f"{folder}/")
-        else posixpath.normpath(text)
-    )
+    return os.path.abspath(text).removeprefix(f"{folder}/")
