@@ -1,6 +1,6 @@
-"""The label map beside TFRecord files: JSON, `{"1": "person", "3": "car"}`, or the `.pbtxt` of the Object Detection API.
+"""The label map beside TFRecord files: JSON, `{"1": "person"}`, or the `.pbtxt` of the Object Detection API.
 
-Of a `.pbtxt` the `display_name` of an item counts where it has one, and the item `background` with the id 0 is no class.
+Of a `.pbtxt` the `display_name` of an item counts where it has one; the item `background` with the id 0 is no class.
 """
 
 import json

@@ -3,6 +3,8 @@
 import json
 
 import form_files
+import form_writers
+import numpy as np
 import pytest
 import test_voc
 import test_yolo
@@ -162,3 +164,32 @@ def test_annotations_alone_take_the_pictures_beside_them(voc, yolo):
     assert coco_json.read(f"{yolo}/labels/train").file_names == ["a.png", "b.png", "c.png"]
     table = coco_json.read(str(voc / "Annotations"))
     assert table.form == "Pascal VOC, 3 files" and table.by_name
+
+
+@pytest.mark.parametrize("form", form_writers.WRITERS)
+def test_bccd_in_each_form_is_bccd(shared_data, tmp_path, form):
+    root = shared_data / "bccd"
+    own = form_files.opened(root / "annotations" / "instances_val.json", root / "images")
+    write, tolerance = form_writers.WRITERS[form]
+    path = write(json.loads((root / "annotations" / "instances_val.json").read_text()), tmp_path)
+    # Of YOLO and labelme the folder is that of these pictures alone: others would be background, or not used.
+    (tmp_path / "pictures").mkdir()
+    for name in own.boxes().file_names:
+        (tmp_path / "pictures" / name).symlink_to(root / "images" / name)
+    read = with_classes(form_files.opened(path, tmp_path / "pictures"), own.classes, "bccd")
+    tables = [source.boxes() for source in (own, read)]
+    assert read.form and read.classes == own.classes and len(tables[1]) == len(tables[0]) == 1137
+    rows = [
+        sorted(
+            (
+                (table.file_names[image], index, *box)
+                for image, index, box in zip(table.image_index, table.class_indices.tolist(), table.given_xywh.tolist())
+            ),
+            key=lambda row: row[0],
+        )
+        for table in tables
+    ]
+    assert [row[:2] for row in rows[0]] == [row[:2] for row in rows[1]]
+    np.testing.assert_allclose([row[2:] for row in rows[1]], [row[2:] for row in rows[0]], atol=tolerance, rtol=0)
+    judged = {finding.kind for finding in read.findings} - {"first_folders", "file_names"}
+    assert judged <= {finding.kind for finding in own.findings}
