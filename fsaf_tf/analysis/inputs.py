@@ -136,11 +136,13 @@ class GroundTruth(NamedTuple):
         dict: COCO's.
         source: of the pictures; None if there are none.
         findings: what was taken, joined or left out in it.
+        has_ids: the ids of its pictures are those of the annotations; else they were numbered in reading.
     """
 
     dict: dict
     source: examples.Source | None
     findings: Sequence[Finding]
+    has_ids: bool = True
 
 
 def open_ground_truth(data: Data, folders: Sequence[str], results: Sequence[str] = ()) -> GroundTruth:
@@ -162,14 +164,14 @@ def open_ground_truth(data: Data, folders: Sequence[str], results: Sequence[str]
         findings = (*table.findings, *box_table.findings(coco.box_table(table), file))
         if table.by_name:
             table = _with_ids(table, folders, results)
-        return GroundTruth(coco.ground_truth(table), None, findings)
+        return GroundTruth(coco.ground_truth(table), None, findings, has_ids=not table.form)
     if file:
         source = coco.open_coco(file, image_dir, frame=frames.AUTO, split=SPLIT)
         if source.by_name:
             source = examples.with_classes(source, *_recorded(file, folders, results))
     else:
         source = open_run_data(folders[0], download=data.download)
-    return GroundTruth(source.ground_truth(), source, source.findings)
+    return GroundTruth(source.ground_truth(), source, source.findings, has_ids=not (file and source.form))
 
 
 def _with_ids(table: coco_json.Annotations, folders: Sequence[str], results: Sequence[str]) -> coco_json.Annotations:
@@ -195,7 +197,7 @@ def _recorded(file: str, folders: Sequence[str], results: Sequence[str]) -> tupl
     )
 
 
-def read_results(file: str, ground_truth: dict) -> list[dict]:
+def read_results(file: str, ground_truth: dict, *, has_ids: bool = True) -> list[dict]:
     """Reads COCO's results and checks them against the ground truth.
 
     Those with a `file_name`, of tools/predict.py, have the image id of the ground truth's image of that name: they were
@@ -205,6 +207,11 @@ def read_results(file: str, ground_truth: dict) -> list[dict]:
         UserError: see `coco_results.read`; or it has an image or a category that the ground truth lacks.
     """
     results = coco_results.read(file)
+    if results and not has_ids and not coco_results.have_names(results):
+        raise UserError(
+            f"{file} knows pictures by ids, and the annotations have none: give COCO JSON with these ids, or the"
+            " detections.json of tools/predict.py, which has names"
+        )
     if coco_results.have_names(results):
         results = _with_image_ids(file, results, ground_truth["images"])
     for key, table in (("image_id", "images"), ("category_id", "categories")):

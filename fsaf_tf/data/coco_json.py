@@ -16,7 +16,7 @@ from fsaf_tf.data.coco_values import identity, is_number
 from fsaf_tf.data.findings import Finding, Tally, short
 from fsaf_tf.data.mistakes import Findings, Mistake
 from fsaf_tf.data.readers import door
-from fsaf_tf.data.readers.content import LISTS, Content
+from fsaf_tf.data.readers.content import Content
 from fsaf_tf.data.readers.pictures import Pictures, unknown_size
 from fsaf_tf.data.readers.request import Request
 from fsaf_tf.errors import UserError
@@ -106,14 +106,15 @@ def read(file: str, size_of: coco_images.SizeOf | None = None, *, image_dir: str
     Raises:
         UserError: it is missing, empty or of no form that is read, or something in it is wrong.
     """
-    content = _content(file, size_of, image_dir, split)
+    pictures = _pictures(file, size_of, image_dir, split)
+    content = door.read(Request(file, split, pictures))
     lists, tally = content.lists, content.tally
     for noun, items in (("picture", lists["images"]), ("box", lists["annotations"])):
         if not items:
             raise UserError(
                 f"{file}: no {noun} is in it ({content.form}): a training and an evaluation need one or more"
             )
-    images = coco_images.read(file, lists["images"], size_of or unknown_size, tally, content.where_images)
+    images = coco_images.read(file, lists["images"], pictures.size_of, tally, content.where_images)
     used = (item.get("category_id") for item in lists["annotations"])
     read_categories = coco_categories.read(file, lists["categories"], used, tally)
     classes = read_categories.classes
@@ -144,14 +145,12 @@ def read(file: str, size_of: coco_images.SizeOf | None = None, *, image_dir: str
     )
 
 
-def _content(
-    file: str, size_of: coco_images.SizeOf | None, image_dir: str, split: str, wanted: Sequence[str] = LISTS
-) -> Content:
-    """What the door gives, with the pictures that lie beside it where no folder is given."""
+def _pictures(file: str, size_of: coco_images.SizeOf | None, image_dir: str, split: str) -> Pictures:
+    """The pictures of annotations: those that lie beside them where no folder is given."""
     image_dir = image_dir or door.image_dir_of(file, split)
     if size_of is None and image_dir:
         size_of = picture_files.Folder(image_dir, frames.AUTO).size_of
-    return door.read(Request(file, split, Pictures(image_dir, size_of or unknown_size)), wanted)
+    return Pictures(image_dir, size_of or unknown_size)
 
 
 def _totals(content: Content) -> dict[str, int]:
@@ -170,17 +169,20 @@ def _totals(content: Content) -> dict[str, int]:
 
 def sizes(file: str, *, image_dir: str = "", split: str = "") -> list[tuple[int, int]]:
     """Height and width of each image of annotations of any form; see `read`, but no boxes are needed of COCO JSON."""
-    content = _content(file, None, image_dir, split, ("images",))
-    size_of = picture_files.Folder(image_dir, frames.AUTO).size_of if image_dir else unknown_size
-    images = coco_images.read(file, content.lists["images"], size_of, content.tally, content.where_images)
-    return [(image["height"], image["width"]) for image in images.distinct()]
+    pictures = _pictures(file, None, image_dir, split)
+    return [(image["height"], image["width"]) for image in _images(file, split, pictures, pictures.size_of)]
 
 
 def image_ids(file: str, *, image_dir: str = "", split: str = "") -> dict[str, int]:
-    """Likewise the ids of images by their names."""
-    content = _content(file, None, image_dir, split, ("images",))
-    images = coco_images.read(file, content.lists["images"], lambda name: (1, 1), content.tally, content.where_images)
-    return {image["file_name"]: image["id"] for image in images.distinct()}
+    """Likewise the ids of images by their names; of COCO JSON no sizes are needed."""
+    pictures = _pictures(file, None, image_dir, split)
+    return {image["file_name"]: image["id"] for image in _images(file, split, pictures, lambda name: (1, 1))}
+
+
+def _images(file: str, split: str, pictures: Pictures, size_of: coco_images.SizeOf) -> list[dict]:
+    content = door.read(Request(file, split, pictures), ("images",))
+    read_images = coco_images.read(file, content.lists["images"], size_of, content.tally, content.where_images)
+    return read_images.distinct()
 
 
 def classes_of(file: str) -> Classes:
@@ -189,7 +191,7 @@ def classes_of(file: str) -> Classes:
     Raises:
         UserError: it is missing, or something in the classes is wrong.
     """
-    content = _content(file, None, "", "", ("categories",))
+    content = door.read(Request(file, "train", _pictures(file, None, "", "train")), ("categories",))
     return categories(file, content.lists)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fsaf_tf import storage, visualize
 from fsaf_tf.data import coco_json, pixels
+from fsaf_tf.data.readers import door
 from fsaf_tf.detect import forms, kept
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, coco_results
@@ -143,7 +144,8 @@ def read_image_ids(annotation_file: str, files: Sequence[str]) -> dict[str, int]
         UserError: it cannot be read, does not have one of the pictures, or has two of them as one image.
     """
     shared = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
-    id_of = coco_json.image_ids(annotation_file, image_dir=shared, split="val")
+    beside = door.image_dir_of(annotation_file, "val")
+    id_of = coco_json.image_ids(annotation_file, image_dir=beside or shared, split="val")
     find = coco_results.by_path_end(id_of)
     names = {file: find(os.path.abspath(file)) for file in files}
     unknown = [file for file, name in names.items() if name is None]

@@ -16,6 +16,7 @@ from fsaf_tf.data.bad_pictures import NONE_ALLOWED
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
 from fsaf_tf.data.findings import Finding, found
+from fsaf_tf.data.readers import door
 from fsaf_tf.detect import predict_files
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
@@ -71,7 +72,8 @@ def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
         UserError: it cannot be read, names none of the files, or one as two images.
     """
     shared = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
-    table = coco_json.read(annotation_file, image_dir=shared, split="val")
+    beside = door.image_dir_of(annotation_file, "val")
+    table = coco_json.read(annotation_file, image_dir=beside or shared, split="val")
     find = coco_results.by_path_end(table.file_names)
     index_of = {name: index for index, name in enumerate(table.file_names)}
     names = {file: find(os.path.abspath(file)) for file in files}
@@ -102,7 +104,7 @@ def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
             yield _row(data, distinct.file_names[index], distinct.image_ids[index], distinct.sizes[index], columns)
 
     source = _source(annotation_file, table.classes, len(named), rows, [*table.findings, *findings])
-    return dataclasses.replace(source, by_name=table.by_name)
+    return dataclasses.replace(source, form=table.form, by_name=table.by_name)
 
 
 def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:

@@ -132,8 +132,9 @@ def compare(models: Sequence[Model], output: str, choice: Choice, score_threshol
     folders = [each.folder for each in compared if each.folder]
     classes = next((each.detector.classes for each in compared if each.detector), None) or _recorded_classes(folders)
     source = choice.open(next(iter([*evaluated, *folders]), None), classes)
+    has_ids = choice.has_truth and not (choice.annotations and source.form)
     drawn = comparing.draw(
-        [each.side(source, has_truth=choice.has_truth) for each in compared],
+        [each.side(source, has_ids=has_ids) for each in compared],
         source,
         has_truth=choice.has_truth,
         score_threshold=score_threshold,

@@ -8,7 +8,7 @@ from fsaf_tf.data.classes import Classes, in_place_of
 from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.errors import UserError
 
-LABELS_WANTED = '--labels=FILE, COCO JSON of the data, or {"names": [...], "category_ids": [...]}'
+LABELS_WANTED = '--labels=FILE, annotations of the data, or {"names": [...], "category_ids": [...]}'
 
 
 class Published(NamedTuple):

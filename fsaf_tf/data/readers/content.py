@@ -155,12 +155,13 @@ def numbers(values: Mapping[str, Any], where: str) -> list[float]:
     Raises:
         Mistake: one is missing, or no finite number.
     """
-    for name, value in values.items():
+    read = [number(value) for value in values.values()]
+    if None in read:
+        name, value = list(values.items())[read.index(None)]
         if value is None or value == "":
             raise Mistake("a side of a box is missing", f"{where}: no {name}")
-        if number(value) is None:
-            raise Mistake("a side of a box is no finite number", f"{where}: {name} is {short(repr(value))}")
-    return [number(value) for value in values.values()]
+        raise Mistake("a side of a box is no finite number", f"{where}: {name} is {short(repr(value))}")
+    return read
 
 
 def of_corners(x1: float, y1: float, x2: float, y2: float) -> list[float]:

@@ -129,8 +129,9 @@ def _file_name(entries: Entries, pictures: Pictures, root: Node, stem: str, name
 
 def _box(thing: Node, name: str) -> dict:
     """The box of an object, and its flags. Raises `Mistake`."""
-    flags = {key: _flag(thing.text_of(key)) for key in _FLAGS if thing.find(key)}
-    bounds, turned, polygon = (thing.find(tag) for tag in ("bndbox", "robndbox", "polygon"))
+    parts = thing.by_tag()
+    flags = {key: _flag(parts[key].text.strip()) for key in _FLAGS if key in parts}
+    bounds, turned, polygon = (parts.get(tag) for tag in ("bndbox", "robndbox", "polygon"))
     if bounds:
         return {"bbox": content.of_corners(*_numbers(bounds, _SIDES, name)), **flags}
     if turned:  # of roLabelImg: the angle is in radians
@@ -143,11 +144,13 @@ def _box(thing: Node, name: str) -> dict:
 
 
 def _numbers(bounds: Node, names: tuple[str, ...], name: str) -> list[float]:
-    for side in names:
-        node = bounds.find(side)
-        place = f"{name}:{(node or bounds).line}"
-        content.numbers({f"<{side}>": node and node.text.strip()}, place)
-    return [number(bounds.text_of(side)) for side in names]
+    parts = bounds.by_tag()
+    read = [number(parts[side].text) if side in parts else None for side in names]
+    if None in read:
+        side = names[read.index(None)]
+        node = parts.get(side)
+        content.numbers({f"<{side}>": node and node.text.strip()}, f"{name}:{(node or bounds).line}")
+    return read
 
 
 def _points(polygon: Node, name: str) -> list[float]:
@@ -162,9 +165,9 @@ def _points(polygon: Node, name: str) -> list[float]:
     return [number(node.text) for node in flat]
 
 
-def _flag(words: str | None) -> str | None:
+def _flag(words: str) -> str:
     """What stands there; `Unspecified` of older tools is no."""
-    return "0" if (words or "").lower() == "unspecified" else words
+    return "0" if words.lower() == "unspecified" else words
 
 
 def _root_of_list(file: str) -> str:

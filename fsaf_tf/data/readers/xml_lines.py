@@ -19,12 +19,19 @@ class Node:
         """The children of a tag."""
         return (child for child in self.children if child.tag == tag)
 
+    def by_tag(self) -> dict[str, "Node"]:
+        """The first child of each tag."""
+        return {child.tag: child for child in reversed(self.children)}
+
     def find(self, *path: str) -> "Node | None":
         """The first child of a tag, of that the first of the next, and so on."""
         node = self
         for tag in path:
-            node = next(node.all(tag), None)
-            if node is None:
+            for child in node.children:
+                if child.tag == tag:
+                    node = child
+                    break
+            else:
                 return None
         return node
 
