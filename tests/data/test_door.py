@@ -6,6 +6,7 @@ import form_files
 import form_writers
 import numpy as np
 import pytest
+import tensorflow as tf
 import test_voc
 import test_yolo
 from annotation_files import scene
@@ -193,3 +194,17 @@ def test_bccd_in_each_form_is_bccd(shared_data, tmp_path, form):
     np.testing.assert_allclose([row[2:] for row in rows[1]], [row[2:] for row in rows[0]], atol=tolerance, rtol=0)
     judged = {finding.kind for finding in read.findings} - {"first_folders", "file_names"}
     assert judged <= {finding.kind for finding in own.findings}
+
+
+def test_folders_of_another_file_system(yolo, voc):
+    """Texts and XML alone; pictures are local, since their headers are read here."""
+    for local in (*(yolo / "labels" / "train").iterdir(), yolo / "data.yaml", *(voc / "Annotations").iterdir()):
+        remote = f"ram://{local}"
+        tf.io.gfile.makedirs(remote.rpartition("/")[0])
+        tf.io.gfile.copy(str(local), remote, overwrite=True)
+    for path, images in (
+        (yolo / "labels" / "train", yolo / "images" / "train"),
+        (voc / "Annotations", voc / "JPEGImages"),
+    ):
+        source = form_files.opened(f"ram://{path}", images)
+        assert form_files.boxes_of(source) == form_files.EXPECTED and source.num_images == 3

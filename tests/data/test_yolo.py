@@ -74,6 +74,34 @@ def test_ways_to_write_a_yaml(root, text):
     assert is_whole(form_files.opened(root / "data.yaml"))
 
 
+def test_a_yaml_of_a_list_or_of_folders_names_no_other_pictures(root):
+    (root / "train.txt").write_text("./images/train/a.png\n")
+    (root / "data.yaml").write_text("train: train.txt\nnames: [nut, bolt]\n")
+    assert form_files.opened(root / "data.yaml").boxes().file_names == ["a.png"]
+    form_files.pictures(root / "images" / "test")
+    (root / "data.yaml").write_text("train: [images/train, images/val]\nnames: [nut, bolt]\n")
+    names = form_files.opened(root / "data.yaml").boxes().file_names
+    assert names == [f"{part}/{name}" for part in ("train", "val") for name in scene.PICTURES]
+
+
+def test_pictures_in_another_folder_than_the_yaml_s(root):
+    form_files.pictures(root / "elsewhere")
+    assert is_whole(form_files.opened(root / "data.yaml", root / "elsewhere"))
+    for path in (root / "images" / "train").iterdir():
+        path.unlink()
+    (root / "images" / "train").rmdir()
+    assert is_whole(form_files.opened(root / "data.yaml", root / "elsewhere"))
+    with pytest.raises(UserError, match="`train` is .*images/train.*, and there is no .*images/train"):
+        form_files.opened(root / "data.yaml")
+
+
+def test_pictures_none_of_which_has_a_text(root):
+    for path in (root / "labels" / "train").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="none of the 3 pictures has a text; the first would be .*labels/train/a.txt"):
+        form_files.opened(root / "data.yaml")
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [

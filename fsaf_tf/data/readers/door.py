@@ -3,7 +3,6 @@
 A path may end in `:train`, `:val` or `:test`, the part that is meant of a file that has several, as YOLO's data.yaml.
 """
 
-import os
 import posixpath
 import re
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ from fsaf_tf.data.readers import (
     yolo_layout,
 )
 from fsaf_tf.data.readers.content import LISTS, Content
-from fsaf_tf.data.readers.pictures import ENDINGS, is_folder
+from fsaf_tf.data.readers.pictures import ENDINGS
 from fsaf_tf.data.readers.request import Request
 from fsaf_tf.errors import UserError
 
@@ -46,7 +45,7 @@ def read(request: Request, wanted: Sequence[str] = LISTS) -> Content:
     """
     file, split = _parts(request.file)
     request = request._replace(file=file, split=split or request.split)
-    if is_folder(file):
+    if files.is_folder(file):
         return folders.read(request)
     data = files.read(file)
     start = _start_of(data)
@@ -77,7 +76,7 @@ def image_dir_of(file: str, split: str) -> str:
         UserError: something is wrong with them.
     """
     file, split = _parts(file)[0], _parts(file)[1] or split
-    if is_folder(file):
+    if files.is_folder(file):
         return folders.image_dir(file, split)
     if posixpath.splitext(file)[1].lower() in (".json", ".xml", ".csv", ".gz"):
         return ""
@@ -102,7 +101,7 @@ def _start_of(data: bytes) -> bytes:
 def _parts(path: str) -> tuple[str, str]:
     """A path and the part that is meant, which may stand behind it."""
     match = _SPLIT.fullmatch(path)
-    return (match[1], match[2]) if match and not os.path.exists(path) else (path, "")
+    return (match[1], match[2]) if match and not files.exists(path) else (path, "")
 
 
 def _of_xml(request: Request, data: bytes) -> Content:

@@ -4,6 +4,7 @@ import gzip
 import os
 import posixpath
 import zlib
+from collections.abc import Iterable
 
 import tensorflow as tf
 
@@ -64,6 +65,29 @@ def lines_of(path: str) -> list[tuple[int, str]]:
     """
     lines = enumerate(text_of(path, read_bytes(path)).splitlines(), 1)
     return [(number, line.strip()) for number, line in lines if line.strip()]
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file or folder."""
+    return os.path.exists(path) or "://" in path and tf.io.gfile.exists(path)
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is such a folder."""
+    return os.path.isdir(path) or "://" in path and tf.io.gfile.isdir(path)
+
+
+def absolute(path: str) -> str:
+    """A path without `..` in it, of this machine from its root."""
+    scheme, mark, rest = path.rpartition("://")
+    return f"{scheme}://{posixpath.normpath(rest)}" if mark else os.path.abspath(path)
+
+
+def common(folders: Iterable[str]) -> str:
+    """The folder that absolute ones have in common."""
+    parts = [folder.rpartition("://") for folder in folders]
+    scheme, mark, _ = parts[0]
+    return f"{scheme}{mark}{posixpath.commonpath([rest for *_, rest in parts])}"
 
 
 def names_in(folder: str, endings: tuple[str, ...]) -> list[str]:

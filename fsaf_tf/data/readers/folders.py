@@ -1,6 +1,5 @@
 """A folder of annotations, a file for each picture: which form they have, and where their pictures are."""
 
-import os
 import posixpath
 import re
 from collections.abc import Callable
@@ -9,7 +8,6 @@ from fsaf_tf.data import coco_file, other_formats
 from fsaf_tf.data.findings import counted
 from fsaf_tf.data.readers import files, labelme, voc, yolo, yolo_layout
 from fsaf_tf.data.readers.content import Content
-from fsaf_tf.data.readers.pictures import is_folder
 from fsaf_tf.data.readers.request import Request
 from fsaf_tf.errors import UserError
 
@@ -36,7 +34,7 @@ def image_dir(folder: str, split: str) -> str:
 
 def _kind_of(folder: str) -> str:
     """The form of the files in a folder."""
-    if os.path.isfile(f"{folder}/data.yaml") and not is_folder(f"{folder}/labels"):
+    if files.exists(f"{folder}/data.yaml") and not files.is_folder(f"{folder}/labels"):
         return "data.yaml"
     kinds = {}
     if _is_voc(folder):

@@ -6,7 +6,6 @@ box.
 
 import json
 import math
-import os
 import posixpath
 from typing import Any
 
@@ -38,9 +37,9 @@ def image_dir(folder: str, names: list[str]) -> str:
         except ValueError:  # is told when it is read
             continue
         picture = posixpath.join(posixpath.dirname(path), _path(given)) if is_one(given) else ""
-        if picture and os.path.isfile(picture):
+        if picture and files.exists(picture):
             is_beside = posixpath.dirname(_path(given)) in ("", ".")
-            return folder if is_beside else posixpath.normpath(posixpath.dirname(picture))
+            return folder if is_beside else files.absolute(posixpath.dirname(picture))
     return first_folder(folder)
 
 
@@ -60,7 +59,7 @@ def read(request: Request, folder: str, names: list[str]) -> Content:
                 others.append(name)
     words = "files of JSON are not labelme's; they are not read"
     entries.add_findings(found("other_files", len(others), len(names), words, others, request.file))
-    if os.path.isdir(request.file):
+    if files.is_folder(request.file):
         entries.add_findings(request.pictures.unused(entries.names, request.file))
     return entries.content(f"{NAME}, {counted(len(names) - len(others), 'file', 'files')}")
 

@@ -1,11 +1,8 @@
 """The pictures beside a file of annotations: which there are, and which of them an entry is of."""
 
 import functools
-import os
 import posixpath
 from collections.abc import Callable
-
-import tensorflow as tf
 
 from fsaf_tf.data.findings import Finding, found
 from fsaf_tf.data.mistakes import Mistake
@@ -89,9 +86,4 @@ class Pictures:
 
 def first_folder(*folders: str) -> str:
     """The first of some folders that is there and has a picture in it; empty if none has."""
-    return next((folder for folder in folders if is_folder(folder) and files.names_in(folder, ENDINGS)), "")
-
-
-def is_folder(path: str) -> bool:
-    """Whether there is such a folder."""
-    return os.path.isdir(path) or "://" in path and tf.io.gfile.isdir(path)
+    return next((folder for folder in folders if files.is_folder(folder) and files.names_in(folder, ENDINGS)), "")

@@ -4,7 +4,6 @@ A picture is that of the file's own name, as VOC's tools have it, else the one i
 they stand, but for VOC's own data sets, which count pixels from 1: these say so in `source`.
 """
 
-import os
 import posixpath
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from fsaf_tf.data.findings import counted, short
 from fsaf_tf.data.mistakes import Mistake
 from fsaf_tf.data.readers import content, files, xml_lines
 from fsaf_tf.data.readers.content import Content, Entries
-from fsaf_tf.data.readers.pictures import Pictures, first_folder, is_folder
+from fsaf_tf.data.readers.pictures import Pictures, first_folder
 from fsaf_tf.data.readers.request import Request
 from fsaf_tf.data.readers.xml_lines import Node
 
@@ -43,7 +42,7 @@ class Files(NamedTuple):
 def of_folder(folder: str) -> Files:
     """The files of a folder: VOC's own with `Annotations` in it, or that itself."""
     inner = posixpath.join(folder, ANNOTATIONS)
-    folder = inner if is_folder(inner) else folder
+    folder = inner if files.is_folder(inner) else folder
     names = files.names_in(folder, (".xml",))
     return Files(folder, names, [posixpath.splitext(name)[0] for name in names], True)
 
@@ -71,7 +70,7 @@ def of_list(file: str, lines: list[tuple[int, str]]) -> Files | None:
 
 def image_dir(found: Files) -> str:
     """Where the pictures of some files are: in `JPEGImages` beside them, or among them; empty if they are nowhere."""
-    above = found.folder if not found.are_all else os.path.dirname(os.path.abspath(found.folder))
+    above = found.folder if not found.are_all else posixpath.dirname(files.absolute(found.folder))
     return first_folder(*(posixpath.join(above, name) for name in _PICTURES), *[found.folder] * found.are_all)
 
 
@@ -172,10 +171,10 @@ def _flag(words: str) -> str:
 
 def _root_of_list(file: str) -> str:
     """The folder above a list in which there are `Annotations`; empty if there is none."""
-    folder = os.path.abspath(file) if "://" not in file else file
+    folder = files.absolute(file)
     for _ in range(3):
-        folder = os.path.dirname(folder)
-        if is_folder(posixpath.join(folder, ANNOTATIONS)):
+        folder = posixpath.dirname(folder)
+        if files.is_folder(posixpath.join(folder, ANNOTATIONS)):
             return folder
     return ""
 

@@ -4,7 +4,7 @@ The ids of the classes are YOLO's own numbers, from 0. A line with more than fiv
 of four corners; after the box of a pose stand its points, which are not read.
 """
 
-import os
+import posixpath
 
 from fsaf_tf.data.coco_values import number, whole
 from fsaf_tf.data.findings import counted, found, short
@@ -13,6 +13,7 @@ from fsaf_tf.data.readers import files
 from fsaf_tf.data.readers.content import Content, Entries
 from fsaf_tf.data.readers.request import Request
 from fsaf_tf.data.readers.yolo_layout import Layout
+from fsaf_tf.errors import UserError
 
 NAME = "YOLO"
 _OVER = 0.01  # so much a share may lie outside of 0 to 1 by rounding; Ultralytics allows the same
@@ -35,7 +36,7 @@ def read(request: Request, layout: Layout) -> Content:
         with entries.attempt():
             size = request.pictures.needed_size(name, name)
             image_id = entries.image(name, size, name)
-            if not os.path.exists(text):
+            if not files.exists(text):
                 without.append(name)
                 continue
             for line, words in files.lines_of(text):
@@ -43,6 +44,9 @@ def read(request: Request, layout: Layout) -> Content:
                 with entries.attempt():
                     category, box = _box(words.split(), layout, size, where)
                     entries.box(image_id, category, box, where)
+    if layout.texts and len(without) == len(layout.texts):
+        path = next(iter(layout.texts.values()))
+        raise UserError(f"{request.file}: none of the {len(without)} pictures has a text; the first would be {path}")
     words = "pictures have no text of their own; they are background, as YOLO has it"
     entries.add_findings(found("no_text", len(without), len(layout.texts), words, without, request.file))
     texts = counted(len(layout.texts) - len(without), "text", "texts")
@@ -74,5 +78,5 @@ def _box(words: list[str], layout: Layout, size: tuple[int, int], where: str) ->
 
 def _shown(text: str, file: str) -> str:
     """The path of a text, from the folder that was given where it is in there."""
-    folder = os.path.abspath(file if os.path.isdir(file) else os.path.dirname(file) or ".")
-    return os.path.abspath(text).removeprefix(f"{folder}/")
+    folder = files.absolute(file if files.is_folder(file) else posixpath.dirname(file) or ".")
+    return files.absolute(text).removeprefix(f"{folder}/")

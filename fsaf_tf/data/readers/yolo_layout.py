@@ -1,6 +1,5 @@
 """Where YOLO's pictures and texts are: by the splits of a data.yaml, by a list of pictures, or in a folder of texts."""
 
-import os
 import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,7 +8,7 @@ from fsaf_tf.data.coco_values import whole
 from fsaf_tf.data.findings import short
 from fsaf_tf.data.mistakes import Findings, Mistake
 from fsaf_tf.data.readers import files, yolo_names
-from fsaf_tf.data.readers.pictures import ENDINGS, Pictures, first_folder, is_folder
+from fsaf_tf.data.readers.pictures import ENDINGS, Pictures, first_folder
 from fsaf_tf.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -51,9 +50,19 @@ def of_yaml(path: str, split: str, image_dir: str) -> Layout:
     if split not in given:
         shown = ", ".join(f"{path}:{key}" for key in given) or "none; set `train` and `val` to folders of pictures"
         raise UserError(f"{path}: {f'no `{split}` is in it' if split else 'which part of it?'} There are: {shown}")
-    places = [image_dir] if image_dir else [_found(path, values, place, split) for place in given[split]]
-    layout = _of_places(path, places, names)._replace(words=f"`{split}` of {posixpath.basename(path)}")
-    return layout._replace(points=_points(values.get("kpt_shape")))
+    tried = [_tried(path, values, place) for place in given[split]]
+    there = [next(filter(files.exists, ways), None) for ways in tried]
+    own = _of_places(path, there, names) if None not in there else None
+    if image_dir and (own is None or files.absolute(image_dir) != own.folder):
+        layout = _in_another(path, image_dir, names, tried[0])
+    elif own is None:
+        ways = tried[there.index(None)]
+        shown = " and no ".join(dict.fromkeys((ways[0], ways[-1])))
+        raise UserError(f"{path}: `{split}` is {short(given[split])}, and there is no {shown}")
+    else:
+        layout = own
+    words = f"`{split}` of {posixpath.basename(path)}"
+    return layout._replace(words=words, points=_points(values.get("kpt_shape")))
 
 
 def of_list(path: str, image_dir: str) -> Layout:
@@ -78,7 +87,7 @@ def of_folder(folder: str, image_dir: str) -> Layout:
         UserError: a text without a picture, or nothing names the classes.
     """
     labels = labels_in(folder)
-    place = _absolute(labels)
+    place = files.absolute(labels)
     pictures = image_dir or first_folder(_swap(f"{place}/", "labels", "images").rstrip("/"), place)
     pictures = pictures or first_folder(posixpath.join(_above(place), "images"))
     names = yolo_names.near(labels)
@@ -103,7 +112,7 @@ def of_folder(folder: str, image_dir: str) -> Layout:
 def labels_in(folder: str) -> str:
     """The folder of the texts: `labels` in a folder, or that itself."""
     inner = posixpath.join(folder, "labels")
-    return inner if is_folder(inner) else folder
+    return inner if files.is_folder(inner) else folder
 
 
 def text_names(folder: str) -> list[str]:
@@ -119,34 +128,41 @@ def _places(values: Mapping[str, Any], split: str) -> list[str]:
     return [str(place) for place in (given if isinstance(given, list) else [given] if given else [])]
 
 
-def _found(path: str, values: Mapping[str, Any], place: str, split: str) -> str:
-    """A folder or a list of a YAML, where it is: beside the YAML, too, for data that were moved.
+def _tried(path: str, values: Mapping[str, Any], place: str) -> list[str]:
+    """Where a folder or a list of a YAML may be: beside the YAML, too, for data that were moved.
 
     Roboflow writes `../train/images` for what is beside it.
     """
     root, base = _above(path), str(values.get("path") or "")
     starts = [posixpath.join(root, base), base, root]
-    ends = [place, place.removeprefix("../")]
-    tried = [posixpath.normpath(posixpath.join(start, end)) for start in starts for end in ends]
-    there = next((way for way in tried if is_folder(way) or os.path.isfile(way)), None)
-    if there is None:
-        shown = " and no ".join(dict.fromkeys((tried[0], tried[-1])))
-        raise UserError(f"{path}: `{split}` is {short(place)}, and there is no {shown}")
-    return there
+    return [
+        files.absolute(posixpath.join(start, end)) for start in starts for end in (place, place.removeprefix("../"))
+    ]
+
+
+def _in_another(path: str, image_dir: str, names: dict[int, str], tried: list[str]) -> Layout:
+    """The layout of pictures in another folder than the YAML's, whose texts may have stayed where that has them."""
+    layout = _of_places(path, [image_dir], names)
+    if any(map(files.exists, layout.texts.values())):
+        return layout
+    folders = [_swap(f"{way}/", "images", "labels") for way in tried]
+    labels = next(filter(files.is_folder, folders), None)
+    texts = {name: f"{labels}{posixpath.splitext(name)[0]}.txt" for name in layout.texts}
+    return layout._replace(texts=texts) if labels else layout
 
 
 def _of_places(path: str, places: Sequence[str], names: dict[int, str]) -> Layout:
     """The layout of folders and lists of pictures, each text where Ultralytics looks for it."""
     pictures: list[str] = []
-    for place in map(_absolute, places):
-        if is_folder(place):
+    for place in map(files.absolute, places):
+        if files.is_folder(place):
             pictures += [posixpath.join(place, name) for name in files.names_in(place, ENDINGS)]
         else:
             pictures += _listed(place)
     if not pictures:
         raise UserError(f"{path}: there is no picture in {', '.join(places)}")
     folders = {posixpath.dirname(picture) for picture in pictures}
-    root = _absolute(places[0]) if len(places) == 1 and is_folder(places[0]) else os.path.commonpath(folders)
+    root = files.absolute(places[0]) if len(places) == 1 and files.is_folder(places[0]) else files.common(folders)
     return Layout(root, {picture[len(root) + 1 :]: _text_of(picture) for picture in pictures}, names)
 
 
@@ -155,8 +171,8 @@ def _listed(path: str) -> list[str]:
     lines = files.lines_of(path)
     mistakes, pictures = Findings(path, "pictures", len(lines)), []
     for line, name in lines:
-        ways = (_absolute(posixpath.join(_above(path), name)), _absolute(name))
-        there = next((way for way in ways if os.path.exists(way)), None)
+        ways = (files.absolute(posixpath.join(_above(path), name)), files.absolute(name))
+        there = next((way for way in ways if files.exists(way)), None)
         if there is None:
             mistakes.add("no such picture", f"{posixpath.basename(path)}:{line}: {short(name)}")
         else:
@@ -181,9 +197,5 @@ def _points(shape: Any) -> int:
     return sides[0] * sides[1] if len(sides) == 2 and None not in sides else 0
 
 
-def _absolute(path: str) -> str:
-    return path if "://" in path else os.path.abspath(path)
-
-
 def _above(path: str) -> str:
-    return posixpath.dirname(_absolute(path))
+    return posixpath.dirname(files.absolute(path))

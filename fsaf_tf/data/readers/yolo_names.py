@@ -1,6 +1,5 @@
 """The names of YOLO's classes: of a data.yaml, or of a text with a name a line near the texts of the boxes."""
 
-import os
 import posixpath
 from collections.abc import Mapping
 from typing import Any
@@ -50,7 +49,7 @@ def near(folder: str) -> dict[int, str]:
     Raises:
         UserError: there are none, or two files of one folder say different things.
     """
-    place = os.path.abspath(folder) if "://" not in folder else folder
+    place = files.absolute(folder)
     for _ in range(_ABOVE):
         read = {path: names for path in _files_in(place) if (names := _of_file(path))}
         if read:
@@ -59,7 +58,7 @@ def near(folder: str) -> dict[int, str]:
                 if other != names:
                     raise UserError(f"{first} and {path} have different names of the classes; leave one of them")
             return names
-        place = os.path.dirname(place)
+        place = posixpath.dirname(place)
     raise UserError(
         f"{folder}: YOLO's texts have numbers of classes, and nothing here has their names: write classes.txt beside"
         " them, a name a line, or give the data.yaml"
