@@ -63,6 +63,12 @@ def test_coco_json_tells_no_folder(tmp_path):
         form_files.opened(tmp_path / "y.txt")
 
 
+def test_a_list_that_lies_elsewhere_is_named(tmp_path):
+    (tmp_path / "train.txt").write_text("a\nb\n")
+    with pytest.raises(UserError, match="it looks like a list of names: Pascal VOC's lies in ImageSets, beside Annot"):
+        form_files.opened(tmp_path / "train.txt", tmp_path)
+
+
 def test_pictures_without_boxes_alone(voc):
     for name in ("a", "b"):
         (voc / "Annotations" / f"{name}.xml").unlink()
