@@ -97,8 +97,8 @@ def image_dir_of(file: str, split: str) -> str:
     lines = _list_of(text)
     if lines and lines[0][1].lower().endswith(ENDINGS):
         return yolo_layout.of_list(file, "").folder
-    found = voc.of_list(file, lines) if lines else None
-    return voc.image_dir(found) if found else ""
+    of_voc = voc.of_list(file, lines) if lines else None
+    return voc.image_dir(of_voc) if of_voc else ""
 
 
 def _start_of(data: bytes) -> bytes:
@@ -134,8 +134,8 @@ def _of_text(request: Request, text: str) -> Content | None:
     if lines:
         if lines[0][1].lower().endswith(ENDINGS):
             return yolo.read(request, yolo_layout.of_list(file, folder))
-        found = voc.of_list(file, lines)
-        return voc.read(request, found) if found else None
+        of_voc = voc.of_list(file, lines)
+        return voc.read(request, of_voc) if of_voc else None
     table = csv_table.of_text(file, text)
     return csv_table.read(request, table) if table else None
 

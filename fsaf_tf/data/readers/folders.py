@@ -52,13 +52,13 @@ def _kind_of(folder: str) -> str:
 
 
 def _is_voc(folder: str) -> bool:
-    found = voc.of_folder(folder)
-    for name in found.names[:_SNIFFED]:
-        start = files.read_bytes(posixpath.join(found.folder, name))[:4096]
+    annotations = voc.of_folder(folder)
+    for name in annotations.names[:_SNIFFED]:
+        start = files.read_bytes(posixpath.join(annotations.folder, name))[:4096]
         if re.search(rb"<annotation\b", start):
             return True
         if re.search(rb"<annotations\b", start):
-            raise UserError(f"{found.folder}: {name} is CVAT's XML of many pictures; give that file")
+            raise UserError(f"{annotations.folder}: {name} is CVAT's XML of many pictures; give that file")
     return False
 
 
