@@ -64,10 +64,15 @@ def _read(request: Request, wanted: Sequence[str]) -> Content:
         if content:
             return content
     given = coco_file.decode(file, data)
-    reader = next((reader for reader in _OF_JSON if reader(given)), None)
+    reader = reader_of(given)
     if reader:
-        return _OF_JSON[reader](request, given)
+        return reader(request, given)
     return Content("", {key: coco_file.entries(file, given, key) for key in wanted}, Tally(file))
+
+
+def reader_of(given: Any) -> Callable[[Request, Any], Content] | None:
+    """What reads JSON that is no COCO JSON; None where nothing does."""
+    return next((reader for is_one, reader in _OF_JSON.items() if is_one(given)), None)
 
 
 def image_dir_of(file: str, split: str) -> str:
