@@ -39,7 +39,7 @@ def test_the_ending_of_a_file_says_nothing(tmp_path, name):
 
 def test_a_folder_of_two_forms_is_refused(voc):
     (voc / "Annotations" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
-    with pytest.raises(UserError, match="3 files of Pascal VOC and 1 file of YOLO lie there; give a folder with one"):
+    with pytest.raises(UserError, match="1 file of YOLO and 3 files of Pascal VOC lie there; give a folder with one"):
         form_files.opened(voc / "Annotations", voc / "JPEGImages")
 
 
