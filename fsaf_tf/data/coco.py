@@ -1,6 +1,6 @@
-"""COCO JSON and a folder of images, read directly and checked before anything runs.
+"""Annotations of any form and a folder of images, read directly and checked before anything runs.
 
-Errors, each one line with counts and the first case: an annotation file that is missing, empty or no COCO JSON; an
+Errors, each one line with counts and the first case: annotations that are missing, empty or of no form that is read; an
 image that is missing, cannot be read, or has another size than declared; an id of two things; an unknown image or
 category; a box that is not four finite numbers; no box that is left.
 What a person would accept is taken and counted in the source's findings; docs/data.md lists both.
@@ -21,25 +21,37 @@ from fsaf_tf.data.bad_pictures import BadPictures
 from fsaf_tf.data.box_table import BoxTable
 from fsaf_tf.data.box_table import findings as box_findings
 from fsaf_tf.data.examples import Order, Source, annotation
+from fsaf_tf.data.readers import door
+from fsaf_tf.errors import UserError
 
 
 def open_coco(
-    annotation_file: str, image_dir: str, *, frame: str, outside: bool = False, max_bad: float = 0.0
+    annotation_file: str,
+    image_dir: str,
+    *,
+    frame: str,
+    outside: bool = False,
+    max_bad: float = 0.0,
+    split: str = "",
 ) -> Source:
-    """Opens COCO JSON with its images.
+    """Opens annotations with their images.
 
     Args:
-        annotation_file: the JSON file.
-        image_dir: the folder that its file names start from.
+        annotation_file: a file or a folder, of any form that `readers.door` reads.
+        image_dir: the folder that its file names start from; empty for the one that lies beside it, of some forms.
         frame: which way up boxes take the pictures, `exif_orientation` of the data.
         outside: names may lead out of the folder, `images_outside` of the data.
         max_bad: the share of pictures that may be left out because they are missing or cannot be read.
+        split: the part of the data, `train` or `val`, where one file has several.
 
     Raises:
         UserError: see the top of this file.
     """
-    folder = picture_files.Folder(image_dir, frame, outside)
-    table = coco_json.read(annotation_file, folder.size_of)
+    derived = image_dir or door.image_dir_of(annotation_file, split)
+    if not derived:
+        raise UserError(f"{annotation_file}: nothing beside it tells where its pictures are; set image_dir (--images)")
+    folder = picture_files.Folder(derived, frame, outside)
+    table = coco_json.read(annotation_file, folder.size_of, image_dir=derived, split=split)
     names, moved = picture_files.find(annotation_file, folder, table.file_names)
     bad = BadPictures(max_bad, len(names))
     of_files = picture_files.check(annotation_file, folder, names, table.sizes, bad)
@@ -48,18 +60,21 @@ def open_coco(
         table = table.of_images(np.array([name not in bad.problems for name in names]))
     distinct = table.distinct()
     boxes = clipped_yxyx(distinct)
+    form = table.form if image_dir or not table.form else f"{table.form}; pictures in {derived}"
     return Source(
         name=annotation_file,
         classes=table.classes,
         num_images=len(table.image_ids),
-        rows=lambda order: _rows(distinct, boxes, image_dir, order),
+        rows=lambda order: _rows(distinct, boxes, derived, order),
         read_pictures=functools.partial(frames.read_declared, bad=bad, rule=frame),
         bad=bad,
         ground_truth=lambda: ground_truth(table),
         findings=(*table.findings, *moved, *box_findings(box_table(table), annotation_file), *of_files),
         boxes=lambda: box_table(table),
         most_boxes=int(np.diff(distinct.splits).max(initial=0)),
-        image_dir=image_dir if os.path.isdir(image_dir) else "",
+        image_dir=derived if os.path.isdir(derived) else "",
+        form=form,
+        by_name=table.by_name,
     )
 
 

@@ -192,7 +192,11 @@ def lines(inspection: Inspection, *, to_train: bool) -> list[str]:
     if inspection.of_anchors:
         parts[-1] += f"; {inspection.of_anchors.line()}"
     images, classes = source.num_images, len(source.classes)
-    return [f"{source.name}: {counted(images, 'image', 'images')}, {counted(classes, 'class', 'classes')}", *parts]
+    form = f"{source.form}; " if source.form else ""
+    return [
+        f"{source.name}: {form}{counted(images, 'image', 'images')}, {counted(classes, 'class', 'classes')}",
+        *parts,
+    ]
 
 
 def _class_counts(inspection: Inspection) -> str:

@@ -43,11 +43,12 @@ def matched(train: Source | None, validation: Source | None) -> Sources:
     """The data of a run, the validation data with the classes of the training, of which they may list only some.
 
     Raises:
-        UserError: ids and names of the classes disagree.
+        UserError: names of the classes disagree, or ids where these are no mere numbers of the names.
     """
     if train is None or validation is None:
         return Sources(train, validation)
-    return Sources(train, with_classes(validation, train.classes, f"the training data {train.name}"))
+    whose = f"the training data {train.name}"
+    return Sources(train, with_classes(validation, train.classes, whose, by_name=train.by_name))
 
 
 def open_source(config: schema.Data, *, download: bool = False) -> Source:
@@ -69,7 +70,8 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
     frame = config.exif_orientation
     if config.annotation_file:
         file, folder, outside = config.annotation_file, config.image_dir, config.images_outside
-        return coco.open_coco(file, folder, frame=frame, outside=outside, max_bad=max_bad)
+        split = "train" if isinstance(config, schema.TrainData) else "val"
+        return coco.open_coco(file, folder, frame=frame, outside=outside, max_bad=max_bad, split=split)
     upright = frame == frames.UPRIGHT
     if config.tfds_name:
         name, split, folder = config.tfds_name, config.tfds_split, config.tfds_data_dir
