@@ -9,15 +9,13 @@ The classes are the categories in the order of their ids. Boxes are of the pictu
 seen upright: see `data.frames`.
 """
 
-import dataclasses
 import functools
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf.data import coco_json, frames, picture_files
-from fsaf_tf.data.bad_pictures import BadPictures
+from fsaf_tf.data import annotated, coco_json, frames
 from fsaf_tf.data.box_table import BoxTable
 from fsaf_tf.data.box_table import findings as box_findings
 from fsaf_tf.data.examples import Order, Source, annotation
@@ -38,28 +36,28 @@ def open_coco(
     Raises:
         UserError: see the top of this file.
     """
-    folder = picture_files.Folder(image_dir, frame, outside)
-    table = coco_json.read(annotation_file, folder.size_of)
-    names, moved = picture_files.find(annotation_file, folder, table.file_names)
-    bad = BadPictures(max_bad, len(names))
-    of_files = picture_files.check(annotation_file, folder, names, table.sizes, bad)
-    table = dataclasses.replace(table, file_names=names)
-    if bad.problems:
-        table = table.of_images(np.array([name not in bad.problems for name in names]))
+    read = annotated.read(annotation_file, image_dir, frame=frame, outside=outside)
+    return source(annotated.check(read, frame=frame, outside=outside, max_bad=max_bad), frame)
+
+
+def source(opened: annotated.Annotated, frame: str) -> Source:
+    """A source of annotations whose pictures were checked; `frame` as for `open_coco`."""
+    table, image_dir = opened.table, opened.image_dir
     distinct = table.distinct()
     boxes = clipped_yxyx(distinct)
     return Source(
-        name=annotation_file,
+        name=table.file,
         classes=table.classes,
         num_images=len(table.image_ids),
         rows=lambda order: _rows(distinct, boxes, image_dir, order),
-        read_pictures=functools.partial(frames.read_declared, bad=bad, rule=frame),
-        bad=bad,
+        read_pictures=functools.partial(frames.read_declared, bad=opened.bad, rule=frame),
+        bad=opened.bad,
         ground_truth=lambda: ground_truth(table),
-        findings=(*table.findings, *moved, *box_findings(box_table(table), annotation_file), *of_files),
+        findings=(*opened.findings, *box_findings(box_table(table), table.file), *opened.of_files),
         boxes=lambda: box_table(table),
         most_boxes=int(np.diff(distinct.splits).max(initial=0)),
         image_dir=image_dir if os.path.isdir(image_dir) else "",
+        notes=opened.notes,
     )
 
 

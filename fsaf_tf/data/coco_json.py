@@ -5,6 +5,7 @@ first case of its kind. docs/data.md lists both.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from fsaf_tf.data.findings import Finding, Tally, short
 from fsaf_tf.data.mistakes import Findings, Mistake
 from fsaf_tf.errors import UserError
 
-__all__ = ("Annotations", "Findings", "categories", "is_number", "read", "sizes")
+__all__ = ("Annotations", "Findings", "categories", "duplicates", "is_number", "read", "sizes")
 
 _COLUMNS = ("boxes_xywh", "class_indices", "crowd", "ignored", "duplicate", "area")  # one value an annotation
 
@@ -73,15 +74,18 @@ class Annotations:
             **{name: getattr(self, name)[are_kept] for name in _COLUMNS},
         )
 
-    def distinct(self) -> "Annotations":
-        """The same without the boxes that stand there a second time."""
-        kept = ~self.duplicate
+    def of_boxes(self, kept: np.ndarray) -> "Annotations":
+        """The same with some of the boxes, `[n]` bool, and all images."""
         counts = np.bincount(self.image_index[kept], minlength=len(self.image_ids))
         return dataclasses.replace(
             self,
             splits=np.concatenate([[0], np.cumsum(counts)]),
             **{name: getattr(self, name)[kept] for name in _COLUMNS},
         )
+
+    def distinct(self) -> "Annotations":
+        """The same without the boxes that stand there a second time."""
+        return self.of_boxes(~self.duplicate)
 
 
 def _unknown_size(name: str) -> None:
@@ -200,12 +204,24 @@ def _rows(file: str, items: list[dict], reader: coco_boxes.Reader, tally: Tally)
 
 def _duplicates(rows: list[coco_boxes.Row], tally: Tally) -> np.ndarray:
     """Which rows are the same box of the same class as an earlier one."""
-    seen: set[tuple] = set()
-    duplicate = np.zeros(len(rows), bool)
-    for place, row in enumerate(rows):
-        key = (row.image_id, row.category_id, row.box_xywh, row.crowd)
-        if key in seen:
-            duplicate[place] = True
-            tally.add("duplicate_boxes", f"image {row.image_id}: x, y, w, h {list(row.box_xywh)}")
-        seen.add(key)
+    duplicate = _repeat(((row.image_id, row.category_id, row.box_xywh, row.crowd) for row in rows), len(rows))
+    for row in (rows[place] for place in np.flatnonzero(duplicate)):
+        tally.add("duplicate_boxes", f"image {row.image_id}: x, y, w, h {list(row.box_xywh)}")
     return duplicate
+
+
+def duplicates(table: Annotations) -> np.ndarray:
+    """`[n]` bool, which boxes of annotations are the same box of the same class as an earlier one of the image."""
+    boxes = map(tuple, table.boxes_xywh.tolist())
+    keys = zip(table.image_index.tolist(), table.class_indices.tolist(), boxes, table.crowd.tolist())
+    return _repeat(keys, len(table.crowd))
+
+
+def _repeat(keys: Iterable[tuple], count: int) -> np.ndarray:
+    """`[count]` bool, which keys stand there before."""
+    seen: set[tuple] = set()
+    repeat = np.zeros(count, bool)
+    for place, key in enumerate(keys):
+        repeat[place] = key in seen
+        seen.add(key)
+    return repeat

@@ -55,6 +55,7 @@ class Source:
             `boxes` has them.
         sizes: height and width `[..., 2]` of the pictures that were looked at; None where none were, or `boxes` has
             them.
+        notes: lines on how it was put together, of several files or as a part of one.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Source:
     most_boxes: int = 0
     given: Callable[[], tf.data.Dataset] | None = None
     sizes: np.ndarray | None = dataclasses.field(default=None, compare=False)
+    notes: tuple[str, ...] = ()
 
     def examples(self, order: Order = FIXED_ORDER) -> tf.data.Dataset:
         """The examples, their pictures not decoded yet.

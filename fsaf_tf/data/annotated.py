@@ -1,0 +1,68 @@
+"""Annotations together with their pictures: read, the pictures found in their folder, some of them taken, checked."""
+
+import dataclasses
+
+import numpy as np
+
+from fsaf_tf.data import coco_json, picture_files
+from fsaf_tf.data.bad_pictures import BadPictures
+from fsaf_tf.data.coco_json import Annotations
+from fsaf_tf.data.findings import Finding
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotated:
+    """Attributes:
+    table: the annotations, of pictures that can be read.
+    image_dir: the folder that their names start from.
+    findings: what was taken, joined and left out of the annotations.
+    bad: the pictures that were left out.
+    of_files: what there is to be known of the picture files.
+    notes: lines on how the data were put together.
+    """
+
+    table: Annotations
+    image_dir: str
+    findings: tuple[Finding, ...]
+    bad: BadPictures
+    of_files: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read(annotation_file: str, image_dir: str, *, frame: str, outside: bool = False) -> Annotated:
+    """Reads an annotation file, and finds its pictures; none of them is looked at but for sizes that it lacks.
+
+    Args:
+        annotation_file: the file.
+        image_dir: the folder that its file names start from.
+        frame: which way up boxes take the pictures, `exif_orientation` of the data.
+        outside: names may lead out of the folder, `images_outside` of the data.
+
+    Raises:
+        UserError: see `coco_json` and `picture_files.find`.
+    """
+    folder = picture_files.Folder(image_dir, frame, outside)
+    table = coco_json.read(annotation_file, folder.size_of)
+    names, moved = picture_files.find(annotation_file, folder, table.file_names)
+    table = dataclasses.replace(table, file_names=names)
+    return Annotated(table, image_dir, (*table.findings, *moved), BadPictures(0.0, len(names)))
+
+
+def check(annotated: Annotated, *, frame: str, outside: bool = False, max_bad: float = 0.0) -> Annotated:
+    """Checks the picture files.
+
+    Args:
+        annotated: what was read.
+        frame: as for `read`.
+        outside: likewise.
+        max_bad: the share of pictures that may be left out because they are missing or cannot be read.
+
+    Raises:
+        UserError: see `picture_files.check`.
+    """
+    table, folder = annotated.table, picture_files.Folder(annotated.image_dir, frame, outside)
+    bad = BadPictures(max_bad, len(table.file_names))
+    of_files = picture_files.check(table.file, folder, table.file_names, table.sizes, bad)
+    if bad.problems:
+        table = table.of_images(np.array([name not in bad.problems for name in table.file_names]))
+    return dataclasses.replace(annotated, table=table, of_files=of_files, bad=bad)
