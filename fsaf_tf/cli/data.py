@@ -100,7 +100,8 @@ def _check() -> None:
     for key, value in given.items():
         _, section, name = key.split(".")
         getattr(params.task, section).override({name: value})
-    sections = [name for name in ("train_data", "validation_data") if getattr(params.task, name).source_keys()]
+    keys = {"train_data": params.task.train_data.source_keys(), "validation_data": params.task.validation_keys()}
+    sections = [name for name, own in keys.items() if own]
     checks.check(params, sections or ["train_data"])
     _check_outputs(params.task)
     report = data_report.check(params.task, download=_DOWNLOAD.value)
@@ -123,6 +124,7 @@ def _one(flag: flags.FlagHolder) -> str | int:
 def _check_outputs(task) -> None:
     """What the report and the page would replace."""
     files = [getattr(data, name) for data in (task.train_data, task.validation_data) for name in _FILES]
+    files += [each.annotation_file for each in task.train_data.sources]
     reads = [*files, _EXPERIMENT.value, *_CONFIG_FILE.value]
     own = {"overwrite": _OVERWRITE.value}
     if _JSON.value:

@@ -19,6 +19,9 @@ class Annotated:
     bad: the pictures that were left out.
     of_files: what there is to be known of the picture files.
     notes: lines on how the data were put together.
+    held_out: names of the pictures that are evaluated on and not trained on, where these were dealt out.
+    origin: `[I]` int, of which of several files each picture is; empty of one.
+    weights: of these files, for drawing from them; empty where all pictures are drawn as often.
     """
 
     table: Annotations
@@ -27,6 +30,14 @@ class Annotated:
     bad: BadPictures
     of_files: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+    origin: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, int))
+    weights: tuple[float, ...] = ()
+
+    def of_images(self, kept: np.ndarray) -> "Annotated":
+        """The same of some of the images, `[I]` bool."""
+        origin = self.origin[kept] if len(self.origin) else self.origin
+        return dataclasses.replace(self, table=self.table.of_images(kept), origin=origin)
 
 
 def read(annotation_file: str, image_dir: str, *, frame: str, outside: bool = False) -> Annotated:
@@ -64,5 +75,5 @@ def check(annotated: Annotated, *, frame: str, outside: bool = False, max_bad: f
     bad = BadPictures(max_bad, len(table.file_names))
     of_files = picture_files.check(table.file, folder, table.file_names, table.sizes, bad)
     if bad.problems:
-        table = table.of_images(np.array([name not in bad.problems for name in table.file_names]))
-    return dataclasses.replace(annotated, table=table, of_files=of_files, bad=bad)
+        annotated = annotated.of_images(np.array([name not in bad.problems for name in table.file_names]))
+    return dataclasses.replace(annotated, of_files=of_files, bad=bad)

@@ -11,14 +11,17 @@ seen upright: see `data.frames`.
 
 import functools
 import os
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf.data import annotated, coco_json, frames
+from fsaf_tf.data import annotated, coco_json, frames, shares
 from fsaf_tf.data.box_table import BoxTable
 from fsaf_tf.data.box_table import findings as box_findings
 from fsaf_tf.data.examples import Order, Source, annotation
+
+Draw = Callable[[int], tf.data.Dataset]  # by the seed, the places of the pictures in an order without end
 
 
 def open_coco(
@@ -45,11 +48,12 @@ def source(opened: annotated.Annotated, frame: str) -> Source:
     table, image_dir = opened.table, opened.image_dir
     distinct = table.distinct()
     boxes = clipped_yxyx(distinct)
+    draw = functools.partial(shares.drawn, opened.origin, opened.weights) if opened.weights else None
     return Source(
         name=table.file,
         classes=table.classes,
         num_images=len(table.image_ids),
-        rows=lambda order: _rows(distinct, boxes, image_dir, order),
+        rows=lambda order: _rows(distinct, boxes, image_dir, order, draw),
         read_pictures=functools.partial(frames.read_declared, bad=opened.bad, rule=frame),
         bad=opened.bad,
         ground_truth=lambda: ground_truth(table),
@@ -58,6 +62,7 @@ def source(opened: annotated.Annotated, frame: str) -> Source:
         most_boxes=int(np.diff(distinct.splits).max(initial=0)),
         image_dir=image_dir if os.path.isdir(image_dir) else "",
         notes=opened.notes,
+        held_out=opened.held_out,
     )
 
 
@@ -83,7 +88,9 @@ def box_table(table: coco_json.Annotations) -> BoxTable:
     )
 
 
-def _rows(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order) -> tf.data.Dataset:
+def _rows(
+    table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order, draw: Draw | None
+) -> tf.data.Dataset:
     names, image_ids = tf.constant(table.file_names), tf.constant(table.image_ids)
     paths = tf.constant([os.path.join(image_dir, name) for name in table.file_names])
     sizes, splits = tf.constant(table.sizes), tf.constant(table.splits)
@@ -103,12 +110,14 @@ def _rows(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order
             **{key: column[splits[i] : splits[i + 1]] for key, column in columns.items()},
         }
 
-    chosen = range(len(image_ids)) if order.places is None else order.places
-    indices = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.int64))
-    if order.seed is not None:
-        indices = indices.shuffle(len(image_ids), seed=order.seed, reshuffle_each_iteration=True)
-    indices = indices.shard(order.num_shards, order.shard)
-    return indices.map(row)
+    if draw and order.seed is not None:
+        indices = draw(order.seed)
+    else:
+        chosen = range(len(image_ids)) if order.places is None else order.places
+        indices = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.int64))
+        if order.seed is not None:
+            indices = indices.shuffle(len(image_ids), seed=order.seed, reshuffle_each_iteration=True)
+    return indices.shard(order.num_shards, order.shard).map(row)
 
 
 def ground_truth(table: coco_json.Annotations) -> dict:

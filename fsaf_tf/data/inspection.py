@@ -192,7 +192,8 @@ def lines(inspection: Inspection, *, to_train: bool) -> list[str]:
     if inspection.of_anchors:
         parts[-1] += f"; {inspection.of_anchors.line()}"
     images, classes = source.num_images, len(source.classes)
-    return [f"{source.name}: {counted(images, 'image', 'images')}, {counted(classes, 'class', 'classes')}", *parts]
+    first = f"{source.name}: {counted(images, 'image', 'images')}, {counted(classes, 'class', 'classes')}"
+    return [first, *source.notes, *parts]
 
 
 def _class_counts(inspection: Inspection) -> str:

@@ -18,7 +18,7 @@ from fsaf_tf.errors import UserError
 _SHOWN = 3  # files that a name lists
 
 
-def join(sets: Sequence[Annotated]) -> Annotated:
+def join(sets: Sequence[Annotated], weights: Sequence[float] = ()) -> Annotated:
     """One set of all, in their order.
 
     A picture that stands in several of them, by its path, is one picture with the boxes of all. The classes of the
@@ -26,12 +26,13 @@ def join(sets: Sequence[Annotated]) -> Annotated:
 
     Args:
         sets: read, not checked yet; one or more.
+        weights: of each for drawing from them; none where all pictures are drawn as often.
 
     Raises:
         UserError: a picture has several sizes, or there is no folder above all.
     """
     if len(sets) == 1:
-        return sets[0]
+        return dataclasses.replace(sets[0], origin=np.zeros(len(sets[0].table.file_names), int), weights=tuple(weights))
     name = name_of([each.table.file for each in sets])
     classes, findings = join_classes([each.table for each in sets], name)
     folder = common_folder([each.image_dir for each in sets])
@@ -41,7 +42,18 @@ def join(sets: Sequence[Annotated]) -> Annotated:
     twice = found("duplicate_pictures", count, sum(map(len, names)), READ["duplicate_pictures"], _twice(names), name)
     again = _repeated_boxes(sets, table)
     own = (finding for each in sets for finding in each.findings)
-    return Annotated(table, folder, (*own, *findings, *twice, *again), BadPictures(0.0, len(table.file_names)))
+    origin = np.zeros(len(table.file_names), int)
+    place_of = {name: place for place, name in enumerate(table.file_names)}
+    for number, own_names in reversed(list(enumerate(names))):  # a picture of several files is of the first
+        origin[[place_of[each] for each in own_names]] = number
+    return Annotated(
+        table,
+        folder,
+        (*own, *findings, *twice, *again),
+        BadPictures(0.0, len(table.file_names)),
+        origin=origin,
+        weights=tuple(weights),
+    )
 
 
 def name_of(files: Sequence[str]) -> str:

@@ -122,7 +122,7 @@ def test_data_of_an_experiment(folder, monkeypatch, capsys):
     ("arguments", "message"),
     [
         ([], "the first word says what to do; it is one of: check, convert, split, merge (--help says more)"),
-        (["look"], "'look' is nothing that this tool does; it is one of: check, convert, split, merge (--help says more)"),
+        (["look"], "'look' is nothing that this tool does; it is one of: check, convert, split, merge"),
         (["check"], "--annotations and --images are missing; or give --experiment"),
         (["check", "--annotations=t.json"], "--images is missing; --annotations and --images go together"),
         (["check", "--validation_images=."], "--annotations and --images are missing; or give --experiment"),
