@@ -38,8 +38,14 @@ def _files(content: Content) -> Iterator[tuple[str, str]]:
     """A file of each picture, in the folders that the picture has."""
     paths = ((path_of("", name, ".json"), name) for name in content.table.file_names)
     for path, picture in zip(check_distinct(paths, "give one of them another name"), content.each()):
-        place = posixpath.relpath(posixpath.join(content.pictures, picture.name), posixpath.dirname(path) or ".")
+        place = _from(posixpath.dirname(path), posixpath.join(content.pictures, picture.name))
         yield path, text(place, picture.height, picture.width, picture.rows(content.classes))
+
+
+def _from(folder: str, path: str) -> str:
+    """A path that starts in some folder, from a folder in there; the folder itself is nowhere yet."""
+    root = "/-" * (1 + path.count(".."))  # below which both are, wherever `path` leads
+    return posixpath.relpath(posixpath.normpath(f"{root}/{path}"), f"{root}/{folder}")
 
 
 FORM = Form("labelme", _files, shown="", picture_folder="", crowd="get the flag ignore")
