@@ -115,9 +115,11 @@ def _parts(task: schema.Task) -> tuple[annotated.Annotated, annotated.Annotated]
 
 def _checked(config: schema.TrainData, read: annotated.Annotated, *, is_held_out: bool = False) -> Source:
     """A source of annotations, or the part of them that is evaluated on, whose pictures are checked."""
-    frame, max_bad = config.exif_orientation, 0.0 if is_held_out else config.max_bad_pictures
+    frame, max_bad = config.exif_orientation, config.max_bad_pictures
     opened = annotated.check(read, frame=frame, outside=config.images_outside, max_bad=max_bad)
-    if config.sources and not is_held_out:
+    if is_held_out:
+        opened = dataclasses.replace(opened, bad=opened.bad.closed())
+    elif config.sources:
         files, boxes = [each.annotation_file for each in config.sources], np.diff(opened.table.splits)
         of_files = shares.lines(files, opened.origin, boxes, opened.weights)
         opened = dataclasses.replace(opened, notes=(*of_files, *opened.notes))

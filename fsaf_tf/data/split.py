@@ -2,8 +2,8 @@
 
 Iterative stratification ([Sechidis et al. 2011]): the class with the fewest groups left is dealt out first, each of its
 groups to the part that lacks most of it. Theirs is of pictures that have a class or have not; here boxes are counted,
-and groups are moved afterwards as long as the shares get nearer, which halves what is left to go. scikit-multilearn's
-and iterative-stratification's know neither counts nor groups.
+and groups are moved afterwards as long as the shares get nearer, which halves what is left to go; few groups are dealt
+out several times. scikit-multilearn's and iterative-stratification's know neither counts nor groups.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _MOST_ROUNDS = 20  # of moves; after some five nothing gets better
+_MOST_TRIES, _MOST_LOOKED_AT = 30, 20_000  # orders in which few groups are dealt out, to keep the best
 
 
 def deal(counts: np.ndarray, fractions: Sequence[float], names: Sequence[str], seed: int) -> np.ndarray:
@@ -27,20 +28,40 @@ def deal(counts: np.ndarray, fractions: Sequence[float], names: Sequence[str], s
     Returns:
         `[G]` int64, the part of each group.
     """
-    order = np.argsort([_key(name, seed) for name in names], kind="stable")
-    shuffled = counts[order].astype(np.float64)
-    totals = shuffled.sum(axis=0)
+    totals = counts.sum(axis=0, dtype=np.float64)
     weights = np.where(np.arange(len(totals)) == 0, np.sqrt(len(totals)), 1)  # pictures weigh as much as all classes
-    shares = weights * shuffled / np.maximum(totals, 1)  # [G, C]: of all boxes of a class
+    shares = weights * counts / np.maximum(totals, 1)  # [G, C]: of all boxes of a class
     wanted = weights * np.float64(fractions)[:, None] * (totals > 0)  # [P, C]
-    parts = _improved(shares, wanted, _stratified(shares, wanted))
-    result = np.empty_like(parts)
-    result[order] = parts
-    return result
+    tries = min(max(_MOST_LOOKED_AT // len(counts), 1), _MOST_TRIES)
+    dealt = [_dealt(shares, wanted, _order(names, f"{seed} {number}")) for number in range(tries)]
+    return min(dealt, key=lambda parts: _rounded(np.sum(_lacking(shares, wanted, parts) ** 2)))
 
 
-def _key(name: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Values to compare: the order of sums, which differs by machine, must not decide between equal ones."""
+    return np.round(values, 9)
+
+
+def _order(names: Sequence[str], seed: str) -> np.ndarray:
+    """`[G]`, the groups in an order that follows from names and seed."""
+    keys = [
+        hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogatepass"), digest_size=16).digest() for name in names
+    ]
+    return np.array(sorted(range(len(names)), key=keys.__getitem__))
+
+
+def _dealt(shares: np.ndarray, wanted: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """`[G]`, the parts where groups are looked at in one order."""
+    shuffled, parts = shares[order], np.empty(len(shares), int)
+    parts[order] = _improved(shuffled, wanted, _stratified(shuffled, wanted))
+    return parts
+
+
+def _lacking(shares: np.ndarray, wanted: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """`[P, C]`, what parts have less than is wanted."""
+    lacking = wanted.copy()
+    np.subtract.at(lacking, parts, shares)
+    return lacking
 
 
 def _stratified(shares: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -50,13 +71,14 @@ def _stratified(shares: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     while (left := parts < 0).any():
         of_class = np.count_nonzero(shares[left], axis=0)  # [C]
         if not of_class.any():  # groups without anything
-            parts[left] = np.argmax(lacking.sum(axis=1))
+            parts[left] = np.argmax(_rounded(lacking.sum(axis=1)))
             break
         rarest = int(np.argmin(np.where(of_class > 0, of_class, len(shares) + 1)))
         groups = np.flatnonzero(left & (shares[:, rarest] > 0))
-        for group in groups[np.argsort(-shares[groups, rarest], kind="stable")]:
-            most = np.flatnonzero(lacking[:, rarest] == lacking[:, rarest].max())
-            part = most[np.argmax(lacking[most].sum(axis=1))]
+        for group in groups[np.argsort(_rounded(-shares[groups, rarest]), kind="stable")]:
+            of_rarest = _rounded(lacking[:, rarest])
+            most = np.flatnonzero(of_rarest == of_rarest.max())
+            part = most[np.argmax(_rounded(lacking[most].sum(axis=1)))]
             parts[group] = part
             lacking[part] -= shares[group]
     return parts
@@ -64,18 +86,16 @@ def _stratified(shares: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def _improved(shares: np.ndarray, wanted: np.ndarray, parts: np.ndarray) -> np.ndarray:
     """`[G]`, each group moved to the part where the sum of squares of what lacks gets smallest, while that helps."""
-    parts = parts.copy()
-    lacking = wanted.copy()
-    np.subtract.at(lacking, parts, shares)
+    parts, lacking = parts.copy(), _lacking(shares, wanted, parts)
     for _ in range(_MOST_ROUNDS):
         moved = False
         for group, share in enumerate(shares):
             own = parts[group]
             # What the sum changes by where the group leaves its part for another one.
-            change = 2 * (share @ (lacking[own] - lacking).T + share @ share)  # [P]
+            change = _rounded(2 * (share @ (lacking[own] - lacking).T + share @ share))  # [P]
             change[own] = 0
             best = int(np.argmin(change))
-            if change[best] < -1e-12:
+            if change[best] < 0:
                 lacking[own] += share
                 lacking[best] -= share
                 parts[group], moved = best, True
