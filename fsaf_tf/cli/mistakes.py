@@ -28,6 +28,12 @@ _FLAGS = {
     "deadline": "timeout",
     "labels": "names class_names classes label_file",
     "format": "type export_format to",
+    "form": "format type to target output_format",
+    "fractions": "fraction split splits ratio ratios val_split val_ratio train_ratio proportions",
+    "group_by": "group groups group_regex",
+    "classes": "class labels subset only",
+    "copy_images": "copy copy_pictures",
+    "link_images": "link links symlink symlinks",
     "detections": "results predictions preds result",
     "figure": "plot kind type fig",
     "source": "framework origin kind",
@@ -90,7 +96,7 @@ def want_own(own_flags: flags.FlagValues, verb: str, flags_of: Mapping[str, Sequ
     for name in own_flags:
         if own_flags[name].present and name not in flags_of[verb]:
             others = [other for other, names in flags_of.items() if name in names]
-            raise UserError(f"--{name} is for {' and '.join(others)}, not for {verb} {LIST}")
+            raise UserError(f"--{name} is for {', '.join(others)}, not for {verb} {LIST}")
 
 
 def _check_verb(words: Sequence[str], verbs: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ class Annotated:
     notes: lines on how the data were put together.
     held_out: names of the pictures that are evaluated on and not trained on, where these were dealt out.
     origin: `[I]` int, of which of several files each picture is; empty of one.
-    weights: of these files, for drawing from them; empty where all pictures are drawn as often.
+    mixture: weights of these files, for drawing from them; empty where all pictures are drawn as often.
     """
 
     table: Annotations
@@ -32,7 +32,7 @@ class Annotated:
     notes: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
     origin: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, int))
-    weights: tuple[float, ...] = ()
+    mixture: tuple[float, ...] = ()
 
     def of_images(self, kept: np.ndarray) -> "Annotated":
         """The same of some of the images, `[I]` bool."""

@@ -48,7 +48,7 @@ def source(opened: annotated.Annotated, frame: str) -> Source:
     table, image_dir = opened.table, opened.image_dir
     distinct = table.distinct()
     boxes = clipped_yxyx(distinct)
-    draw = functools.partial(shares.drawn, opened.origin, opened.weights) if opened.weights else None
+    draw = functools.partial(shares.drawn, opened.origin, opened.mixture) if opened.mixture else None
     return Source(
         name=table.file,
         classes=table.classes,

@@ -95,13 +95,13 @@ def by_pattern(file: str, names: Sequence[str], pattern: str) -> list[str | None
         UserError: it is none, or matches none of the names.
     """
     try:
-        compiled = re.compile(pattern)
+        has_group = re.compile(pattern).groups
     except re.error as error:
         raise UserError(f"--group_by={pattern} is no regular expression: {error}") from None
-    found = [compiled.match(name) for name in names]
+    found = [re.match(pattern, name) for name in names]
     if not any(found):
         raise UserError(f"--group_by={pattern} matches none of the {len(names):,} names of {file}, such as {names[0]}")
-    return [match and (match[1] if compiled.groups else match[0]) for match in found]
+    return [match and (match[1] if has_group else match[0]) for match in found]
 
 
 def by_entry(annotated: Annotated, key: str) -> list[str | None]:

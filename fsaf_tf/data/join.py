@@ -32,7 +32,7 @@ def join(sets: Sequence[Annotated], weights: Sequence[float] = ()) -> Annotated:
         UserError: a picture has several sizes, or there is no folder above all.
     """
     if len(sets) == 1:
-        return dataclasses.replace(sets[0], origin=np.zeros(len(sets[0].table.file_names), int), weights=tuple(weights))
+        return dataclasses.replace(sets[0], origin=np.zeros(len(sets[0].table.file_names), int), mixture=tuple(weights))
     name = name_of([each.table.file for each in sets])
     classes, findings = join_classes([each.table for each in sets], name)
     folder = common_folder([each.image_dir for each in sets])
@@ -52,7 +52,7 @@ def join(sets: Sequence[Annotated], weights: Sequence[float] = ()) -> Annotated:
         (*own, *findings, *twice, *again),
         BadPictures(0.0, len(table.file_names)),
         origin=origin,
-        weights=tuple(weights),
+        mixture=tuple(weights),
     )
 
 

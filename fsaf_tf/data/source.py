@@ -121,6 +121,6 @@ def _checked(config: schema.TrainData, read: annotated.Annotated, *, is_held_out
         opened = dataclasses.replace(opened, bad=opened.bad.closed())
     elif config.sources:
         files, boxes = [each.annotation_file for each in config.sources], np.diff(opened.table.splits)
-        of_files = shares.lines(files, opened.origin, boxes, opened.weights)
+        of_files = shares.lines(files, opened.origin, boxes, opened.mixture)
         opened = dataclasses.replace(opened, notes=(*of_files, *opened.notes))
     return coco.source(opened, frame)
