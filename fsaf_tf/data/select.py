@@ -60,8 +60,9 @@ def of_classes(table: Annotations, names: Sequence[str]) -> tuple[Annotations, l
     left = table.of_boxes(kept)
     emptied = int((had_boxes & (np.diff(left.splits) == 0)).sum())
     pairs = ((number, name) for number, name in zip(table.classes.ids, table.classes.names) if name in names)
-    boxes = f"{(~kept).sum():,} of {len(kept):,} boxes are of other classes and left out"
-    line = f"{boxes}; {counted(emptied, 'picture has', 'pictures have')} none any more, and stay as background"
+    line = f"{(~kept).sum():,} of {len(kept):,} boxes are of other classes and left out"
+    if emptied:
+        line += f"; {emptied:,} of {counted(len(had_boxes), 'picture', 'pictures')} have none any more: background"
     return _with_classes(left, list(table.classes.names), Classes.by_id(pairs)), [line]
 
 

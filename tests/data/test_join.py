@@ -124,9 +124,7 @@ def test_rename_and_subset(folder):
     assert lines == ["nut, bolt are one class now: part"]
     left, lines = select.of_classes(table, ["ring"])
     assert rows(left) == {"1.png": [("ring", 3)], "in/3.png": []} and left.classes.ids == (1,)
-    assert lines == [
-        "2 of 3 boxes are of other classes and left out; 1 picture has none any more, and stay as background"
-    ]
+    assert lines == ["2 of 3 boxes are of other classes and left out; 1 of 2 pictures have none any more: background"]
     with pytest.raises(UserError, match="^b.json has no class 'rings', did you mean 'ring'\\?; there are: ring, part$"):
         select.of_classes(table, ["rings"])
 

@@ -43,6 +43,8 @@ def lines(form: Form, table: Annotations) -> list[str]:
     names = [name for place, name in enumerate(table.classes.names) if place not in left.class_indices]
     if names and not form.has_empty_classes:
         rows.append(f"{title} has no classes without a box: {len(names):,} are left out ({listed(names)})")
+    if areas and form.has_areas:
+        rows.append(f"{title} is written without masks and polygons: {areas:,} boxes keep their areas alone")
     if not form.has_ids:
         rows.append(f"{title} has no ids of pictures and classes: whoever reads it numbers them anew")
     return rows
