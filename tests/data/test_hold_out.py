@@ -112,6 +112,26 @@ def test_other_pictures_than_a_run_has_held_out_are_refused(task, tmp_path):
         held_out.check(str(tmp_path), other)
 
 
+def test_a_run_keeps_its_seed_and_fraction_where_pictures_are_held_out(tmp_path):
+    data = "task.train_data.annotation_file=a.json,task.train_data.image_dir=a"
+    own = f"{data},task.validation_data.fraction=0.2"
+    (tmp_path / "params.yaml").write_text(experiment.to_yaml(experiment.load("custom", overrides=own)))
+
+    def check(overrides: str, **to_train) -> list[str]:
+        return records.check_params(str(tmp_path), experiment.load("custom", overrides=overrides), **to_train)
+
+    assert check(own) == []
+    for key, changed in (("train_data.seed", f"{own},task.train_data.seed=1"), ("validation_data.fraction", f"{own}5")):
+        with pytest.raises(UserError, match=f"params.yaml records another experiment: task.{key} is"):
+            check(changed)
+        assert len(check(changed, to_train=False)) == 1
+    (tmp_path / "params.yaml").write_text(experiment.to_yaml(experiment.load("custom", overrides=data)))
+    assert check(f"{data},task.train_data.seed=1") == ["task.train_data.seed: 0 before, 1 now"]
+    sources = "[{annotation_file: a.json, image_dir: a},{annotation_file: b.json, image_dir: b}]"
+    with pytest.raises(UserError, match="task.train_data.sources is"):
+        check(f"task.train_data.sources={sources}")
+
+
 @pytest.mark.parametrize(
     "keys, words",
     [
