@@ -1,25 +1,29 @@
 """What a report is made of: the detections of one or several detectors, the ground truth they share, and pictures."""
 
 import collections
+import dataclasses
 import io
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from fsaf_tf import storage
 from fsaf_tf.config import data_sources, experiment, schema
 from fsaf_tf.data import box_table, coco, coco_json, digest, examples, frames
-from fsaf_tf.data.classes import recorded_classes
+from fsaf_tf.data.classes import LABELS, Classes, recorded_classes
 from fsaf_tf.data.findings import Finding
+from fsaf_tf.data.readers import door
 from fsaf_tf.data.source import open_validation
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
 from fsaf_tf.run import records
 from fsaf_tf.terminal import commands
 
+SPLIT = "val"  # what is evaluated on, where annotations have several parts
 THUMBNAIL_SIDE = 420  # pixels; some 20 kB a picture
 
 
@@ -27,7 +31,7 @@ class Data(NamedTuple):
     """What detections are compared with.
 
     Attributes:
-        annotations: COCO JSON with the ground truth; if not given, what the runs were evaluated on.
+        annotations: of any form, the ground truth; if not given, what the runs were evaluated on.
         image_dir: the folder of its images.
         download: let TFDS fetch data that is not there.
         max_detections: see `average_precision.coco_metrics`; if not given, what the evaluations were taken with.
@@ -120,7 +124,7 @@ def open_run_data(folder: str, *, download: bool = False) -> examples.Source:
     task = experiment.read_params(run).task if run else schema.Task()
     source = open_validation(_with_data(task, run_data(folder)), download=download)
     recorded = run and recorded_classes(run)
-    if recorded and source.classes.is_part_of(recorded):  # detections may be of a class that the data do not list
+    if recorded and source.fits(recorded):  # detections may be of a class that the data do not list
         return examples.with_classes(source, recorded, f"the run in {run}")
     return source
 
@@ -145,32 +149,68 @@ class GroundTruth(NamedTuple):
         dict: COCO's.
         source: of the pictures; None if there are none.
         findings: what was taken, joined or left out in it.
+        has_ids: the ids of its pictures are those of the annotations; else they were numbered in reading.
     """
 
     dict: dict
     source: examples.Source | None
     findings: Sequence[Finding]
+    has_ids: bool = True
 
 
-def open_ground_truth(data: Data, folders: Sequence[str]) -> GroundTruth:
+def open_ground_truth(data: Data, folders: Sequence[str], results: Sequence[str] = ()) -> GroundTruth:
     """The annotations given, with their pictures where there is a folder of them; else what the first run validates on.
 
+    Args:
+        data: what was given.
+        folders: of evaluations.
+        results: files of detections besides. Where the annotations have names of classes and no ids, those of the run
+            that one of all these lies in the folder of are taken.
+
     Raises:
-        UserError: see `data.coco`.
+        UserError: see `data.coco`; or nothing says which ids the names have.
     """
-    file, image_dir = data.annotations, data.image_dir
+    file = data.annotations
+    image_dir = data.image_dir or (door.image_dir_of(file, SPLIT) if file else None)
     if file and not image_dir:
-        table = coco_json.read(file)
+        table = coco_json.read(file, split=SPLIT)
         findings = (*table.findings, *box_table.findings(coco.box_table(table), file))
-        return GroundTruth(coco.ground_truth(table), None, findings)
+        if table.by_name:
+            table = _with_ids(table, folders, results)
+        return GroundTruth(coco.ground_truth(table), None, findings, has_ids=not table.form)
     if file:
-        source = coco.open_coco(file, image_dir, frame=frames.AUTO)
+        source = coco.open_coco(file, image_dir, frame=frames.AUTO, split=SPLIT)
+        if source.by_name:
+            source = examples.with_classes(source, *_recorded(file, folders, results))
     else:
         source = open_run_data(folders[0], download=data.download)
-    return GroundTruth(source.ground_truth(), source, source.findings)
+    return GroundTruth(source.ground_truth(), source, source.findings, has_ids=not (file and source.form))
 
 
-def read_results(file: str, ground_truth: dict) -> list[dict]:
+def _with_ids(table: coco_json.Annotations, folders: Sequence[str], results: Sequence[str]) -> coco_json.Annotations:
+    """Annotations whose classes are known by name, with the ids that these have in a run."""
+    classes, whose = _recorded(table.file, folders, results)
+    if not set(table.classes.names) <= set(classes.names):
+        raise UserError(f"{table.file} has other classes than {whose}: {table.classes.difference(classes)}")
+    index_of = {name: index for index, name in enumerate(classes.names)}
+    indices = np.array([index_of[name] for name in table.classes.names], np.int32)
+    return dataclasses.replace(table, classes=classes, class_indices=indices[table.class_indices])
+
+
+def _recorded(file: str, folders: Sequence[str], results: Sequence[str]) -> tuple[Classes, str]:
+    """The classes that detections were made with, and whose they are."""
+    places = [*folders, *(os.path.dirname(path) or "." for path in results)]
+    for place in (run for each in places for run in (experiment.folder_of(each), each) if run):
+        classes = recorded_classes(place)
+        if classes:
+            return classes, f"the run in {place}"
+    raise UserError(
+        f"{file} has names of classes and no ids, and no {LABELS} beside the detections says which ids these have: give"
+        " --model_dir, or COCO JSON with the detector's ids"
+    )
+
+
+def read_results(file: str, ground_truth: dict, *, has_ids: bool = True) -> list[dict]:
     """Reads COCO's results and checks them against the ground truth.
 
     Those with a `file_name`, of tools/predict.py, have the image id of the ground truth's image of that name: they were
@@ -180,6 +220,11 @@ def read_results(file: str, ground_truth: dict) -> list[dict]:
         UserError: see `coco_results.read`; or it has an image or a category that the ground truth lacks.
     """
     results = coco_results.read(file)
+    if results and not has_ids and not coco_results.have_names(results):
+        raise UserError(
+            f"{file} knows pictures by ids, and the annotations have none: give COCO JSON with these ids, or the"
+            " detections.json of tools/predict.py, which has names"
+        )
     if coco_results.have_names(results):
         results = _with_image_ids(file, results, ground_truth["images"])
     for key, table in (("image_id", "images"), ("category_id", "categories")):

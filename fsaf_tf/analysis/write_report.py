@@ -68,11 +68,15 @@ def make(
     for evaluation in evaluated:
         if evaluation.line:
             progress.say(evaluation.line)
-    ground_truth, source, findings = inputs.open_ground_truth(data, folders)
+    ground_truth, source, findings, has_ids = inputs.open_ground_truth(data, folders, files)
     notes = [f"{finding.where}: {finding.line}" for finding in findings]
     for line in filter(None, [*notes, *(inputs.check_unchanged(folder, ground_truth) for folder in folders)]):
         progress.say(line)
-    results = {name: inputs.read_results(path, ground_truth) for name, path in zip(names, paths)}
+    # What a folder says of its data is compared with these above.
+    known = [*(True for _ in folders), *(has_ids for _ in files)]
+    results = {
+        name: inputs.read_results(path, ground_truth, has_ids=each) for name, path, each in zip(names, paths, known)
+    }
     runs = _measured(results, ground_truth, wanted, most, progress)
     for name, evaluation in zip(names, evaluated):
         metrics = storage.read_dict(f"{evaluation.folder}/metrics.json")

@@ -31,7 +31,7 @@ _CHECKPOINT = cli.define_checkpoint(_FLAGS, "--model_dir", flags.DEFINE_multi_st
 _ANNOTATIONS = flags.DEFINE_string(
     "annotations",
     None,
-    "COCO JSON with the ground truth; with --model_dir only if its data are not where they were.",
+    "The ground truth, of any form in docs/data.md; with --model_dir only if its data are not where they were.",
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
@@ -84,7 +84,7 @@ def main() -> None:
 def _analyze() -> None:
     model_dirs, files = _MODEL_DIR.value, _DETECTIONS.value
     mistakes.want_folders(_FLAGS, "model_dir", "images")
-    mistakes.want_files(_FLAGS, "annotations", "detections", "thresholds", "output")
+    mistakes.want_files(_FLAGS, "detections", "thresholds", "output")
     if not (model_dirs or files):
         raise UserError("give --model_dir or --detections (--help says more)")
     if not (_OUTPUT.value or "").endswith(".html"):

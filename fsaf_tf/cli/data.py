@@ -1,12 +1,14 @@
 r"""Looks at data before a training does, and writes annotations: into other forms, in parts, several as one.
 
     python tools/data.py check --annotations=train.json --images=photos --shorter_side=512 --longer_side=853
+    python tools/data.py check --annotations=VOC2007/ImageSets/Main/train.txt
     python tools/data.py check --experiment=my.yaml --json=report.json --output=page.html
 
-prints what a run says of its data at its start, and all that it found. The first is of data as --experiment=custom
-would train on them; --validation_annotations and --validation_images add the data to evaluate on. The second takes the
-data of an experiment, COCO JSON, TFDS or TFRecord files; --config_file and --params_override are those of
-tools/train.py. The exit status is 1 where a run would be refused, with the reason as the last line.
+prints what a run says of its data at its start, and all that it found. The first two are of data as --experiment=custom
+would train on them; --validation_annotations and --validation_images add the data to evaluate on. Annotations are COCO
+JSON, Pascal VOC, YOLO, labelme, CVAT, CSV, VIA, Label Studio or OpenImages; what they are is found by what is in them.
+The third takes the data of an experiment, of any kind; --config_file and --params_override are those of tools/train.py.
+The exit status is 1 where a run would be refused, with the reason as the last line.
 
 --output writes a page with pictures and their boxes that opens without a network; it needs the extra [report].
 docs/data.md says what is read, joined, left out and refused.
@@ -37,11 +39,16 @@ DATA_ONLY = "custom"  # what data by flags are checked for
 _FLAGS = flags.FlagValues()
 _OWN = {"flag_values": _FLAGS, "allow_overwrite": False}
 _ANNOTATIONS = flags.DEFINE_multi_string(
-    "annotations", None, "The annotations; of merge once for each file.", flag_values=_FLAGS
+    "annotations",
+    None,
+    "A file or a folder of annotations, of any form in docs/data.md; of merge once for each.",
+    flag_values=_FLAGS,
 )
-_IMAGES = flags.DEFINE_multi_string("images", None, "The folder of their images.", flag_values=_FLAGS)
-_VALIDATION_ANNOTATIONS = flags.DEFINE_string("validation_annotations", None, "COCO JSON to evaluate on.", **_OWN)
-_VALIDATION_IMAGES = flags.DEFINE_string("validation_images", None, "The folder of its images.", **_OWN)
+_IMAGES = flags.DEFINE_multi_string(
+    "images", None, "The folder of its images, where it is not beside it.", flag_values=_FLAGS
+)
+_VALIDATION_ANNOTATIONS = flags.DEFINE_string("validation_annotations", None, "Likewise to evaluate on.", **_OWN)
+_VALIDATION_IMAGES = flags.DEFINE_string("validation_images", None, "Likewise.", **_OWN)
 _SHORTER_SIDE = flags.DEFINE_integer(
     "shorter_side", None, "task.input_size.shorter_side, in pixels; the experiment's if not given.", 1, **_OWN
 )
@@ -152,11 +159,10 @@ def _check_flags() -> None:
             )
         return
     if not (_ANNOTATIONS.value or _VALIDATION_ANNOTATIONS.value):
-        raise UserError("--annotations and --images are missing; or give --experiment (--help lists the flags)")
+        raise UserError("--annotations is missing; or give --experiment (--help lists the flags)")
     for annotations, images in ((_ANNOTATIONS, _IMAGES), (_VALIDATION_ANNOTATIONS, _VALIDATION_IMAGES)):
-        if bool(annotations.value) != bool(images.value):
-            missing = images if annotations.value else annotations
-            raise UserError(f"--{missing.name} is missing; --{annotations.name} and --{images.name} go together")
+        if images.value and not annotations.value:
+            raise UserError(f"--{annotations.name} is missing; --{annotations.name} and --{images.name} go together")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The verbs of fsaf-data that write annotations: convert, split, merge. Their flags, and what is wrong with them."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from absl import flags
@@ -21,7 +22,13 @@ FLAGS = {
 def define(own_flags: flags.FlagValues) -> None:
     """Defines the flags of these verbs beside those that all have."""
     own = {"flag_values": own_flags, "allow_overwrite": False}
-    flags.DEFINE_enum("form", None, FORMS, "convert, split, merge: what is written; coco if not given.", **own)
+    flags.DEFINE_enum(
+        "form",
+        None,
+        FORMS,
+        "What is written; coco if not given, of split the form that is read.",
+        **own,
+    )
     flags.DEFINE_list("classes", None, "convert, merge: leave the other classes out, by their new names.", **own)
     flags.DEFINE_multi_string("rename", [], "convert, merge: OLD:NEW, as often as there are.", flag_values=own_flags)
     flags.DEFINE_list("fractions", None, "split: of train and val, or of train, val and test: 0.8,0.2.", **own)
@@ -36,8 +43,8 @@ def define(own_flags: flags.FlagValues) -> None:
 
 def check(verb: str, own_flags: flags.FlagValues) -> None:
     """What is wrong with the flags of a verb, before TensorFlow is imported; raises a UserError."""
-    mistakes.require(own_flags, "annotations", "images", "output")
-    files, folders = own_flags["annotations"].value, own_flags["images"].value
+    mistakes.require(own_flags, "annotations", "output")
+    files, folders = own_flags["annotations"].value, own_flags["images"].value or [""]
     if verb != "merge" and len(files) > 1:
         raise UserError(f"--annotations is given twice, {files[0]} and {files[1]}; leave one, or merge them first")
     if verb == "merge" and len(files) < 2:
@@ -78,6 +85,9 @@ def run(verb: str, own_flags: flags.FlagValues) -> None:
     target = write.Target(own_flags["output"].value, forms.FORMS[own_flags["form"].value or "coco"], pictures)
     write.check_output(target)
     annotated = _read(own_flags)
+    if verb == "split" and not own_flags["form"].value:
+        target = dataclasses.replace(target, form=forms.of_title(annotated.table.form))
+        write.check_output(target)
     parts = {"": annotated.table}
     if verb == "split":
         parts = _split(annotated, own_flags)
@@ -91,12 +101,10 @@ def _say(*lines: str) -> None:
 
 def _read(own_flags: flags.FlagValues):
     """The annotations that are given, joined, of the classes that are wanted; says what was taken, and counts."""
-    import dataclasses
-
     from fsaf_tf.data import annotated, coco, frames, join, select
     from fsaf_tf.data.box_table import findings
 
-    files, folders = own_flags["annotations"].value, own_flags["images"].value
+    files, folders = own_flags["annotations"].value, own_flags["images"].value or [""]
     folders = folders * len(files) if len(folders) == 1 else folders
     sets = [annotated.read(file, folder, frame=frames.AUTO) for file, folder in zip(files, folders)]
     joined = annotated.check(join.join(sets), frame=frames.AUTO)

@@ -121,11 +121,14 @@ def _stretch(task, canvases) -> str:
     from fsaf_tf.data import coco_json
     from fsaf_tf.serving import canvas
 
-    file = task.validation_data.annotation_file or task.train_data.annotation_file
+    data = task.validation_data if task.validation_data.annotation_file else task.train_data
+    file = data.annotation_file
     most = "not known (the run has no annotation file with the sizes of its pictures)"
     try:
         if file:
-            most = f"up to {canvas.greatest_stretch(canvases, set(coco_json.sizes(file))):.2f} ({file})"
+            split = "val" if data is task.validation_data else "train"
+            sizes = set(coco_json.sizes(file, image_dir=data.image_dir, split=split))
+            most = f"up to {canvas.greatest_stretch(canvases, sizes):.2f} ({file})"
     except UserError as error:  # nothing else needs the data
         most = f"not known ({error})"
     padded = "1.00; by a library that does not pad, " if canvases[0].keep_aspect else ""

@@ -46,7 +46,7 @@ _OUTPUT = flags.DEFINE_string(
 _LABELS = flags.DEFINE_string(
     "labels",
     "",
-    "Names and ids of the classes, where the weights are not of COCO: COCO JSON of the data, or a labels.json.",
+    "Names and ids of the classes, where the weights are not of COCO: annotations of the data, or a labels.json.",
     flag_values=_FLAGS,
     allow_overwrite=False,
 )
@@ -59,7 +59,7 @@ def main() -> None:
 
 def _import() -> None:
     mistakes.require(_FLAGS, "source", "weights", "experiment", "output")
-    mistakes.want_files(_FLAGS, "weights", "labels")
+    mistakes.want_files(_FLAGS, "weights")
     output = _OUTPUT.value
     catalog.find(_EXPERIMENT.value)  # before TensorFlow, which takes seconds to import
     if os.path.lexists(output) and not (os.path.isdir(output) and not os.listdir(output)):

@@ -33,7 +33,7 @@ the whole, and merges what is found; docs/tiles.md.
     labelme  out/labelme/NAME.json of each picture, to be corrected with labelme
 
 The last two have no scores: they hold what is drawn, from --score_threshold on. --image_ids=instances.json gives the
-pictures the ids that they have in that COCO JSON; else they are numbered from 1.
+pictures the ids that they have in these annotations; else they are numbered from 1.
 
 Of a video it is out/video.mp4, without sound, and out/detections.json with `frame`, counted from 0, and `seconds`. A
 camera goes on until Ctrl-C, which keeps what there is.
@@ -85,7 +85,11 @@ _FORMS = flags.DEFINE_list(
     "forms", [], "Further files for other tools, with commas: coco, csv, yolo, labelme.", flag_values=_FLAGS
 )
 _IMAGE_IDS = flags.DEFINE_string(
-    "image_ids", None, "COCO JSON with the ids of the pictures.", flag_values=_FLAGS, allow_overwrite=False
+    "image_ids",
+    None,
+    "Annotations, of any form in docs/data.md, with the ids of the pictures.",
+    flag_values=_FLAGS,
+    allow_overwrite=False,
 )
 _CLASSES = flags.DEFINE_list("classes", [], "Only these, by their names with commas.", flag_values=_FLAGS)
 _THRESHOLDS = flags.DEFINE_string(
@@ -147,7 +151,7 @@ def _check_flags() -> None:
         raise UserError("--max_frames is for --video and --camera only")
     mistakes.require(_FLAGS, "output")
     mistakes.want_folders(_FLAGS, "output")
-    mistakes.want_files(_FLAGS, "video", "image_ids", "thresholds")
+    mistakes.want_files(_FLAGS, "video", "thresholds")
 
 
 def _which() -> tuple[str, str | None]:

@@ -43,7 +43,7 @@ _CHECKPOINT = cli.define_checkpoint(_FLAGS, "--model", flags.DEFINE_multi_string
 _LABELS = flags.DEFINE_list("labels", [], "What to call each --model, in their order; else by its folder.", **_OWN)
 _IMAGES = flags.DEFINE_string("images", None, "A file, a folder or a glob in quotes.", **_OWN)
 _RECURSIVE = cli.define_recursive(_FLAGS)
-_ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO JSON with the boxes of --images.", **_OWN)
+_ANNOTATIONS = flags.DEFINE_string("annotations", None, "The boxes of --images, of any form in docs/data.md.", **_OWN)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", **_OWN)
 _IMAGE_IDS = flags.DEFINE_list("image_ids", [], "Ids of the images wanted, as the data have them.", **_OWN)
 _COUNT = flags.DEFINE_integer(
@@ -172,7 +172,7 @@ def _check() -> None:
     """What is wrong with the flags, before TensorFlow is imported."""
     mistakes.require(_FLAGS, "figure", "output", "experiment" if _FIGURE.value == "batch" else "model")
     mistakes.want_folders(_FLAGS, "output")
-    mistakes.want_files(_FLAGS, "annotations", "config_file")
+    mistakes.want_files(_FLAGS, "config_file")
     if _FIGURE.value == "batch" and _MODEL.value:
         raise UserError("--figure=batch needs no --model: it draws the data of --experiment")
     figure, given = _FIGURE.value, len(_MODEL.value)

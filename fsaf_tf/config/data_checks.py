@@ -64,12 +64,11 @@ def _check_sources(train: schema.TrainData) -> None:
     """Of several sources: each whole, all or none with a weight."""
     key = "task.train_data.sources"
     for place, each in enumerate(train.sources):
-        for name in ("annotation_file", "image_dir"):
-            if not getattr(each, name):
-                raise UserError(
-                    f"{key}[{place}] has no {name}: each has annotation_file and image_dir; of TFDS sets with one name"
-                    " join splits by task.train_data.tfds_split=train+validation, of TFRecord files give a glob"
-                )
+        if not each.annotation_file:
+            raise UserError(
+                f"{key}[{place}] has no annotation_file: of TFDS sets with one name join splits by"
+                " task.train_data.tfds_split=train+validation, of TFRecord files give a glob"
+            )
     weights = [each.weight for each in train.sources]
     if any(weights) and not all(weights):
         raise UserError(

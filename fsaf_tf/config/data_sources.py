@@ -26,7 +26,7 @@ class SourceKeys(NamedTuple):
 
 # By the key that names the data. How each is opened: `data.source`.
 SOURCES = {
-    "annotation_file": SourceKeys("COCO JSON", needed=("image_dir",)),
+    "annotation_file": SourceKeys("COCO JSON, Pascal VOC, YOLO and others", optional=("image_dir",)),
     "tfds_name": SourceKeys(needed=("tfds_split",)),
     "input_path": SourceKeys("TFRecord files", optional=("label_map",)),
 }
@@ -41,13 +41,16 @@ class Data(hyperparams.Config):
         tfds_name: a TFDS data set, such as `coco/2017`, `voc/2007` or the built-in `shapes`.
         tfds_split: its split.
         tfds_data_dir: where TFDS keeps its data; empty for TFDS's own place.
-        annotation_file: COCO JSON.
-        image_dir: the folder of the images that `annotation_file` names.
+        annotation_file: COCO JSON, or a file or folder of Pascal VOC, YOLO, labelme, CVAT, CSV, VIA, Label Studio or
+            OpenImages; docs/data.md. Of a YOLO data.yaml training takes `train` and evaluation `val`; `data.yaml:test`
+            names another part.
+        image_dir: the folder of the images that `annotation_file` names; empty for the one that lies beside Pascal VOC,
+            YOLO or labelme.
         images_outside: these names may lead out of `image_dir`, as `../1.jpg` and `/photos/1.jpg` do. If not, such a
             picture is looked for in `image_dir` by the end of its name, and refused where it is not there.
-        input_path: TFRecord files in the Garden's keys, a glob.
-        label_map: names of the category ids of `input_path`: a JSON file `{"1": "person", ...}`; empty for
-            `label_map.json` beside the shards.
+        input_path: TFRecord files in the Garden's keys, or of the Object Detection API, a glob.
+        label_map: names of the category ids of `input_path`: a JSON file `{"1": "person", ...}`, or the `.pbtxt` of the
+            Object Detection API; empty for `label_map.json` or the only `.pbtxt` beside the shards.
         exif_orientation: which way up boxes take a picture with an EXIF orientation: `upright`, `stored` or `auto`. The
             last is for COCO JSON what the declared size fits, upright if it fits both, and else stored.
         global_batch_size: images a step, over all replicas.

@@ -8,6 +8,8 @@ from fsaf_tf.data import coco_json, picture_files
 from fsaf_tf.data.bad_pictures import BadPictures
 from fsaf_tf.data.coco_json import Annotations
 from fsaf_tf.data.findings import Finding
+from fsaf_tf.data.readers import door
+from fsaf_tf.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,23 +42,28 @@ class Annotated:
         return dataclasses.replace(self, table=self.table.of_images(kept), origin=origin)
 
 
-def read(annotation_file: str, image_dir: str, *, frame: str, outside: bool = False) -> Annotated:
+def read(annotation_file: str, image_dir: str, *, frame: str, outside: bool = False, split: str = "") -> Annotated:
     """Reads an annotation file, and finds its pictures; none of them is looked at but for sizes that it lacks.
 
     Args:
-        annotation_file: the file.
-        image_dir: the folder that its file names start from.
+        annotation_file: a file or a folder, of any form that `readers.door` reads.
+        image_dir: the folder that its file names start from; empty for the one that lies beside it, of some forms.
         frame: which way up boxes take the pictures, `exif_orientation` of the data.
         outside: names may lead out of the folder, `images_outside` of the data.
+        split: the part of the data, `train` or `val`, where one file has several.
 
     Raises:
         UserError: see `coco_json` and `picture_files.find`.
     """
-    folder = picture_files.Folder(image_dir, frame, outside)
-    table = coco_json.read(annotation_file, folder.size_of)
+    derived = image_dir or door.image_dir_of(annotation_file, split)
+    if not derived:
+        raise UserError(f"{annotation_file}: nothing beside it tells where its pictures are; set image_dir (--images)")
+    folder = picture_files.Folder(derived, frame, outside)
+    table = coco_json.read(annotation_file, folder.size_of, image_dir=derived, split=split)
     names, moved = picture_files.find(annotation_file, folder, table.file_names)
-    table = dataclasses.replace(table, file_names=names)
-    return Annotated(table, image_dir, (*table.findings, *moved), BadPictures(0.0, len(names)))
+    form = table.form if image_dir or not table.form else f"{table.form}; pictures in {derived}"
+    table = dataclasses.replace(table, file_names=names, form=form)
+    return Annotated(table, derived, (*table.findings, *moved), BadPictures(0.0, len(names)))
 
 
 def check(annotated: Annotated, *, frame: str, outside: bool = False, max_bad: float = 0.0) -> Annotated:

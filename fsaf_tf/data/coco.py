@@ -1,6 +1,6 @@
-"""COCO JSON and a folder of images, read directly and checked before anything runs.
+"""Annotations of any form and a folder of images, read directly and checked before anything runs.
 
-Errors, each one line with counts and the first case: an annotation file that is missing, empty or no COCO JSON; an
+Errors, each one line with counts and the first case: annotations that are missing, empty or of no form that is read; an
 image that is missing, cannot be read, or has another size than declared; an id of two things; an unknown image or
 category; a box that is not four finite numbers; no box that is left.
 What a person would accept is taken and counted in the source's findings; docs/data.md lists both.
@@ -25,21 +25,28 @@ Draw = Callable[[int], tf.data.Dataset]  # by the seed, the places of the pictur
 
 
 def open_coco(
-    annotation_file: str, image_dir: str, *, frame: str, outside: bool = False, max_bad: float = 0.0
+    annotation_file: str,
+    image_dir: str,
+    *,
+    frame: str,
+    outside: bool = False,
+    max_bad: float = 0.0,
+    split: str = "",
 ) -> Source:
-    """Opens COCO JSON with its images.
+    """Opens annotations with their images.
 
     Args:
-        annotation_file: the JSON file.
-        image_dir: the folder that its file names start from.
+        annotation_file: a file or a folder, of any form that `readers.door` reads.
+        image_dir: the folder that its file names start from; empty for the one that lies beside it, of some forms.
         frame: which way up boxes take the pictures, `exif_orientation` of the data.
         outside: names may lead out of the folder, `images_outside` of the data.
         max_bad: the share of pictures that may be left out because they are missing or cannot be read.
+        split: the part of the data, `train` or `val`, where one file has several.
 
     Raises:
         UserError: see the top of this file.
     """
-    read = annotated.read(annotation_file, image_dir, frame=frame, outside=outside)
+    read = annotated.read(annotation_file, image_dir, frame=frame, outside=outside, split=split)
     return source(annotated.check(read, frame=frame, outside=outside, max_bad=max_bad), frame)
 
 
@@ -63,6 +70,8 @@ def source(opened: annotated.Annotated, frame: str) -> Source:
         image_dir=image_dir if os.path.isdir(image_dir) else "",
         notes=opened.notes,
         held_out=opened.held_out,
+        form=table.form,
+        by_name=table.by_name,
     )
 
 

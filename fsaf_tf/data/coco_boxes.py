@@ -43,8 +43,13 @@ class Reader:
     def __init__(self, images: Images, categories: Categories, tally: Tally):
         self._images, self._categories, self._tally = images, categories, tally
 
-    def read(self, item: dict, label: str) -> Row | None:
+    def read(self, item: dict, label: str, *, names_image: bool = True) -> Row | None:
         """The row of an annotation, None where it is left out.
+
+        Args:
+            item: the annotation.
+            label: names it in messages.
+            names_image: they have the id of the image besides.
 
         Raises:
             Mistake: nobody can know what it means.
@@ -52,7 +57,7 @@ class Reader:
         image = self._images.find(item.get("image_id"))
         if image is None:
             raise Mistake("unknown image", f"{label}, image_id {short(repr(item.get('image_id')))}")
-        label = f"{label}, image {short(item['image_id'])}"
+        label = f"{label}, image {short(item['image_id'])}" if names_image else label
         category_id = self._categories.find(item.get("category_id"))
         if category_id is None:
             raise Mistake("unknown category", f"{label}: category_id {short(repr(item.get('category_id')))}")

@@ -1,43 +1,25 @@
-"""A file of COCO JSON: opened, decoded, and its three lists; or what it is instead."""
+"""A file of COCO JSON: decoded, and its three lists; or what it is instead."""
 
-import gzip
 import json
-import zlib
 from typing import Any
-
-import tensorflow as tf
 
 from fsaf_tf.data import other_formats
 from fsaf_tf.data.findings import short
 from fsaf_tf.errors import UserError
 
-LISTS = ("images", "annotations", "categories")
-_GZIP = b"\x1f\x8b"
 
-
-def read(file: str) -> dict[str, list[dict]]:
-    """The three lists of a file; what is large and not needed is dropped while reading.
+def decode(file: str, data: bytes) -> Any:
+    """What JSON holds; what is large and not needed is dropped while reading.
 
     Raises:
-        UserError: it is missing, empty or no COCO JSON with boxes.
+        UserError: it is no JSON; other annotations are named by their looks.
     """
     try:
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            text = stream.read()
-    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError):  # the latter is a folder
-        raise UserError(f"{file}: there is no such annotation file") from None
-    if not text.strip():
-        raise UserError(f"{file}: the annotation file is empty")
-    try:
-        text = gzip.decompress(text) if text.startswith(_GZIP) else text
-        content = json.loads(text, object_hook=_without_masks)
-    except (EOFError, OSError, zlib.error) as error:
-        raise UserError(f"{file}: its gzip compression is damaged: {short(error)}") from None
+        return json.loads(data, object_hook=_without_masks)
     except (ValueError, RecursionError) as error:
-        looks = other_formats.of_text(text)
-        why = other_formats.refusal(looks) if looks else _not_json(text, error)
+        looks = other_formats.of_text(data)
+        why = other_formats.refusal(looks) if looks else _not_json(data, error)
         raise UserError(f"{file}: not JSON: {why}") from None
-    return {key: entries(file, content, key) for key in LISTS}
 
 
 def _not_json(text: bytes, error: Exception) -> str:

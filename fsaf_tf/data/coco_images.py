@@ -1,7 +1,7 @@
 """The images of COCO JSON: entries with an id, a path and a size, those of one file joined."""
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from urllib import parse
 
@@ -33,7 +33,7 @@ class Images(NamedTuple):
         return list({image["id"]: image for image in self.entries.values()}.values())
 
 
-def read(file: str, items: list[dict], size_of: SizeOf, tally: Tally) -> Images:
+def read(file: str, items: list[dict], size_of: SizeOf, tally: Tally, where: Sequence[str] | None = None) -> Images:
     """Reads a list of images.
 
     Args:
@@ -41,6 +41,7 @@ def read(file: str, items: list[dict], size_of: SizeOf, tally: Tally) -> Images:
         items: the list.
         size_of: height and width of the picture of a name, None where it is not known.
         tally: gets what is joined and rewritten.
+        where: where each stands, for messages; by its id if not given.
 
     Raises:
         UserError: an entry without one of the four, an id of two files, a file of two sizes.
@@ -49,9 +50,9 @@ def read(file: str, items: list[dict], size_of: SizeOf, tally: Tally) -> Images:
     ids = Ids(item.get("id") for item in items)
     images: dict[int | str, dict] = {}
     first_of: dict[str, dict] = {}
-    for item in items:
+    for place, item in enumerate(items):
         try:
-            key, entry = _image(item, ids, size_of, tally)
+            key, entry = _image(item, ids, size_of, tally, where and where[place])
         except Mistake as mistake:
             mistakes.add(mistake.kind, mistake.case)
             continue
@@ -62,16 +63,17 @@ def read(file: str, items: list[dict], size_of: SizeOf, tally: Tally) -> Images:
             mistakes.add("id stands twice", f"id {short(key)}, {short(images[key]['file_name'])} and {short(name)}")
         elif any(first[side] != entry[side] for side in ("height", "width")):
             both = " and ".join(f"{image['width']} x {image['height']}" for image in (first, entry))
-            mistakes.add("file stands twice with different sizes", f"{short(name)}, {both}")
+            start = f"{where[place]}: " if where else ""
+            mistakes.add("file stands twice with different sizes", f"{start}{short(name)}, {both}")
         else:
             images[key] = first
         if entry is not first:
-            tally.add("duplicate_pictures", f"image {short(key)}, {name}")
+            tally.add("duplicate_pictures", f"{where[place] if where else f'image {short(key)}'}, {name}")
     mistakes.raise_any()
     return Images(images, ids)
 
 
-def _image(item: dict, ids: Ids, size_of: SizeOf, tally: Tally) -> tuple[int | str, dict]:
+def _image(item: dict, ids: Ids, size_of: SizeOf, tally: Tally, where: str | None) -> tuple[int | str, dict]:
     """The key of an entry, and its name and size. Raises `Mistake`."""
     key, given = ids.key(item.get("id")), next((item[name] for name in _NAMES if item.get(name)), None)
     if ids.is_too_large(item.get("id")):
@@ -79,7 +81,7 @@ def _image(item: dict, ids: Ids, size_of: SizeOf, tally: Tally) -> tuple[int | s
     if key is None or not isinstance(given, str):
         raise Mistake("needs an `id`, a whole number or text, and a `file_name`, text", short(item))
     name = _path(given)
-    label = f"image {short(key)}, {short(given)}"
+    label = f"{where or f'image {short(key)}'}, {short(given)}"
     sides = [item.get(side) for side in ("height", "width")]
     has_size = not any(side in _NO_SIZE for side in sides)
     height, width = sides if has_size else _size_of_picture(name, sides, size_of, label)

@@ -1,23 +1,30 @@
-"""COCO's annotation files: read, checked as a whole, and kept as arrays.
+"""Annotation files of any form, as COCO JSON has them: read, checked as a whole, and kept as arrays.
 
-What a person would accept is taken, and counted in `Annotations.findings`; a mistake is one line with counts and the
-first case of its kind. docs/data.md lists both.
+`readers.door` makes the lists of COCO JSON of other forms. What a person would accept is taken, and counted in
+`Annotations.findings`; a mistake is one line with counts and the first case of its kind. docs/data.md lists both.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from fsaf_tf.data import coco_boxes, coco_categories, coco_file, coco_images
+from fsaf_tf.data import coco_boxes, coco_categories, coco_file, coco_images, frames, picture_files
 from fsaf_tf.data.classes import Classes
-from fsaf_tf.data.coco_values import identity, is_number
+from fsaf_tf.data.coco_values import identity
 from fsaf_tf.data.findings import Finding, Tally, short
 from fsaf_tf.data.mistakes import Findings, Mistake
+from fsaf_tf.data.readers import door
+from fsaf_tf.data.readers.content import Content
+from fsaf_tf.data.readers.pictures import Pictures, unknown_size
+from fsaf_tf.data.readers.request import Request
 from fsaf_tf.errors import UserError
 
-__all__ = ("Annotations", "Findings", "categories", "duplicates", "is_number", "read", "sizes")
+__all__ = (
+    *("Annotations", "Findings", "categories", "classes_of", "duplicates"),
+    *("image_ids", "is_number", "read", "sizes"),
+)
 
 _COLUMNS = ("boxes_xywh", "class_indices", "crowd", "ignored", "duplicate", "area")  # one value an annotation
 
@@ -40,6 +47,8 @@ class Annotations:
         area: `[n]` float64.
         classes: K of them, in the order of their ids.
         findings: what was taken, joined and left out.
+        form: what the file is, in words; empty of COCO JSON.
+        by_name: the ids of the classes were made of their names, by which other data have to be compared.
     """
 
     file: str
@@ -55,6 +64,8 @@ class Annotations:
     area: np.ndarray
     classes: Classes
     findings: tuple[Finding, ...]
+    form: str = ""
+    by_name: bool = False
 
     @property
     def image_index(self) -> np.ndarray:
@@ -88,28 +99,33 @@ class Annotations:
         return self.of_boxes(~self.duplicate)
 
 
-def _unknown_size(name: str) -> None:
-    """The size of a picture without its folder."""
-    del name
-
-
-def read(file: str, size_of: coco_images.SizeOf = _unknown_size) -> Annotations:
-    """Reads and checks an annotation file.
+def read(file: str, size_of: coco_images.SizeOf | None = None, *, image_dir: str = "", split: str = "") -> Annotations:
+    """Reads and checks annotations of any form.
 
     Args:
-        file: its path; it may be compressed by gzip.
-        size_of: height and width of the picture of a name, for entries without them; None where it is not known.
+        file: a file, which may be compressed by gzip, or a folder.
+        size_of: height and width of the picture of a name, for entries without them; None where it is not known. If not
+            given, the pictures in `image_dir` tell it.
+        image_dir: the folder of the pictures; empty for the one that lies beside the annotations of some forms.
+        split: `train`, `val` or `test`, of a file that has several.
 
     Raises:
-        UserError: it is missing, empty or no COCO JSON, or something in it is wrong.
+        UserError: it is missing, empty or of no form that is read, or something in it is wrong.
     """
-    content, tally = coco_file.read(file), Tally(file)
-    images = coco_images.read(file, content["images"], size_of, tally)
-    used = (item.get("category_id") for item in content["annotations"])
-    read_categories = coco_categories.read(file, content["categories"], used, tally)
+    pictures = _pictures(file, size_of, image_dir, split)
+    content = door.read(Request(file, split, pictures))
+    lists, tally = content.lists, content.tally
+    for noun, items in (("picture", lists["images"]), ("box", lists["annotations"])):
+        if not items:
+            raise UserError(
+                f"{file}: no {noun} is in it ({content.form}): a training and an evaluation need one or more"
+            )
+    images = coco_images.read(file, lists["images"], pictures.size_of, tally, content.where_images)
+    used = (item.get("category_id") for item in lists["annotations"])
+    read_categories = coco_categories.read(file, lists["categories"], used, tally)
     classes = read_categories.classes
     reader = coco_boxes.Reader(images, read_categories, tally)
-    rows = _rows(file, content["annotations"], reader, tally)
+    rows = _rows(file, lists["annotations"], reader, tally, content.where_boxes)
     pictures = images.distinct()
     place_of = {image["id"]: place for place, image in enumerate(pictures)}
     places = np.array([place_of[row.image_id] for row in rows], np.int64)
@@ -129,30 +145,60 @@ def read(file: str, size_of: coco_images.SizeOf = _unknown_size) -> Annotations:
         duplicate=duplicate,
         area=np.array([row.area for row in rows], np.float64),
         classes=classes,
-        findings=tally.findings(_totals(content), len(content["annotations"])),
+        findings=(*tally.findings(_totals(content), len(lists["annotations"])), *content.findings),
+        form=content.form,
+        by_name=content.by_name or read_categories.ids.are_text,
     )
 
 
-def _totals(content: dict[str, list]) -> dict[str, int]:
+def _pictures(file: str, size_of: coco_images.SizeOf | None, image_dir: str, split: str) -> Pictures:
+    """The pictures of annotations: those that lie beside them where no folder is given."""
+    image_dir = image_dir or door.image_dir_of(file, split)
+    if size_of is None and image_dir:
+        size_of = picture_files.Folder(image_dir, frames.AUTO).size_of
+    return Pictures(image_dir, size_of or unknown_size)
+
+
+def _totals(content: Content) -> dict[str, int]:
     """Of how many there are, what is not counted of the annotations."""
     of_categories = ("repeated_category", "joined_category", "unused_category", "number_names")
-    of_images = ("file_names", "no_size", "duplicate_pictures")
+    of_images = ("file_names", "no_size", "duplicate_pictures", "other_filename", "annotators")
+    count = {name: len(items) for name, items in content.lists.items()}
     return {
-        **dict.fromkeys(of_categories, len(content["categories"])),
-        **dict.fromkeys(of_images, len(content["images"])),
-        "text_ids": len(content["images"]) + len(content["categories"]),
-        "text_numbers": sum(map(len, content.values())),
+        **dict.fromkeys(of_categories, count["categories"]),
+        **dict.fromkeys(of_images, count["images"]),
+        "text_ids": count["images"] + count["categories"],
+        "text_numbers": sum(count.values()),
+        **content.totals,
     }
 
 
-def sizes(file: str) -> list[tuple[int, int]]:
-    """Height and width of each image, as an annotation file declares them.
+def sizes(file: str, *, image_dir: str = "", split: str = "") -> list[tuple[int, int]]:
+    """Height and width of each image of annotations of any form; see `read`, but no boxes are needed of COCO JSON."""
+    pictures = _pictures(file, None, image_dir, split)
+    return [(image["height"], image["width"]) for image in _images(file, split, pictures, pictures.size_of)]
+
+
+def image_ids(file: str, *, image_dir: str = "", split: str = "") -> dict[str, int]:
+    """Likewise the ids of images by their names; of COCO JSON no sizes are needed."""
+    pictures = _pictures(file, None, image_dir, split)
+    return {image["file_name"]: image["id"] for image in _images(file, split, pictures, lambda name: (1, 1))}
+
+
+def _images(file: str, split: str, pictures: Pictures, size_of: coco_images.SizeOf) -> list[dict]:
+    content = door.read(Request(file, split, pictures), ("images",))
+    read_images = coco_images.read(file, content.lists["images"], size_of, content.tally, content.where_images)
+    return read_images.distinct()
+
+
+def classes_of(file: str) -> Classes:
+    """The classes of annotations of any form.
 
     Raises:
-        UserError: it is missing, empty or no COCO JSON.
+        UserError: it is missing, or something in the classes is wrong.
     """
-    images = coco_images.read(file, coco_file.read(file)["images"], _unknown_size, Tally(file))
-    return [(image["height"], image["width"]) for image in images.distinct()]
+    content = door.read(Request(file, "train", _pictures(file, None, "", "train")), ("categories",))
+    return categories(file, content.lists)
 
 
 def categories(file: str, content: Any) -> Classes:
@@ -171,7 +217,9 @@ def categories(file: str, content: Any) -> Classes:
     return read_categories.classes
 
 
-def _rows(file: str, items: list[dict], reader: coco_boxes.Reader, tally: Tally) -> list[coco_boxes.Row]:
+def _rows(
+    file: str, items: list[dict], reader: coco_boxes.Reader, tally: Tally, where: Sequence[str] | None
+) -> list[coco_boxes.Row]:
     """The annotations that are left. Raises a UserError for mistakes, and where all boxes are bad."""
     mistakes = Findings(file, "annotations", len(items))
     by_id: dict[int, dict] = {}
@@ -179,7 +227,7 @@ def _rows(file: str, items: list[dict], reader: coco_boxes.Reader, tally: Tally)
     for place, item in enumerate(items):
         number = identity(item.get("id"))
         first = by_id.get(number)
-        label = f"annotation {short(item.get('id', f'at place {place}'))}"
+        label = where[place] if where else f"annotation {short(item.get('id', f'at place {place}'))}"
         if number is not None and first == item:
             tally.add("repeated", label)
             continue
@@ -188,7 +236,7 @@ def _rows(file: str, items: list[dict], reader: coco_boxes.Reader, tally: Tally)
         elif number is not None:
             by_id[number] = item
         try:
-            row = reader.read(item, label)
+            row = reader.read(item, label, names_image=not where)
         except Mistake as mistake:
             mistakes.add(mistake.kind, mistake.case)
         else:

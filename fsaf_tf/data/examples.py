@@ -57,6 +57,8 @@ class Source:
             them.
         notes: lines on how it was put together, of several files or as a part of one.
         held_out: names of the pictures that are evaluated on, where they were dealt out from those trained on.
+        form: of annotations that are no COCO JSON, in words.
+        by_name: the ids of its classes mean nothing: they are known by their names alone.
     """
 
     name: str
@@ -74,6 +76,14 @@ class Source:
     sizes: np.ndarray | None = dataclasses.field(default=None, compare=False)
     notes: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
+    form: str = ""
+    by_name: bool = False
+
+    def fits(self, classes: Classes, *, by_name: bool = False) -> bool:
+        """Whether its classes are some or all of others; see `with_classes`."""
+        if self.by_name or by_name:
+            return set(self.classes.names) <= set(classes.names)
+        return self.classes.is_part_of(classes)
 
     def examples(self, order: Order = FIXED_ORDER) -> tf.data.Dataset:
         """The examples, their pictures not decoded yet.
@@ -113,25 +123,28 @@ class Source:
         return images.AT_ONCE if sizes is None else images.fitting_at_once(sizes, bytes_of_pixel)
 
 
-def with_classes(source: Source, classes: Classes, whose: str) -> Source:
+def with_classes(source: Source, classes: Classes, whose: str, *, by_name: bool = False) -> Source:
     """A source with the classes of a detector or of other data, of which it may list only some.
 
     Args:
-        source: its classes keep their ids and names.
+        source: its classes keep their names, and their ids where these are not made of the names.
         classes: those wanted.
         whose: for the message, such as "the training data train.json".
+        by_name: the ids of `classes` mean nothing.
 
     Raises:
         UserError: an id has another name there, or a class is not there.
     """
     if source.classes == classes:
-        return source
-    if not source.classes.is_part_of(classes):
+        return source if source.by_name == by_name else dataclasses.replace(source, by_name=by_name)
+    if not source.fits(classes, by_name=by_name):
         raise UserError(
             f"{source.name} has other classes than {whose}: {source.classes.difference(classes)}; give both the same,"
-            " or here some of them with the same ids"
+            f" or here some of them with the same {'names' if source.by_name or by_name else 'ids'}"
         )
-    places = tf.constant([classes.index_of(number) for number in source.classes.ids], tf.int32)
+    index_of = {name: index for index, name in enumerate(classes.names)}
+    indices = [index_of[name] for name in source.classes.names]  # names and ids fit, or names alone have to
+    places = tf.constant(indices, tf.int32)
     missing = tuple(name for name in classes.names if name not in source.classes.names)
     words = "classes are listed; the others have no box here"
     fewer = found("fewer_classes", len(source.classes), len(classes), words, missing, source.name) if missing else []
@@ -143,14 +156,21 @@ def with_classes(source: Source, classes: Classes, whose: str) -> Source:
         table = source.boxes()
         return dataclasses.replace(table, class_indices=places.numpy()[table.class_indices])
 
+    def ground_truth() -> dict:
+        id_of = {own: classes.ids[index] for own, index in zip(source.classes.ids, indices)}
+        given = source.ground_truth()
+        annotations = [{**each, "category_id": id_of[each["category_id"]]} for each in given["annotations"]]
+        return {**given, "annotations": annotations, "categories": classes.categories()}
+
     return dataclasses.replace(
         source,
         classes=classes,
         rows=lambda order: renumbered(source.rows(order)),
         given=source.given and (lambda: renumbered(source.given())),
         boxes=source.boxes and boxes,
-        ground_truth=lambda: {**source.ground_truth(), "categories": classes.categories()},
+        ground_truth=ground_truth,
         findings=(*source.findings, *fewer),
+        by_name=by_name,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from fsaf_tf.data import coco_file, coco_images, same_pictures, split
 from fsaf_tf.data.annotated import Annotated
 from fsaf_tf.data.findings import Tally, counted
+from fsaf_tf.data.readers import files
 from fsaf_tf.errors import UserError
 
 
@@ -111,7 +112,9 @@ def by_entry(annotated: Annotated, key: str) -> list[str | None]:
         UserError: no entry has it.
     """
     table = annotated.table
-    items = coco_file.read(table.file)["images"]
+    if table.form:
+        raise UserError(f"--group_key is a key of the images of COCO JSON, and {table.file} is {table.form}")
+    items = coco_file.entries(table.file, coco_file.decode(table.file, files.read(table.file)), "images")
     size_of = dict(zip(table.file_names, table.sizes.tolist()))
     images = coco_images.read(table.file, items, lambda name: size_of.get(name, (1, 1)), Tally(table.file))
     value_of = {images.find(item["id"])["id"]: str(item[key]) for item in items if item.get(key) is not None}

@@ -192,8 +192,9 @@ def lines(inspection: Inspection, *, to_train: bool) -> list[str]:
     if inspection.of_anchors:
         parts[-1] += f"; {inspection.of_anchors.line()}"
     images, classes = source.num_images, len(source.classes)
-    first = f"{source.name}: {counted(images, 'image', 'images')}, {counted(classes, 'class', 'classes')}"
-    return [first, *source.notes, *parts]
+    form = f"{source.form}; " if source.form else ""
+    counts = f"{counted(images, 'image', 'images')}, {counted(classes, 'class', 'classes')}"
+    return [f"{source.name}: {form}{counts}", *source.notes, *parts]
 
 
 def _class_counts(inspection: Inspection) -> str:

@@ -153,6 +153,7 @@ def _joined(sets: Sequence[Annotated], names: Sequence[Sequence[str]], classes: 
         class_indices=labels[order],
         classes=classes,
         findings=(),
+        by_name=any(each.table.by_name for each in sets),
         **{name: np.concatenate([getattr(each.table, name) for each in sets])[order] for name in columns},
     )
     return dataclasses.replace(table, duplicate=coco_json.duplicates(table))

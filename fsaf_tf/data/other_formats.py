@@ -4,14 +4,14 @@ import json
 import re
 from typing import Any
 
-READ_TODAY = "what is read is COCO JSON, TFDS and TFRecord files"
+READ_TODAY = (
+    "what is read is COCO JSON, Pascal VOC, YOLO, labelme, CVAT's XML, CSV, VIA, Label Studio, OpenImages, TFDS and"
+    " TFRecord files"
+)
 
 # By keys that all of them have: of an object, of the first of a list, or of the first line. The first row that fits is
 # named. What stands after a colon is what to do, where that is not to export it as COCO JSON.
 _KEYS = (
-    (("shapes", "imagePath"), "labelme's JSON, one file a picture"),
-    (("_via_img_metadata",), "a project of VIA"),
-    (("project", "file", "metadata", "view"), "a project of VIA 3"),
     (("modelTopology",), "a model of TensorFlow.js: give annotations"),
     (("weightsManifest",), "a model of TensorFlow.js: give annotations"),
     (("assets", "tags"), "VoTT's JSON"),
@@ -32,9 +32,6 @@ _KEYS = (
     (("file_name", "image_id", "annotations"), "detectron2's list of pictures"),
     (("image_id", "score"), "detection results: give the annotations of their pictures"),
     (("image_id", "bbox"), "the `annotations` of COCO JSON alone: put them beside its `images` and `categories`"),
-    (("data", "annotations"), "Label Studio's JSON"),
-    (("data", "completions"), "Label Studio's JSON"),
-    (("annotation_id", "annotator"), "Label Studio's JSON-MIN"),
     (("Label", "External ID"), "Labelbox's JSON"),
     (("data_row", "projects"), "Labelbox's JSON"),
     (("label_hash", "data_units"), "Encord's JSON"),
@@ -51,10 +48,8 @@ _ANNOTATIONS = (
 _COCO = {"images", "annotations", "categories"}
 _TEXTS = (
     (r"PK\x03\x04", "a ZIP archive: unpack it and take the JSON inside"),
-    (r"(?s)(?=<).*<annotations\b", "CVAT's XML"),
-    (r"(?s)(?=<).*<annotation\b", "Pascal VOC's XML"),
-    (r"<", "XML"),
-    (r"%YAML|(.*\n)*(names|train|val):", "YAML, such as the data.yaml of YOLO"),
+    (r"%YAML|(.*\n)*(train|val):", "YAML without `names`, which the data.yaml of YOLO has"),
+    (r"filename,file_size,file_attributes", "VIA's CSV; VIA's JSON is read"),
     (r"[\[{]\s*(\{\s*)?'", "a dict as Python prints it: write it with json.dump"),
 )
 
@@ -83,10 +78,10 @@ def of_text(text: bytes) -> str | None:
         return _of_lines(text)
     lines = [line.split() for line in start.splitlines()[:3]]
     if len(lines[0]) >= 5 and all(map(_is_number, lines[0])):
-        return "YOLO's text, one file a picture"
+        return "YOLO's text, one file a picture: give the folder of these, with the names in classes.txt"
     if any(sum(map(_is_number, words)) >= 8 for words in lines):
         return "text of one line a box, such as KITTI's or DOTA's"
-    return "CSV" if "," in start.splitlines()[0] else None
+    return "CSV whose columns are not known" if "," in start.splitlines()[0] else None
 
 
 def _of_lines(text: bytes) -> str | None:
@@ -114,11 +109,7 @@ def _of_object(content: dict) -> str | None:
             return named
     if content.get("type") == "FeatureCollection":
         return "GeoJSON"
-    named = _fitting(content, _KEYS)
-    first = next(iter(content.values()), None)
-    if named is None and isinstance(first, dict) and {"filename", "regions"} <= set(first):
-        return "VIA's JSON"
-    return named
+    return _fitting(content, _KEYS)
 
 
 def _fitting(item: dict, rows: tuple) -> str | None:

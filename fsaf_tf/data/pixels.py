@@ -23,6 +23,11 @@ from PIL import Image, ImageCms
 
 from fsaf_tf.errors import UserError
 
+# A file that is called so is meant as a picture.
+SUFFIXES = (
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff"),
+    ".webp",
+)
 # A picture is refused by its header when it holds more pixels: a 17 kB PNG can unpack to hundreds of megabytes.
 MAX_PIXELS = 2**27
 STRIP = 2**22  # pixels of a larger picture that are converted at a time

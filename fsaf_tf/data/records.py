@@ -3,42 +3,40 @@
 The Garden's `TfExampleDecoder` reads the same keys; it is not used, as it decodes the picture at once, before its size
 can be checked, and cannot say in which record something is wrong.
 
-The label map is JSON, `{"1": "person", "3": "car"}`: the category ids in the shards and their names. It gives K; the
-classes are in the order of the ids. An id outside of it is an error that names file and record.
+The Object Detection API's files have these keys, too, and `difficult` and `group_of`, which are read as a crowd.
+
+The label map (`label_map`) has the category ids in the shards and their names. It gives K; the classes are in the order
+of the ids. An id outside of it is an error that names file and record.
 """
 
 import functools
-import json
 import os
 
 import tensorflow as tf
 
-from fsaf_tf import storage
-from fsaf_tf.data import frames, images
+from fsaf_tf.data import frames, images, label_map
 from fsaf_tf.data.bad_pictures import BadPictures
-from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, check_finite, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 
-DEFAULT_LABEL_MAP = "label_map.json"
-
 _SIDES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
 _LABEL, _CROWD, _AREA = "image/object/class/label", "image/object/is_crowd", "image/object/area"
+_IGNORED = ("image/object/difficult", "image/object/group_of")  # as crowds, like those of other data
 _FEATURES = {
     "image/encoded": tf.io.FixedLenFeature((), tf.string, ""),
     "image/source_id": tf.io.FixedLenFeature((), tf.string, ""),
     "image/filename": tf.io.FixedLenFeature((), tf.string, ""),
     **{key: tf.io.RaggedFeature(tf.float32) for key in (*_SIDES, _AREA)},
-    **{key: tf.io.RaggedFeature(tf.int64) for key in (_LABEL, _CROWD)},
+    **{key: tf.io.RaggedFeature(tf.int64) for key in (_LABEL, _CROWD, *_IGNORED)},
 }
 
 
-def open_records(input_path: str, label_map: str, *, upright: bool, max_bad: float = 0.0) -> Source:
+def open_records(input_path: str, label_map_file: str, *, upright: bool, max_bad: float = 0.0) -> Source:
     """Opens TFRecord files.
 
     Args:
         input_path: a glob.
-        label_map: the label map; empty for `label_map.json` beside the files.
+        label_map_file: the label map; empty for `label_map.json`, or the only `.pbtxt`, beside the files.
         upright: boxes are of the pictures turned by their EXIF orientation, not as they are stored.
         max_bad: the share of pictures that may be left out because they cannot be read.
 
@@ -48,7 +46,7 @@ def open_records(input_path: str, label_map: str, *, upright: bool, max_bad: flo
     files = sorted(tf.io.gfile.glob(input_path))
     if not files:
         raise UserError(f"input_path {input_path}: no file matches")
-    classes = _label_map(label_map or os.path.join(os.path.dirname(files[0]), DEFAULT_LABEL_MAP))
+    classes = label_map.read(label_map.find(label_map_file, os.path.dirname(files[0])))
     num_images = sum(count_records(file) for file in files)
     if not num_images:
         raise UserError(f"input_path {input_path}: the files hold no records")
@@ -70,23 +68,6 @@ def open_records(input_path: str, label_map: str, *, upright: bool, max_bad: flo
         bad=bad,
         given=given,
     )
-
-
-def _label_map(file: str) -> Classes:
-    """The classes of a label map, in the order of their ids."""
-    wanted = 'write the names of the category ids, {"1": "person", ...}, there or set label_map to such a file'
-    if not tf.io.gfile.exists(file):
-        raise UserError(f"{file}: there is no such label map; {wanted}")
-    try:
-        pairs = json.loads(storage.read_text(file), object_pairs_hook=list)
-        names = {int(number): name for number, name in pairs}
-    except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{file}: not a label map ({error}); {wanted}") from None
-    if not names or not all(isinstance(name, str) and name for name in names.values()):
-        raise UserError(f"{file}: not a label map; {wanted}")
-    if not len(set(names.values())) == len(names) == len(pairs):
-        raise UserError(f"{file}: an id or a name stands twice in the label map")
-    return Classes.by_id(names.items())
 
 
 def count_records(file: str) -> int:
@@ -186,7 +167,7 @@ def _example(file: tf.Tensor, number: tf.Tensor, parsed: dict, ids: tf.Tensor) -
         images.require(tf.reduce_all([tf.size(parsed[side]) == count for side in _SIDES]), name, ": not a box a label"),
         images.require(tf.size(unknown) == 0, name, ": the label map has no category id ", _joined(unknown)),
     ]
-    for key in (_CROWD, _AREA):
+    for key in (_CROWD, *_IGNORED, _AREA):
         given = tf.size(parsed[key])
         checks.append(images.require((given == count) | (given == 0), name, f": not one value of {key} a label"))
     with tf.control_dependencies(checks):
@@ -198,7 +179,7 @@ def _example(file: tf.Tensor, number: tf.Tensor, parsed: dict, ids: tf.Tensor) -
         "image_id": _number(parsed["image/source_id"], name),
         "boxes": boxes,
         "classes": tf.cast(tf.searchsorted(ids, labels), tf.int32),
-        "crowd": tf.cast(_or_zeros(parsed[_CROWD], labels), tf.bool),
+        "crowd": tf.reduce_any([_or_zeros(parsed[key], labels) > 0 for key in (_CROWD, *_IGNORED)], axis=0),
         "area": parsed[_AREA],
     }
 

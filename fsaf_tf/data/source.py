@@ -63,11 +63,12 @@ def matched(train: Source | None, validation: Source | None) -> Sources:
     """The data of a run, the validation data with the classes of the training, of which they may list only some.
 
     Raises:
-        UserError: ids and names of the classes disagree.
+        UserError: names of the classes disagree, or ids where these are no mere numbers of the names.
     """
     if train is None or validation is None:
         return Sources(train, validation)
-    return Sources(train, with_classes(validation, train.classes, f"the training data {train.name}"))
+    whose = f"the training data {train.name}"
+    return Sources(train, with_classes(validation, train.classes, whose, by_name=train.by_name))
 
 
 def open_source(config: schema.Data, *, download: bool = False) -> Source:
@@ -91,7 +92,8 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
     if is_training and config.folders:
         return _checked(config, _read(config))
     if config.annotation_file:
-        return coco.open_coco(config.annotation_file, config.image_dir, frame=frame, outside=config.images_outside)
+        ways = {"frame": frame, "outside": config.images_outside, "split": "val"}
+        return coco.open_coco(config.annotation_file, config.image_dir, **ways)
     max_bad, upright = config.max_bad_pictures if is_training else 0.0, frame == frames.UPRIGHT
     if config.tfds_name:
         name, split, folder = config.tfds_name, config.tfds_split, config.tfds_data_dir
@@ -101,7 +103,7 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
 
 def _read(config: schema.TrainData) -> annotated.Annotated:
     """The annotations of one or several files, their pictures not checked yet."""
-    ways = {"frame": config.exif_orientation, "outside": config.images_outside}
+    ways = {"frame": config.exif_orientation, "outside": config.images_outside, "split": "train"}
     sets = [annotated.read(each.annotation_file, each.image_dir, **ways) for each in config.folders]
     return join.join(sets, [each.weight for each in config.folders if each.weight])
 

@@ -84,7 +84,7 @@ def _prepared(name: str, data_dir: str, download: bool) -> tfds.core.DatasetBuil
     if not (download or drawn):
         raise UserError(
             f"TFDS {name} is not in {builder.data_dir}: prepare it with --download, or give annotation_file and "
-            "image_dir (COCO JSON), or input_path (TFRecord files), in place of tfds_name"
+            "image_dir (COCO JSON and other forms), or input_path (TFRecord files), in place of tfds_name"
         )
     print(f"{'Drawing' if drawn else 'Preparing'} TFDS {name} in {builder.data_dir}, once", flush=True)
     try:

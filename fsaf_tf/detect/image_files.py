@@ -7,13 +7,9 @@ from collections.abc import Callable, Iterable
 
 from PIL import Image
 
+from fsaf_tf.data.pixels import SUFFIXES
 from fsaf_tf.errors import UserError
 
-# A file that is called so is meant as a picture: if it cannot be read, it is named. Others are looked into.
-SUFFIXES = (
-    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff"),
-    ".webp",
-)
 # What else Pillow takes for a picture may be a document, a film or a table.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
@@ -75,6 +71,7 @@ def _sort(paths: Iterable[str], pictures: list[str], left_out: collections.Count
                 _sort(_inside(path), pictures, left_out, recursive=recursive, output=output)
         elif name.startswith("."):
             left_out["hidden"] += 1
+        # What is called a picture and cannot be read is named later. Others are looked into.
         elif name.lower().endswith(SUFFIXES) or _is_picture(path):
             pictures.append(path)
         else:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from fsaf_tf import storage, visualize
-from fsaf_tf.data import pixels
+from fsaf_tf.data import coco_json, pixels
+from fsaf_tf.data.readers import door
 from fsaf_tf.detect import forms, kept
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, coco_results
@@ -133,20 +134,18 @@ def write(
 
 
 def read_image_ids(annotation_file: str, files: Sequence[str]) -> dict[str, int]:
-    """The ids that pictures have in COCO JSON, where they are known by the ends of their paths.
+    """The ids that pictures have in annotations, where they are known by the ends of their paths.
 
     Args:
-        annotation_file: its `images` are read, and nothing else; it needs no boxes.
+        annotation_file: of any form; of COCO JSON `images` is read, and nothing else: it needs no boxes.
         files: the pictures.
 
     Raises:
-        UserError: it is no such file, does not have one of the pictures, or has two of them as one image.
+        UserError: it cannot be read, does not have one of the pictures, or has two of them as one image.
     """
-    images = storage.read_dict(annotation_file).get("images")
-    try:
-        id_of = {image["file_name"]: int(image["id"]) for image in images}
-    except (TypeError, KeyError, ValueError):
-        raise UserError(f"{annotation_file} has no `images` with `id` and `file_name`: it is no COCO JSON") from None
+    shared = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
+    beside = door.image_dir_of(annotation_file, "val")
+    id_of = coco_json.image_ids(annotation_file, image_dir=beside or shared, split="val")
     find = coco_results.by_path_end(id_of)
     names = {file: find(os.path.abspath(file)) for file in files}
     unknown = [file for file, name in names.items() if name is None]

@@ -97,12 +97,12 @@ class Compared:
         detector = load.load_detector(model, checkpoint)
         return cls(model, name, evaluations.folder_of(model, detector), detector, None)
 
-    def side(self, source: Source, *, has_truth: bool) -> Side:
+    def side(self, source: Source, *, has_ids: bool) -> Side:
         """It as a side.
 
         Args:
             source: the pictures.
-            has_truth: they have boxes.
+            has_ids: they have the ids of the data that detections were made of.
 
         Raises:
             UserError: it has no class of the pictures, or its results cannot be told which picture they are of.
@@ -111,10 +111,15 @@ class Compared:
             if not set(self.detector.classes.names) & set(source.classes.names):
                 raise UserError(other_classes(source, self.detector))
             return of_detector(self.name, self.detector)
-        if self.results and not has_truth and not coco_results.have_names(self.results):
+        if self.results and not has_ids and not coco_results.have_names(self.results):
             raise UserError(
-                f"{self.model} knows pictures by the ids of its data, --images by their names: give --annotations, or"
-                " the detections.json of tools/predict.py"
+                f"{self.model} knows pictures by the ids of its data, --images by their names: give --annotations as"
+                " COCO JSON, or the detections.json of tools/predict.py"
+            )
+        if source.by_name:
+            raise UserError(
+                f"{source.name} has names of classes and no ids, and nothing says which ids {self.model} has; give COCO"
+                " JSON with these"
             )
         return of_results(self.name, self.results, source.classes)
 

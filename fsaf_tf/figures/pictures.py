@@ -16,6 +16,7 @@ from fsaf_tf.data.bad_pictures import NONE_ALLOWED
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source
 from fsaf_tf.data.findings import Finding, found
+from fsaf_tf.data.readers import door
 from fsaf_tf.detect import predict_files
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
@@ -61,16 +62,18 @@ def of_files(files: Sequence[str], classes: Classes) -> Source:
 
 
 def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
-    """Pictures with the boxes that COCO JSON has for them.
+    """Pictures with the boxes that annotations have for them.
 
     Args:
         files: of pictures; those that the annotations do not name are left out, and counted in the source's findings.
-        annotation_file: COCO JSON. A file is known by its name, with as many folders before it as are given there.
+        annotation_file: of any form. A file is known by its name, with as many folders before it as are given there.
 
     Raises:
-        UserError: it is no COCO JSON, names none of the files, or one as two images.
+        UserError: it cannot be read, names none of the files, or one as two images.
     """
-    table = coco_json.read(annotation_file)
+    shared = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
+    beside = door.image_dir_of(annotation_file, "val")
+    table = coco_json.read(annotation_file, image_dir=beside or shared, split="val")
     find = coco_results.by_path_end(table.file_names)
     index_of = {name: index for index, name in enumerate(table.file_names)}
     names = {file: find(os.path.abspath(file)) for file in files}
@@ -100,7 +103,8 @@ def of_annotated_files(files: Sequence[str], annotation_file: str) -> Source:
                 raise UserError(faults.line(error)) from error
             yield _row(data, distinct.file_names[index], distinct.image_ids[index], distinct.sizes[index], columns)
 
-    return _source(annotation_file, table.classes, len(named), rows, [*table.findings, *findings])
+    source = _source(annotation_file, table.classes, len(named), rows, [*table.findings, *findings])
+    return dataclasses.replace(source, form=table.form, by_name=table.by_name)
 
 
 def _row(data: bytes, name: str, image_id: int, size, columns: dict) -> dict:

@@ -39,7 +39,7 @@ class Choice:
     def __init__(
         self, images: Sequence[str] = (), annotations: str = "", image_ids: Sequence[int] = (), count: int = 0
     ):
-        """Keeps the choice: files, COCO JSON with their boxes, ids in the data, or at most so many."""
+        """Keeps the choice: files, annotations with their boxes, ids in the data, or at most so many."""
         self.images, self.annotations, self.image_ids, self.count = images, annotations, image_ids, count
 
     @property
@@ -52,13 +52,15 @@ class Choice:
 
         Args:
             run: the folder of the run whose data are taken where no files were named: those of its last evaluation.
-            classes: those of pictures without annotations.
+            classes: those of pictures without annotations, or of the model where annotations have no ids.
 
         Raises:
             UserError: there are none.
         """
         if self.annotations:
             source = pictures.of_annotated_files(self.images, self.annotations)
+            if source.by_name and source.fits(classes):
+                source = with_classes(source, classes, "the model")
         elif self.images:
             source = pictures.of_files(self.images, classes)
         elif run:
@@ -130,8 +132,9 @@ def compare(models: Sequence[Model], output: str, choice: Choice, score_threshol
     folders = [each.folder for each in compared if each.folder]
     classes = next((each.detector.classes for each in compared if each.detector), None) or _recorded_classes(folders)
     source = choice.open(next(iter([*evaluated, *folders]), None), classes)
+    has_ids = choice.has_truth and not (choice.annotations and source.form)
     drawn = comparing.draw(
-        [each.side(source, has_truth=choice.has_truth) for each in compared],
+        [each.side(source, has_ids=has_ids) for each in compared],
         source,
         has_truth=choice.has_truth,
         score_threshold=score_threshold,
@@ -233,7 +236,7 @@ def _of_a_run(model: Model, *, needs_anchor_free: bool = False) -> trained.Detec
 
 def _with_its_classes(source: Source, detector: trained.Detector) -> Source:
     """The source, whose classes must be the detector's."""
-    if source.classes.is_part_of(detector.classes):
+    if source.fits(detector.classes):
         return with_classes(source, detector.classes, "the model")
     if source.classes.names != detector.classes.names:
         raise UserError(comparing.other_classes(source, detector))

@@ -8,7 +8,7 @@ from fsaf_tf.data.classes import Classes, in_place_of
 from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.errors import UserError
 
-LABELS_WANTED = '--labels=FILE, COCO JSON of the data, or {"names": [...], "category_ids": [...]}'
+LABELS_WANTED = '--labels=FILE, annotations of the data, or {"names": [...], "category_ids": [...]}'
 
 
 class Published(NamedTuple):
@@ -67,7 +67,9 @@ def _with_labels(path: str, named: tuple[str, ...] | None, count: int | None, la
 
 
 def _read(path: str) -> Classes:
-    """Of COCO JSON the categories in the order of their ids, as when it is trained on."""
+    """Of annotations the classes in the order of their ids, as when they are trained on."""
+    if not path.lower().endswith(".json"):
+        return coco_json.classes_of(path)
     content = storage.read_json(path)
     if not (isinstance(content, dict) and "categories" in content):
         return Classes.read(path)

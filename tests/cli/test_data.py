@@ -123,9 +123,12 @@ def test_data_of_an_experiment(folder, monkeypatch, capsys):
     [
         ([], "the first word says what to do; it is one of: check, convert, split, merge (--help says more)"),
         (["look"], "'look' is nothing that this tool does; it is one of: check, convert, split, merge"),
-        (["check"], "--annotations and --images are missing; or give --experiment"),
-        (["check", "--annotations=t.json"], "--images is missing; --annotations and --images go together"),
-        (["check", "--validation_images=."], "--annotations and --images are missing; or give --experiment"),
+        (["check"], "--annotations is missing; or give --experiment"),
+        (
+            ["check", "--annotations=t.json", "--validation_images=."],
+            "--validation_annotations is missing; --validation_",
+        ),
+        (["check", "--validation_images=."], "--annotations is missing; or give --experiment"),
         (["check", "--experiment=no_such"], "no experiment 'no_such'; give the path of a YAML file or one of: "),
         (["check", "--experiment=custom", "--images=."], "--experiment names its data; leave --images out"),
         (["check", "--output=page"], "--output does not end in .html"),

@@ -174,7 +174,7 @@ def test_wrong_key_or_type(read, tmp_path, key, value, message):
             "{tfds_name: shapes, tfds_split: a, input_path: b}",
             "tfds_name and input_path are both set",
         ),
-        ("task.train_data.annotation_file", "a.json", "annotation_file is set, but task.train_data.image_dir is empty"),
+        ("task.train_data.tfds_name", "shapes", "tfds_name is set, but task.train_data.tfds_split is empty"),
         ("trainer.train_steps", "0", "trainer.train_steps must be at least 1, not 0"),
         ("trainer.steps_per_loop", "7", "summary_interval (100) must be a multiple of trainer.steps_per_loop (7)"),
         ("trainer.optimizer_config.optimizer.type", "null", "trainer.optimizer_config.optimizer.type must not be null"),

@@ -18,6 +18,9 @@ FOLDER = pathlib.Path(__file__).parent / "annotation_files"
 DOCS = pathlib.Path(__file__).parents[2] / "docs" / "data.md"
 NAMES = ("{}", "0c2f-{}", "{}.rf." + 4 * "0c1d2e3f" + ".png")  # what tools make of a picture's name
 BOXES = sorted(box for _, _, box in scene.BOXES)
+OF_A = BOXES[:1] + BOXES[2:]
+# Label Studio's own converter turns a box in hundredths of the picture, whose pixels are then no longer square.
+TURNED = {(20, 70, 25, 25): (7.5, 70, 34.15, 34.15)}
 UPRIGHT, ROUNDED = {(20, 70, 25, 25): (10.6, 70, 31, 38.3)}, {(60.5, 30, 40, 45.5): (60, 30, 40, 45)}
 
 
@@ -55,6 +58,11 @@ READ = {
     "fiftyone/names.json": Read(classes="bolt nut"),
     "fiftyone/paths.json": Read("first_folders", "nut bolt washer"),
     "globox/coco.json": Read(classes="bolt nut"),
+    "globox/cvat.xml": Read(classes="bolt nut"),
+    "globox/labelme.json": Read(classes="bolt nut", pictures=1, boxes=OF_A),
+    "globox/openimage.csv": Read(classes="bolt nut", pictures=2),
+    "globox/pascal_voc.xml": Read(classes="bolt nut", pictures=1, boxes=OF_A),
+    "globox/via.json": Read(classes="bolt nut"),
     "isat/coco.json": Read(classes="__background__ nut bolt"),
     "kwcoco/coco.json": Read(),
     "label_studio/annotators.json": Read(
@@ -63,10 +71,13 @@ READ = {
         boxes=sorted(2 * changed(UPRIGHT)),
     ),
     "label_studio/brushes.json": Read(pictures=2, boxes=changed(ROUNDED)),
+    "label_studio/own.json": Read("rotated first_folders", "bolt nut", boxes=changed(TURNED)),
+    "label_studio/own_min.json": Read("rotated first_folders", "bolt nut", boxes=changed(TURNED)),
     "label_studio/polygons.json": Read("no_size first_folders", "bolt nut"),
     "label_studio/rectangles.json": Read("no_size first_folders", "bolt nut", boxes=changed(UPRIGHT)),
     "labelbox/signed_addresses.json": Read("file_names first_folders"),
     "labelformat/coco.json": Read(),
+    "labelme/own.json": Read("from_polygon", "bolt nut", pictures=1, boxes=OF_A),
     "labelme2coco/coco.json": Read("first_folders"),
     "lvis/v1.json": Read("file_names first_folders", "nut bolt washer"),
     "makesense/polygons.json": Read(),
@@ -97,6 +108,8 @@ READ = {
     "supervision/boxes.json": Read(),
     "supervision/masks.json": Read("crowd"),
     "via/coco.json": Read("repeated_category text_numbers"),
+    "via/project.json": Read(classes="bolt nut", pictures=1, boxes=OF_A),
+    "via/project_of_3.json": Read(classes="nut", pictures=1, boxes=[(10, 10, 30, 20)]),
 }
 REFUSED = {
     "azure/automl.jsonl": "it looks like Azure's JSON Lines;",
@@ -123,21 +136,13 @@ REFUSED = {
     "encodings/printed_by_python.json": "it looks like a dict as Python prints it: write it with json.dump;",
     "encodings/zip.zip": "it looks like a ZIP archive: unpack it and take the JSON inside;",
     "encord/own.json": "it looks like Encord's JSON;",
-    "globox/cvat.xml": "it looks like CVAT's XML;",
-    "globox/labelme.json": "it looks like labelme's JSON, one file a picture;",
-    "globox/openimage.csv": "it looks like CSV;",
-    "globox/pascal_voc.xml": "it looks like Pascal VOC's XML;",
-    "globox/via.json": "it looks like VIA's JSON;",
-    "globox/yolo.txt": "it looks like YOLO's text, one file a picture;",
+    "globox/yolo.txt": "it looks like YOLO's text, one file a picture:",
     "hasty/own.json": "it looks like Hasty's JSON;",
     "isat/own.json": "it looks like ISAT's JSON, one file a picture;",
     "kitti/labels.txt": "it looks like text of one line a box, such as KITTI's or DOTA's;",
-    "label_studio/own.json": "it looks like Label Studio's JSON;",
-    "label_studio/own_min.json": "it looks like Label Studio's JSON-MIN;",
     "labelbox/export.ndjson": "it looks like Labelbox's JSON;",
     "labelbox/export_of_v1.json": "it looks like Labelbox's JSON;",
     "labelformat/lightly.json": "it looks like Lightly's JSON, one file a picture;",
-    "labelme/own.json": "it looks like labelme's JSON, one file a picture;",
     "mmdetection/own.json": "it looks like MMDetection's JSON;",
     "results/mmyolo.json": "it looks like detection results: give the annotations of their pictures;",
     "results/ultralytics.json": "it looks like detection results: give the annotations of their pictures;",
@@ -146,10 +151,8 @@ REFUSED = {
     "scale/tasks.json": "it looks like Scale's JSON;",
     "superannotate/own.json": "it looks like SuperAnnotate's JSON, one file a picture;",
     "supervisely/own.json": "it looks like Supervisely's JSON, one file a picture;",
-    "via/project.json": "it looks like a project of VIA;",
-    "via/project_of_3.json": "it looks like a project of VIA 3;",
     "vott/own.json": "it looks like VoTT's JSON;",
-    "yolo/data.yaml": "it looks like YAML, such as the data.yaml of YOLO;",
+    "yolo/data.yaml": "which part of it? There are: ",
 }
 
 

@@ -141,12 +141,12 @@ def test_broken_content_is_one_line_that_names_it(folder, case):
     ("text", "words"),
     [
         (b"\x1f\x8b\x08\x00", "its gzip compression is damaged"),
-        ("größer".encode("latin-1"), "not JSON: byte 2 is not of utf-8; save it as UTF-8"),
+        ("größer".encode("latin-1"), "x.json:1: byte 2 is not of utf-8; save it as UTF-8"),
         (b"", "the annotation file is empty"),
         (b" \n", "the annotation file is empty"),
         (b'{"images": [}', "not JSON: Expecting value: line 1"),
         (b'{"images": [{"id": 1, "na', "not JSON: it ends in the middle, as if it was cut off: Unterminated string"),
-        (b"\xff\xfe\x00", "not JSON: "),
+        (b"\xff\xfe\x00", "x.json:1: byte 2 is not of utf-16-le; save it as UTF-8"),
         (b"[1, 2]", "not COCO JSON"),
         (b"[" * 100_000, "not JSON"),
     ],
@@ -160,7 +160,7 @@ def test_files_that_are_no_coco_json(tmp_path, text, words):
 def test_missing_file_and_folder(folder):
     with pytest.raises(UserError, match="y.json: there is no such annotation file"):
         coco.open_coco(str(folder / "y.json"), str(folder), frame="auto")
-    with pytest.raises(UserError, match="there is no such annotation file"):
+    with pytest.raises(UserError, match="no annotations of a known form are in this folder; what is read is COCO"):
         coco.open_coco(str(folder), str(folder), frame="auto")
     open_changed(folder)
     with pytest.raises(UserError, match="none: there is no such image folder"):

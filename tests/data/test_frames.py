@@ -11,7 +11,7 @@ from encoded import encode, turned
 from PIL import Image
 
 from fsaf_tf.config import schema
-from fsaf_tf.data import coco, frames, picture_files, records
+from fsaf_tf.data import coco, frames, picture_files
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
 
@@ -121,7 +121,7 @@ def test_records_are_taken_as_they_are_stored_but_by_the_key(tmp_path, frame, is
     features["image/object/class/label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))
     with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord")) as writer:
         writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
-    (tmp_path / records.DEFAULT_LABEL_MAP).write_text('{"1": "red"}')
+    (tmp_path / "label_map.json").write_text('{"1": "red"}')
     source = open_source(schema.Data(input_path=str(tmp_path / "a.tfrecord"), exif_orientation=frame))
     if is_turned:
         assert_boxes_are_red(source)

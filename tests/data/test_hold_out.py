@@ -176,7 +176,7 @@ def test_data_of_a_later_layer_replace_the_fraction(tmp_path):
 @pytest.mark.parametrize(
     "sources, words",
     [
-        ("[{annotation_file: a.json}]", r"task.train_data.sources\[0\] has no image_dir: each has"),
+        ("[{image_dir: a}]", r"task.train_data.sources\[0\] has no annotation_file: of TFDS"),
         (
             "[{annotation_file: a, image_dir: a, weight: 1},{annotation_file: b, image_dir: b}]",
             r"sources\[1\].weight is 0, and others are not; give all of them a weight, or none",

@@ -13,7 +13,7 @@ from official.vision.dataloaders import tf_example_decoder
 from fsaf_tf.config import schema
 from fsaf_tf.data import images, pipeline, records
 from fsaf_tf.data.classes import Classes
-from fsaf_tf.data.examples import Order
+from fsaf_tf.data.examples import Order, named_errors
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
 
@@ -188,6 +188,61 @@ def test_label_maps_that_are_none(tmp_path, labels, words):
     path = write(tmp_path, [record()], labels=labels)
     with pytest.raises(UserError, match=f"label_map.json: {words}"):
         records.open_records(path, "", upright=False)
+
+
+PBTXT = """# the classes
+item {
+  id: 3
+  name: 'dog'
+}
+item: <name: "/m/7" display_name: "cat \\"tom\\"", id: 7 keypoints { id: 1 label: "nose" }>
+item { name: 'none_of_the_above' id: 0 display_name: 'background' }
+item { id: 90 name: "owl" }
+"""
+
+
+def test_a_label_map_of_the_object_detection_api(tmp_path):
+    path = write(tmp_path, [record()])
+    (tmp_path / "label_map.json").unlink()
+    (tmp_path / "parts.pbtxt").write_text(PBTXT)
+    source = records.open_records(path, "", upright=False)
+    assert source.classes == Classes(("dog", 'cat "tom"', "owl"), (3, 7, 90))
+    assert [len(example["boxes"]) for example in source.examples()] == [2]
+    (tmp_path / "other.pbtxt").write_text(PBTXT)
+    with pytest.raises(UserError, match=r"other.pbtxt and .*parts.pbtxt: which is the label map\? Set label_map"):
+        records.open_records(path, "", upright=False)
+    assert records.open_records(path, f"{tmp_path}/parts.pbtxt", upright=False).classes == source.classes
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("item {\n id: 1\n name: 'a'\n", "parts.pbtxt:1: this item has no end"),
+        ("item {\n id: 1\n}\n", "parts.pbtxt:1: an item needs an `id`, a whole number, and a `name`"),
+        ("\nitem { id: x name: 'a' }", "parts.pbtxt:2: an item needs an `id`"),
+        ("item id: 1", "parts.pbtxt:1: an item without braces"),
+        ("items { id: 1 name: 'a' }", "parts.pbtxt:1: no `item"),
+        ("item { id: 1 name: 'a }", "parts.pbtxt:1: no label map: "),
+        ("item { id: 1 name: 'a' }\nitem { id: 1 name: 'b' }", "an id or a name stands twice"),
+        ("", "not a label map"),
+    ],
+)
+def test_pbtxt_that_is_none(tmp_path, text, words):
+    path = write(tmp_path, [record()])
+    (tmp_path / "label_map.json").unlink()
+    (tmp_path / "parts.pbtxt").write_text(text)
+    with pytest.raises(UserError, match=re.escape(words)):
+        records.open_records(path, "", upright=False)
+
+
+def test_what_the_object_detection_api_marks_is_a_crowd(tmp_path):
+    marked = {"image__object__difficult": [1, 0], "image__object__group_of": [0, 0], "image__object__is_crowd": [0, 0]}
+    path = write(tmp_path, [record(**marked), record(image__object__group_of=[0, 1]), record()])
+    crowds = [example["crowd"].numpy().tolist() for example in records.open_records(path, "", upright=False).examples()]
+    assert crowds == [[True, False], [False, True], [False, False]]
+    with pytest.raises(UserError, match="not one value of image/object/difficult a label"):
+        short = write(tmp_path, [record(image__object__difficult=[1])])
+        list(named_errors(records.open_records(short, "", upright=False).examples()))
 
 
 def test_label_map_by_key_and_missing(tmp_path):

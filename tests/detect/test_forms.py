@@ -196,7 +196,7 @@ def test_an_error_leaves_the_wholes_of_before(tmp_path):
         (["--forms=coco,voc"], "--forms has 'voc'; there are coco, yolo, csv, labelme"),
         (["--video=x.mp4", "--forms=coco"], "--forms is for --images"),
         (["--image_ids=PICTURES/images.json", "--camera=0"], "--image_ids is for --images"),
-        (["--image_ids=PICTURES/a.png", "--images=PICTURES"], "a.png has no `images` with `id` and `file_name`"),
+        (["--image_ids=PICTURES/a.png", "--images=PICTURES"], "a.png:1: byte 0 is not of utf-8"),
     ],
 )
 def test_wrong_flags(run, pictures, tmp_path, monkeypatch, flags, message):

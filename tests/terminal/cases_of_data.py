@@ -25,8 +25,20 @@ from injected import (
     system,
 )
 
-from fsaf_tf.data import annotated, coco_json, examples, frames, images, picture_files, pixels, records, same_pictures
+from fsaf_tf.data import (
+    annotated,
+    coco_json,
+    examples,
+    frames,
+    images,
+    label_map,
+    picture_files,
+    pixels,
+    records,
+    same_pictures,
+)
 from fsaf_tf.data import tfds as tfds_data
+from fsaf_tf.data.readers import files
 from fsaf_tf.data.writers import forms, write
 from fsaf_tf.detect import image_files
 from fsaf_tf.evaluate import coco_results
@@ -81,6 +93,13 @@ def remote(folder):
     picture_files.check("file", picture_files.Folder(path, "auto"), ["x.png"], np.ones([1, 2]))
 
 
+def remote_names(folder):
+    """Looks for names of classes in a folder of another file system."""
+    path = f"ram://{folder}/names"
+    tf.io.gfile.makedirs(path)
+    files.names_in_one(path)
+
+
 def builder(folder):
     """A builder of TFDS whose data are not there."""
     return tfds_data._builder("shapes", str(folder))
@@ -96,11 +115,13 @@ NO_IMAGE = Case(lambda folder: pixels.read(text(folder, "picture.png", "text"), 
 COUNT = Case(lambda folder: records.count_records(shard(folder)), TF_OPEN)
 DATASET = tf.data.Dataset
 CASES = {
-    "data/coco_file.py:read:tf.io.gfile.GFile": Case(lambda folder: coco_json.read(annotations(folder)), TF_OPEN),
-    "data/coco_file.py:read:stream.read": Case(
+    "data/readers/files.py:read_bytes:tf.io.gfile.GFile": Case(
+        lambda folder: coco_json.read(annotations(folder)), TF_OPEN
+    ),
+    "data/readers/files.py:read_bytes:stream.read": Case(
         lambda folder: coco_json.read(annotations(folder)), TF_READ, GFILE, "read"
     ),
-    "data/coco_file.py:read:gzip.decompress": Case(
+    "data/readers/files.py:read:gzip.decompress": Case(
         lambda folder: coco_json.read(packed(folder)),
         tuple(
             simply(error) for error in (EOFError("ended"), gzip.BadGzipFile("CRC"), zlib.error("bad"), MemoryError())
@@ -129,9 +150,19 @@ CASES = {
     "data/records.py:open_records:tf.io.gfile.glob": Case(
         lambda folder: records.open_records(shard(folder), "", upright=False), TF_OPEN
     ),
-    "data/records.py:_label_map:tf.io.gfile.exists": Case(
+    "data/label_map.py:find:tf.io.gfile.exists": Case(
         lambda folder: records.open_records(shard(folder), "", upright=False), TF_OPEN
     ),
+    "data/label_map.py:find:tf.io.gfile.glob": Case(
+        lambda folder: records.open_records(shard(folder), "", upright=False), TF_OPEN
+    ),
+    "data/label_map.py:read:tf.io.gfile.exists": Case(lambda folder: label_map.read(f"{folder}/a.pbtxt"), TF_OPEN),
+    "data/readers/files.py:_walk:os.walk": Case(lambda folder: files.names_in(str(folder), (".xml",)), LOOK),
+    "data/readers/files.py:_walk:tf.io.gfile.walk": Case(
+        lambda folder: files.names_in(f"ram://{folder}", (".xml",)), TF_OPEN
+    ),
+    "data/readers/files.py:names_in_one:os.listdir": Case(lambda folder: files.names_in_one(str(folder)), LOOK),
+    "data/readers/files.py:names_in_one:tf.io.gfile.listdir": Case(remote_names, TF_OPEN),
     "data/records.py:count_records:tf.io.gfile.GFile": COUNT,
     "data/records.py:count_records:stream.seek": COUNT._replace(errors=TF_READ, owner=GFILE, attribute="seek"),
     "data/records.py:count_records:stream.read": COUNT._replace(errors=TF_READ, owner=GFILE, attribute="read"),

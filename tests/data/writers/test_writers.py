@@ -13,8 +13,8 @@ from in_process import call
 from PIL import Image
 
 from fsaf_tf.cli import data
-from fsaf_tf.data import coco_json
-from fsaf_tf.data.writers import forms
+from fsaf_tf.data import annotated, coco_json, frames
+from fsaf_tf.data.writers import forms, write
 
 LEAVE_OUT_CROWDS = ("yolo", "label_studio")
 REAL = {
@@ -208,3 +208,44 @@ def test_boxes_of_stored_pictures_need_a_form_with_sizes(tmp_path, monkeypatch):
     error = convert(monkeypatch, file, images, "yolo", tmp_path / "out")
     assert "the boxes of 1 of 4 pictures are of the picture as it is stored, and not as EXIF turns it (a.png)" in error
     assert convert(monkeypatch, file, images, "voc", tmp_path / "out") == 0
+
+
+def assert_same_table(before: coco_json.Annotations, after: coco_json.Annotations, form: str) -> None:
+    """What the form can hold is as it was; crowds that it has no word for are to be ignored, or are not there."""
+    form_of = forms.FORMS[form]
+    wanted, marks = expected(before, form), {}
+    for place, image in enumerate(before.image_index):
+        if form not in LEAVE_OUT_CROWDS or not before.crowd[place]:
+            marks.setdefault(before.file_names[image], []).append(bool(before.crowd[place]))
+    if not form_of.has_empty_pictures:
+        wanted = {name: rows for name, rows in wanted.items() if rows}
+    assert set(after.file_names) == set(wanted)
+    for place, name in enumerate(after.file_names):
+        own = slice(after.splits[place], after.splits[place + 1])
+        labels = [after.classes.names[index] for index in after.class_indices[own]]
+        assert labels == [row[0] for row in wanted[name]], name
+        corners = np.concatenate(
+            [after.boxes_xywh[own, :2], after.boxes_xywh[own, :2] + after.boxes_xywh[own, 2:]], axis=1
+        )
+        np.testing.assert_allclose(corners, np.reshape([row[1:] for row in wanted[name]], [-1, 4]), atol=1e-5)
+        assert after.crowd[own].tolist() == marks.get(name, [])
+        size = before.sizes[before.file_names.index(name)]
+        np.testing.assert_array_equal(after.sizes[place], size)
+
+
+@pytest.mark.parametrize("form", forms.FORMS)
+def test_read_back_by_our_own_reader(form, small, outputs):
+    file, image_dir = outputs[1][form][-1].removeprefix("annotation_file=").split(", image_dir=")
+    after = annotated.check(annotated.read(file, image_dir, frame=frames.AUTO), frame=frames.AUTO).table
+    assert_same_table(coco_json.read(small[0]), after, form)
+    assert forms.of_title(after.form) is forms.FORMS[form]
+
+
+@pytest.mark.parametrize("form", forms.FORMS)
+@pytest.mark.parametrize("name", REAL)
+def test_real_data_read_back_by_our_own_reader(name, form, shared_data, tmp_path, monkeypatch):
+    file, images = (str(shared_data / path) for path in REAL[name])
+    assert convert(monkeypatch, file, images, form, tmp_path / form) == 0
+    form_of = write.Target(str(tmp_path / form), forms.FORMS[form], write.LINK if form == "yolo" else write.LEAVE)
+    after = annotated.read(form_of.annotation_file(""), form_of.image_dir("", images), frame=frames.AUTO).table
+    assert_same_table(coco_json.read(file), after, form)
