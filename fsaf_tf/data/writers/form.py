@@ -41,6 +41,10 @@ class Picture(NamedTuple):
     ignored: np.ndarray
     area: np.ndarray
 
+    def clipped(self) -> "Picture":
+        """The same with boxes that end at the border."""
+        return self._replace(boxes_yxyx=np.clip(self.boxes_yxyx, 0, [self.height, self.width] * 2))
+
     def rows(self, classes: Classes) -> Iterator[tuple[str, tuple[float, float, float, float], str]]:
         """Name of the class, box `y1, x1, y2, x2`, and `IGNORE`, `CROWD` or nothing, of each box."""
         names = (classes.names[index] for index in self.class_indices)

@@ -14,7 +14,7 @@ def _files(content: Content) -> Iterator[tuple[str, str]]:
     rows = []
     for picture in content.each():
         height, width = picture.height, picture.width
-        for label, (y1, x1, y2, x2), mark in picture.rows(content.classes):
+        for label, (y1, x1, y2, x2), mark in picture.clipped().rows(content.classes):
             shares = map(number, (x1 / width, x2 / width, y1 / height, y2 / height))
             rows.append((picture.name, "fsaf-data", label, 1, *shares, 0, 0, int(bool(mark)), 0, 0))
     yield f"{content.stem}.csv", table.text([(*COLUMNS, *FLAGS), *rows])
@@ -28,4 +28,5 @@ FORM = Form(
     ignored="are written as groups (IsGroupOf)",
     has_sizes=False,
     has_empty_pictures=False,
+    is_clipped=True,
 )

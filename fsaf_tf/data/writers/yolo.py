@@ -4,8 +4,6 @@ import json
 import posixpath
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.writers.form import LEFT_OUT, Content, Form, check_distinct, path_of
 
@@ -36,8 +34,7 @@ def _files(content: Content) -> Iterator[tuple[str, str]]:
     folder = posixpath.join(LABELS, content.stem)
     paths = ((path_of(folder, name, ".txt"), name) for name in content.table.file_names)
     for path, picture in zip(check_distinct(paths, "give one of them another name"), content.each()):
-        size = picture.height, picture.width
-        boxes = np.clip(picture.boxes_yxyx, 0, size * 2).tolist()
+        size, boxes = (picture.height, picture.width), picture.clipped().boxes_yxyx.tolist()
         yield path, "".join(line(index, box, *size) for index, box in zip(picture.class_indices, boxes))
 
 

@@ -138,6 +138,7 @@ def test_what_a_form_cannot_hold_is_said(outputs):
         "openimages": [
             "OpenImages CSV has no boxes to be ignored: 1 are written as groups (IsGroupOf)",
             f"OpenImages CSV {area}",
+            "OpenImages CSV has no boxes over the border: 1 end there",
             "OpenImages CSV has no pictures without a box: 1 are left out",
             f"OpenImages CSV {lost}",
             f"OpenImages CSV{numbers}",
