@@ -1,7 +1,6 @@
 """The verbs of fsaf-data that write annotations: convert, split, merge. Their flags, and what is wrong with them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 
 from absl import flags
 
@@ -78,97 +77,27 @@ def fractions(own_flags: flags.FlagValues) -> list[float]:
 
 def run(verb: str, own_flags: flags.FlagValues) -> None:
     """Does what a verb says. Raises a UserError for what is wrong."""
-    from fsaf_tf.data.writers import forms, write
+    from fsaf_tf.data.writers import convert, forms, write
+
+    def given(name: str):
+        return own_flags[name].value
 
     how = {"copy_images": write.COPY, "link_images": write.LINK}
-    pictures = next((value for name, value in how.items() if own_flags[name].value), write.LEAVE)
-    target = write.Target(own_flags["output"].value, forms.FORMS[own_flags["form"].value or "coco"], pictures)
+    pictures = next((value for name, value in how.items() if given(name)), write.LEAVE)
+    target = write.Target(given("output"), forms.FORMS[given("form") or "coco"], pictures)
     write.check_output(target)
-    annotated = _read(own_flags)
-    if verb == "split" and not own_flags["form"].value:
-        target = dataclasses.replace(target, form=forms.of_title(annotated.table.form))
+    files, folders = given("annotations"), given("images") or [""]
+    folders = folders * len(files) if len(folders) == 1 else folders
+    read = convert.read(list(zip(files, folders)), given("rename"), given("classes"), _say)
+    if verb == "split" and not given("form"):
+        target = dataclasses.replace(target, form=forms.of_title(read.table.form))
         write.check_output(target)
-    parts = {"": annotated.table}
+    parts = {"": read.table}
     if verb == "split":
-        parts = _split(annotated, own_flags)
-    lines = write.write(target, parts, annotated, _say)
-    _say(*lines)
+        ways = convert.Grouping(given("group_by"), given("group_key"))
+        parts = convert.split(read, dict(zip(PARTS, fractions(own_flags))), given("seed"), ways, _say)
+    _say(*write.write(target, parts, read, _say))
 
 
 def _say(*lines: str) -> None:
     print("".join(f"{line}\n" for line in lines), end="", flush=True)
-
-
-def _read(own_flags: flags.FlagValues):
-    """The annotations that are given, joined, of the classes that are wanted; says what was taken, and counts."""
-    from fsaf_tf.data import annotated, coco, frames, join, select
-    from fsaf_tf.data.box_table import findings
-
-    files, folders = own_flags["annotations"].value, own_flags["images"].value or [""]
-    folders = folders * len(files) if len(folders) == 1 else folders
-    sets = [annotated.read(file, folder, frame=frames.AUTO) for file, folder in zip(files, folders)]
-    joined = annotated.check(join.join(sets), frame=frames.AUTO)
-    table, lines = joined.table, []
-    if own_flags["rename"].value:
-        table, lines = select.renamed(table, _names(own_flags["rename"].value, table.classes.names))
-    if own_flags["classes"].value:
-        table, of_classes = select.of_classes(table, own_flags["classes"].value)
-        lines += of_classes
-    found = (*joined.findings, *findings(coco.box_table(table), table.file), *joined.of_files)
-    many = len(files) > 1
-    _say(*(count_line(each.table) for each in sets if many), count_line(table), *(f"  {line}" for line in lines))
-    of_all = (f"  {'' if each.where == table.file else f'{each.where}: '}{each.line}" for each in found)
-    _say(*of_all)
-    return dataclasses.replace(joined, table=table)
-
-
-def count_line(table) -> str:
-    """A line that says how much is in annotations."""
-    from fsaf_tf.data.findings import counted
-
-    pictures, boxes = counted(len(table.sizes), "picture", "pictures"), counted(len(table.crowd), "box", "boxes")
-    return f"{table.file}: {pictures}, {boxes}, {counted(len(table.classes), 'class', 'classes')}"
-
-
-def _names(given: Sequence[str], known: Sequence[str]) -> Mapping[str, str]:
-    """New names by old ones, of OLD:NEW; a name that is known may have colons."""
-    names: dict[str, str] = {}
-    for text in given:
-        old = max((name for name in known if text.startswith(f"{name}:")), key=len, default=text.partition(":")[0])
-        if old in names:
-            raise UserError(f"--rename gives {old!r} two names, {names[old]!r} and {text[len(old) + 1 :]!r}; leave one")
-        names[old] = text[len(old) + 1 :]
-    return names
-
-
-def _split(annotated, own_flags: flags.FlagValues) -> Mapping:
-    """The annotations by the name of their part; prints the table of classes."""
-    from fsaf_tf.data import groups
-
-    keys, table = [], annotated.table
-    if own_flags["group_by"].value:
-        keys.append(groups.by_pattern(table.file, table.file_names, own_flags["group_by"].value))
-    if own_flags["group_key"].value:
-        keys.append(groups.by_entry(annotated, own_flags["group_key"].value))
-    shares = fractions(own_flags)
-    parts = groups.deal(annotated, shares, own_flags["seed"].value, keys)
-    names = PARTS[: len(shares)]
-    tables = {name: table.of_images(parts.of_image == place) for place, name in enumerate(names)}
-    _say(*(f"  {line}" for line in parts.lines), *_table(tables, table))
-    return tables
-
-
-def _table(tables: Mapping, whole) -> list[str]:
-    """Pictures and boxes of each class by part, with the share of all."""
-    import numpy as np
-
-    def row(label: str, counts: Sequence[int]) -> str:
-        total = max(sum(counts), 1)
-        return f"  {label:<{width}}" + "".join(f"{count:>12,} {count / total:6.1%}" for count in counts)
-
-    names = whole.classes.names
-    width = max(len("pictures"), *map(len, names))
-    boxes = [np.bincount(table.class_indices, minlength=len(names)).tolist() for table in tables.values()]
-    head = f"  {'':<{width}}" + "".join(f"{name:>19}" for name in tables)
-    pictures = row("pictures", [len(table.sizes) for table in tables.values()])
-    return [head, pictures, *(row(name, counts) for name, counts in zip(names, zip(*boxes)))]

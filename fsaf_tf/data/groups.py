@@ -40,17 +40,7 @@ def deal(
         UserError: there are too few groups for the parts.
     """
     table = annotated.table
-    groups, lines = np.arange(len(table.file_names)), []
-    for own in keys:
-        groups = _joined(groups, own)
-        alone = sum(key is None for key in own)
-        without = f"; {counted(alone, 'picture has', 'pictures have')} no key" if alone else ""
-        lines.append(f"{len(groups):,} pictures are {counted(len(set(groups.tolist())), 'group', 'groups')}{without}")
-    same = same_pictures.keys(annotated.image_dir, table.file_names) if os.path.isdir(annotated.image_dir) else []
-    if same:
-        groups = _joined(groups, same)
-        count = sum(key is not None for key in same)
-        lines += [f"{count:,} pictures have the content of another one, and are in the same part"] if count else []
+    groups, lines = _together(annotated, keys)
     _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
     if len(first) < len(fractions):
         raise UserError(
@@ -69,7 +59,24 @@ def deal(
             f"{table.file}: a part of {fractions[empty[0]]:g} of {counted(len(first), 'group', 'groups')} of pictures"
             " has none; take a greater fraction"
         )
-    return Parts(parts, tuple(lines))
+    return Parts(parts, lines)
+
+
+def _together(annotated: Annotated, keys: Iterable[Sequence[str | None]]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """`[I]`, a number for each group of pictures that stay together, and lines that say how many there are."""
+    names, folder = annotated.table.file_names, annotated.image_dir
+    groups, lines = np.arange(len(names)), []
+    for own in keys:
+        groups = _joined(groups, own)
+        alone = sum(key is None for key in own)
+        without = f"; {counted(alone, 'picture has', 'pictures have')} no key" if alone else ""
+        lines.append(f"{len(groups):,} pictures are {counted(len(set(groups.tolist())), 'group', 'groups')}{without}")
+    same = same_pictures.keys(folder, names) if os.path.isdir(folder) else []
+    if any(same):
+        groups = _joined(groups, same)
+        count = sum(key is not None for key in same)
+        lines.append(f"{count:,} pictures have the content of another one, and are in the same part")
+    return groups, tuple(lines)
 
 
 def _joined(groups: np.ndarray, keys: Sequence[str | None]) -> np.ndarray:

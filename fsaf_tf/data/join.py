@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from fsaf_tf.data import coco_json
 from fsaf_tf.data.annotated import Annotated
@@ -29,10 +30,13 @@ def join(sets: Sequence[Annotated], weights: Sequence[float] = ()) -> Annotated:
         weights: of each for drawing from them; none where all pictures are drawn as often.
 
     Raises:
-        UserError: a picture has several sizes, or there is no folder above all.
+        UserError: a picture has several sizes, or there is no folder above all, or none of one of them.
     """
     if len(sets) == 1:
         return dataclasses.replace(sets[0], origin=np.zeros(len(sets[0].table.file_names), int), mixture=tuple(weights))
+    for each in sets:  # of a folder above all that is there nobody would see which is not
+        if not tf.io.gfile.isdir(each.image_dir):
+            raise UserError(f"{each.image_dir}: there is no such image folder")
     name = name_of([each.table.file for each in sets])
     classes, findings = join_classes([each.table for each in sets], name)
     folder = common_folder([each.image_dir for each in sets])

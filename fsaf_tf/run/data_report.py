@@ -71,6 +71,7 @@ def _values(part: Inspection | None) -> dict[str, Any]:
         "trained_boxes": int(part.trained.sum()),
         "classes": classes,
     }
+    values |= {"notes": list(part.source.notes)} if part.source.notes else {}
     return values | ({"boxes_with_anchor": int(part.of_anchors.is_fit.sum())} if part.of_anchors else {})
 
 

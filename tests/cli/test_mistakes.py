@@ -37,6 +37,7 @@ MISTAKES = {
     f"{DEMO} --seed=3": ("no flag --seed", "--params_override=task.train_data.seed=3"),
     f"{DEMO} --image_size=320": ("no flag --image_size", "task.input_size.shorter_side=320,task.input_size.longer_"),
     f"{DEMO} --data=a.json": ("no flag --data", "task.train_data.annotation_file=a.json,task.train_data.image_dir="),
+    f"{DEMO} --val_split=0.2": ("no flag --val_split", "--params_override=task.validation_data.fraction=0.2"),
     f"{DEMO} --weights=runs/a": ("no flag --weights", "--params_override=task.init_checkpoint=runs/a"),
     f"{DEMO} --optimizer=adam": ("no flag --optimizer", "=trainer.optimizer_config.optimizer.type=adam"),
     f"{DEMO} --device=0": ("no flag --device", "CUDA_VISIBLE_DEVICES=0 before the command"),

@@ -77,6 +77,7 @@ def test_whoever_opens_them_sees_the_same(task):
     assert names(both.train) == names(source.open_train(task))
     report = data_report.check(task)
     assert names(report.validation.source) == held and report.error is None
+    assert report.values()["notes"] == list(both.train.notes) and "notes" not in report.values()["validation"]
     assert names(source.open_validation(make_task(0.25, seed=1))) != held
 
 

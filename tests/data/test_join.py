@@ -98,6 +98,11 @@ def test_a_picture_of_two_sizes_is_refused(folder):
         join.join(read(("a.json", "one"), ("c.json", "one")))
 
 
+def test_a_folder_that_is_not_there_is_named(folder):
+    with pytest.raises(UserError, match="^tow: there is no such image folder$"):
+        join.join(read(("a.json", "one"), ("b.json", "tow")))
+
+
 @pytest.mark.parametrize(
     "folders, wanted",
     [

@@ -12,7 +12,7 @@ from encoded import turned
 from in_process import call
 from PIL import Image
 
-from fsaf_tf.cli import data
+from fsaf_tf.cli import data, data_write
 from fsaf_tf.data import annotated, coco_json, frames
 from fsaf_tf.data.writers import forms, write
 
@@ -84,6 +84,11 @@ def test_real_data_read_back_by_other_tools(name, form, shared_data, tmp_path, m
     file, images = (str(shared_data / path) for path in REAL[name])
     assert convert(monkeypatch, file, images, form, tmp_path / form) == 0
     assert_same(written.READERS[form](tmp_path / form, images), expected(coco_json.read(file), form))
+
+
+def test_the_tool_knows_the_names_of_all_forms():
+    """Without importing them: help and wrong flags are told before TensorFlow is there."""
+    assert tuple(forms.FORMS) == data_write.FORMS
 
 
 def test_coco_json_keeps_everything(small, outputs):
