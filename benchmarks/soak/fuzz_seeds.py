@@ -36,13 +36,28 @@ RESULTS = [
     {"image_id": 1, "category_id": 1, "bbox": [1.0, 2.0, 5.0, 6.0], "score": 0.9},
     {"image_id": 2, "category_id": 3, "bbox": [0.0, 0.0, 40.0, 30.0], "score": 0.1},
 ]
-OTHER_TOOLS = (
-    b"<annotation><folder>x</folder><size><width>4</width></size><object><name>cat</name></object></annotation>",
-    b"<?xml version='1.0'?><annotations><image id='0' name='a.png'><box label='cat' xtl='1'/></image></annotations>",
-    b"names: [cat, dog]\ntrain: images/train\nnc: 2\n",
-    b"0 0.5 0.5 0.25 0.25\n1 0.1 0.2 0.3 0.4\n",
+# What is read beside COCO JSON, where the file has the sizes of its pictures.
+OTHER_FORMS = (
+    b"<annotation><filename>a.png</filename><size><width>16</width><height>12</height></size><object><name>cat</name>"
+    b"<difficult>0</difficult><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>5</xmax><ymax>6</ymax></bndbox></object>"
+    b"</annotation>",
+    b"<?xml version='1.0'?><annotations><meta><task><labels><label><name>dog</name></label></labels></task></meta>"
+    b"<image id='0' name='a.png' width='16' height='12'><box label='cat' xtl='1' ytl='2' xbr='5' ybr='6' rotation='9'/>"
+    b"<polygon label='cat' points='1,2;3,4;5,1'><attribute name='iscrowd'>true</attribute></polygon></image>"
+    b"</annotations>",
+    b"<annotations><meta><task><original_size><width>16</width><height>12</height></original_size></task></meta>"
+    b"<track label='cat'><box frame='0' outside='0' xtl='1' ytl='2' xbr='5' ybr='6'/><box frame='3' outside='0' xtl='1'"
+    b" ytl='2' xbr='5' ybr='6'/></track></annotations>",
     b"filename,width,height,class,xmin,ymin,xmax,ymax\na.png,16,12,cat,1,2,5,6\n",
-    b'{"shapes": [{"label": "cat", "points": [[1, 2], [3, 4]]}], "imagePath": "a.png"}',
+    b"dog,1,2,4,4,a.png,16,12\ncat,1,2,5,6,a.png,16,12\n",
+    b'{"shapes": [{"label": "cat", "points": [[1, 2], [3, 4]], "shape_type": "rectangle"}], "imagePath": "a.png",'
+    b' "imageHeight": 12, "imageWidth": 16}',
+    b'[{"id": 1, "data": {"image": "/data/a.png"}, "annotations": [{"result": [{"id": "r", "original_width": 16,'
+    b' "original_height": 12, "type": "rectanglelabels", "value": {"x": 5, "y": 5, "width": 50, "height": 50,'
+    b' "rotation": 9, "rectanglelabels": ["cat"]}}]}]}]',
+)
+OTHER_TOOLS = (
+    b"0 0.5 0.5 0.25 0.25\n1 0.1 0.2 0.3 0.4\n",
     b'[{"image": "a.png", "annotations": [{"label": "cat", "coordinates": {"x": 1}}]}]',
     b'{"image_url": "a", "label": [{"label": "cat"}]}\n{"image_url": "b", "label": []}\n',
 )

@@ -144,6 +144,12 @@ def _label_map(path: str) -> None:
 # The others.
 
 
+def _of_forms(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
+    """Annotations: their values are changed where they are JSON, or their bytes."""
+    is_json = data.startswith((b"{", b"["))
+    return (mutations.as_json if is_json and rng.random() < 0.8 else mutations.raw)(rng, data, others)
+
+
 def _of_settings(rng: random.Random, data: bytes, others: Sequence[bytes]) -> bytes:
     """A TFLite file: its settings are changed, or its bytes."""
     if rng.random() < 0.6:
@@ -178,8 +184,21 @@ TARGETS: dict[str, Target] = {
         ".json",
         ("data/other_formats", "data/coco_file"),
     ),
+    "annotations of other forms": Target(
+        lambda: list(seeds.OTHER_FORMS),
+        _of_forms,
+        _can(lambda data: bool(data.strip())),
+        coco_json.read,
+        "",
+        ("data/readers",),
+    ),
     "label map": Target(
-        lambda: seeds.as_json({"1": "cat", "3": "dog"}), mutations.as_json, _JSON, _label_map, ".json", ("data/rec",)
+        lambda: seeds.as_json({"1": "cat", "3": "dog"}),
+        mutations.as_json,
+        _JSON,
+        _label_map,
+        ".json",
+        ("data/label_map",),
     ),
     "labels.json": Target(
         lambda: seeds.as_json(seeds.CLASSES), mutations.as_json, _JSON, Classes.read, ".json", ("classes", "storage")

@@ -45,6 +45,14 @@ def read(request: Request, wanted: Sequence[str] = LISTS) -> Content:
     """
     file, split = _parts(request.file)
     request = request._replace(file=file, split=split or request.split)
+    try:
+        return _read(request, wanted)
+    except Mistake as mistake:  # of the whole
+        raise UserError(f"{file}: {mistake.kind}: {mistake.case}") from None
+
+
+def _read(request: Request, wanted: Sequence[str]) -> Content:
+    file = request.file
     if files.is_folder(file):
         return folders.read(request)
     data = files.read(file)
@@ -106,10 +114,7 @@ def _parts(path: str) -> tuple[str, str]:
 
 def _of_xml(request: Request, data: bytes) -> Content:
     name = posixpath.basename(request.file)
-    try:
-        root = xml_lines.parse(data, name)
-    except Mistake as mistake:
-        raise UserError(f"{request.file}: {mistake.kind}: {mistake.case}") from None
+    root = xml_lines.parse(data, name)
     if root.tag == cvat.ROOT:
         return cvat.read(request, root)
     if root.tag == "annotation":

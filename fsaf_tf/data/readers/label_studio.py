@@ -115,11 +115,11 @@ def _file(address: str) -> str:
 
 def _joined(result: list[dict]) -> Iterator[dict]:
     """Regions with shape and label in one: results with one id may have the shape and the label apart."""
-    of_id: dict[Any, dict] = {}
+    of_id: dict[str, dict] = {}
     for place, item in enumerate(result):
         value = item.get("value") if isinstance(item.get("value"), dict) else {}
         flat = {**item, **value}
-        before = of_id.setdefault(item.get("id", ("at", place)), {})
+        before = of_id.setdefault(str(item.get("id", ("at", place))), {})
         before |= flat if flat.get("type") != "labels" or not before else {"labels": flat.get("labels")}
     return iter(of_id.values())
 
