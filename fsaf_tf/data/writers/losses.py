@@ -9,6 +9,7 @@ from fsaf_tf.data.findings import listed
 from fsaf_tf.data.writers.form import LEFT_OUT, Form
 from fsaf_tf.errors import UserError
 
+_LEAST_OVER = 0.001  # px; less is from shares of a picture that were rounded
 _ROUNDING = 0.01  # of an area, that of a box and as it is given may differ by
 
 
@@ -54,7 +55,8 @@ def _count_over(table: Annotations) -> int:
     """How many boxes reach over the border of their picture."""
     limits = table.sizes[table.image_index][:, ::-1]
     ends = table.boxes_xywh[:, :2] + table.boxes_xywh[:, 2:]
-    return np.count_nonzero(np.any((table.boxes_xywh[:, :2] < 0) | (ends > limits), axis=1))
+    over = np.maximum(-table.boxes_xywh[:, :2], ends - limits)
+    return np.count_nonzero(np.any(over > _LEAST_OVER, axis=1))
 
 
 def check_frames(form: Form, annotated: Annotated) -> None:
