@@ -311,7 +311,7 @@ def _write_records(run: Run, task: FSAFTask) -> None:
     if run.mode.trains or not tf.io.gfile.exists(path):
         storage.write_text(path, experiment.to_yaml(run.params))
     task.classes.write(f"{run.model_dir}/{LABELS}")
-    held_out.write(run.model_dir, task.source)
+    held_out.write(run.model_dir, task.training_source or task.source)
     records.record_start(run.model_dir, step=run.step, devices=devices.names(run.strategy))
 
 
