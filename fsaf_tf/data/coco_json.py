@@ -115,11 +115,7 @@ def read(file: str, size_of: coco_images.SizeOf | None = None, *, image_dir: str
     pictures = _pictures(file, size_of, image_dir, split)
     content = door.read(Request(file, split, pictures))
     lists, tally = content.lists, content.tally
-    for noun, items in (("picture", lists["images"]), ("box", lists["annotations"])):
-        if not items:
-            raise UserError(
-                f"{file}: no {noun} is in it ({content.form}): a training and an evaluation need one or more"
-            )
+    _check_not_empty(file, content)
     images = coco_images.read(file, lists["images"], pictures.size_of, tally, content.where_images)
     used = (item.get("category_id") for item in lists["annotations"])
     read_categories = coco_categories.read(file, lists["categories"], used, tally)
@@ -149,6 +145,14 @@ def read(file: str, size_of: coco_images.SizeOf | None = None, *, image_dir: str
         form=content.form,
         by_name=content.by_name or read_categories.ids.are_text,
     )
+
+
+def _check_not_empty(file: str, content: Content) -> None:
+    for noun, items in (("picture", content.lists["images"]), ("box", content.lists["annotations"])):
+        if not items:
+            raise UserError(
+                f"{file}: no {noun} is in it ({content.form}): a training and an evaluation need one or more"
+            )
 
 
 def _pictures(file: str, size_of: coco_images.SizeOf | None, image_dir: str, split: str) -> Pictures:
@@ -197,7 +201,8 @@ def classes_of(file: str) -> Classes:
     Raises:
         UserError: it is missing, or something in the classes is wrong.
     """
-    content = door.read(Request(file, "train", _pictures(file, None, "", "train")), ("categories",))
+    pictures = _pictures(file, lambda name: (1, 1), "", "train")  # no class depends on a size
+    content = door.read(Request(file, "train", pictures), ("categories",))
     return categories(file, content.lists)
 
 

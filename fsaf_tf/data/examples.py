@@ -156,22 +156,26 @@ def with_classes(source: Source, classes: Classes, whose: str, *, by_name: bool 
         table = source.boxes()
         return dataclasses.replace(table, class_indices=places.numpy()[table.class_indices])
 
-    def ground_truth() -> dict:
-        id_of = {own: classes.ids[index] for own, index in zip(source.classes.ids, indices)}
-        given = source.ground_truth()
-        annotations = [{**each, "category_id": id_of[each["category_id"]]} for each in given["annotations"]]
-        return {**given, "annotations": annotations, "categories": classes.categories()}
-
     return dataclasses.replace(
         source,
         classes=classes,
         rows=lambda order: renumbered(source.rows(order)),
         given=source.given and (lambda: renumbered(source.given())),
         boxes=source.boxes and boxes,
-        ground_truth=ground_truth,
+        ground_truth=lambda: _with_ids(source, classes),
         findings=(*source.findings, *fewer),
         by_name=by_name,
     )
+
+
+def _with_ids(source: Source, classes: Classes) -> dict:
+    """The ground truth of a source with other ids of its classes, which keep their names."""
+    new_ids, ground_truth = dict(zip(classes.names, classes.ids)), source.ground_truth()
+    id_of = {number: new_ids[name] for number, name in zip(source.classes.ids, source.classes.names)}
+    annotations = [
+        {**annotation, "category_id": id_of[annotation["category_id"]]} for annotation in ground_truth["annotations"]
+    ]
+    return {**ground_truth, "annotations": annotations, "categories": classes.categories()}
 
 
 def at_places(examples: tf.data.Dataset, order: Order) -> tf.data.Dataset:

@@ -81,6 +81,8 @@ def of_text(text: bytes) -> str | None:
         return "YOLO's text, one file a picture: give the folder of these, with the names in classes.txt"
     if any(sum(map(_is_number, words)) >= 8 for words in lines):
         return "text of one line a box, such as KITTI's or DOTA's"
+    if all(len(words) == 1 and "," not in words[0] for words in lines):
+        return "a list of names: Pascal VOC's lies in ImageSets, beside Annotations, and YOLO's names pictures"
     return "CSV whose columns are not known" if "," in start.splitlines()[0] else None
 
 

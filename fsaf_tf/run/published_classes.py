@@ -6,6 +6,7 @@ from fsaf_tf import storage
 from fsaf_tf.data import coco_json
 from fsaf_tf.data.classes import Classes, in_place_of
 from fsaf_tf.data.coco_classes import COCO
+from fsaf_tf.data.readers import door
 from fsaf_tf.errors import UserError
 
 LABELS_WANTED = '--labels=FILE, annotations of the data, or {"names": [...], "category_ids": [...]}'
@@ -71,6 +72,8 @@ def _read(path: str) -> Classes:
     if not path.lower().endswith(".json"):
         return coco_json.classes_of(path)
     content = storage.read_json(path)
+    if door.reader_of(content):
+        return coco_json.classes_of(path)
     if not (isinstance(content, dict) and "categories" in content):
         return Classes.read(path)
     return coco_json.categories(path, content)

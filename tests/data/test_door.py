@@ -39,7 +39,7 @@ def test_the_ending_of_a_file_says_nothing(tmp_path, name):
 
 def test_a_folder_of_two_forms_is_refused(voc):
     (voc / "Annotations" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
-    with pytest.raises(UserError, match="3 files of Pascal VOC and 1 file of YOLO lie there; give a folder with one"):
+    with pytest.raises(UserError, match="1 file of YOLO and 3 files of Pascal VOC lie there; give a folder with one"):
         form_files.opened(voc / "Annotations", voc / "JPEGImages")
 
 
@@ -61,6 +61,12 @@ def test_coco_json_tells_no_folder(tmp_path):
         form_files.opened(tmp_path / "x.json")
     with pytest.raises(UserError, match="y.txt: there is no such annotation file"):
         form_files.opened(tmp_path / "y.txt")
+
+
+def test_a_list_that_lies_elsewhere_is_named(tmp_path):
+    (tmp_path / "train.txt").write_text("a\nb\n")
+    with pytest.raises(UserError, match="it looks like a list of names: Pascal VOC's lies in ImageSets, beside Annot"):
+        form_files.opened(tmp_path / "train.txt", tmp_path)
 
 
 def test_pictures_without_boxes_alone(voc):

@@ -84,6 +84,13 @@ def test_a_yaml_of_a_list_or_of_folders_names_no_other_pictures(root):
     assert names == [f"{part}/{name}" for part in ("train", "val") for name in scene.PICTURES]
 
 
+def test_the_folder_of_a_yaml_has_its_splits(root):
+    source = form_files.opened(root)
+    assert is_whole(source) and source.form.startswith("YOLO, `train` of data.yaml")
+    (root / "data.yaml").write_text("names: [nut, bolt]\n")
+    assert form_files.opened(root).num_images == 6
+
+
 def test_pictures_in_another_folder_than_the_yaml_s(root):
     form_files.pictures(root / "elsewhere")
     assert is_whole(form_files.opened(root / "data.yaml", root / "elsewhere"))

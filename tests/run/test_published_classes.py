@@ -58,3 +58,14 @@ def test_names_that_stand_twice_are_an_error():
 def test_labels_of_other_weights_and_no_labels_are_errors(labels, content, message):
     with pytest.raises(UserError, match=message):
         find_classes("a.pth", ("cat", "dog", "bird"), 3, labels(content))
+
+
+@pytest.mark.parametrize("name", ["via.json", "boxes.csv"])
+def test_labels_of_other_forms(tmp_path, name):
+    region = {"shape_attributes": {"name": "rect", "x": 1, "y": 1, "width": 2, "height": 2}}
+    regions = [{**region, "region_attributes": {"class": label}} for label in ("dog", "bird", "cat")]
+    (tmp_path / "via.json").write_text(json.dumps({"a.png": {"filename": "a.png", "regions": regions}}))
+    rows = "".join(f"a.png,1,1,3,3,{label}\n" for label in ("dog", "bird", "cat"))
+    (tmp_path / "boxes.csv").write_text(f"path,x1,y1,x2,y2,class\n{rows}")
+    classes = find_classes("a.pth", ("dog", "cat", "bird"), 3, str(tmp_path / name)).classes
+    assert classes == Classes(("bird", "cat", "dog"), (1, 2, 3))

@@ -161,6 +161,7 @@ CASES = {
     "data/readers/files.py:_walk:tf.io.gfile.walk": Case(
         lambda folder: files.names_in(f"ram://{folder}", (".xml",)), TF_OPEN
     ),
+    "data/readers/files.py:exists:tf.io.gfile.exists": Case(lambda folder: files.exists(f"ram://{folder}"), TF_OPEN),
     "data/readers/files.py:names_in_one:os.listdir": Case(lambda folder: files.names_in_one(str(folder)), LOOK),
     "data/readers/files.py:names_in_one:tf.io.gfile.listdir": Case(remote_names, TF_OPEN),
     "data/records.py:count_records:tf.io.gfile.GFile": COUNT,

@@ -64,10 +64,15 @@ def _read(request: Request, wanted: Sequence[str]) -> Content:
         if content:
             return content
     given = coco_file.decode(file, data)
-    reader = next((reader for reader in _OF_JSON if reader(given)), None)
+    reader = reader_of(given)
     if reader:
-        return _OF_JSON[reader](request, given)
+        return reader(request, given)
     return Content("", {key: coco_file.entries(file, given, key) for key in wanted}, Tally(file))
+
+
+def reader_of(given: Any) -> Callable[[Request, Any], Content] | None:
+    """What reads JSON that is no COCO JSON; None where nothing does."""
+    return next((reader for is_one, reader in _OF_JSON.items() if is_one(given)), None)
 
 
 def image_dir_of(file: str, split: str) -> str:
@@ -97,8 +102,8 @@ def image_dir_of(file: str, split: str) -> str:
     lines = _list_of(text)
     if lines and lines[0][1].lower().endswith(ENDINGS):
         return yolo_layout.of_list(file, "").folder
-    found = voc.of_list(file, lines) if lines else None
-    return voc.image_dir(found) if found else ""
+    of_voc = voc.of_list(file, lines) if lines else None
+    return voc.image_dir(of_voc) if of_voc else ""
 
 
 def _start_of(data: bytes) -> bytes:
@@ -134,8 +139,8 @@ def _of_text(request: Request, text: str) -> Content | None:
     if lines:
         if lines[0][1].lower().endswith(ENDINGS):
             return yolo.read(request, yolo_layout.of_list(file, folder))
-        found = voc.of_list(file, lines)
-        return voc.read(request, found) if found else None
+        of_voc = voc.of_list(file, lines)
+        return voc.read(request, of_voc) if of_voc else None
     table = csv_table.of_text(file, text)
     return csv_table.read(request, table) if table else None
 

@@ -34,15 +34,15 @@ def image_dir(folder: str, split: str) -> str:
 
 def _kind_of(folder: str) -> str:
     """The form of the files in a folder."""
-    if files.exists(f"{folder}/data.yaml") and not files.is_folder(f"{folder}/labels"):
-        return "data.yaml"
     kinds = {}
+    if files.exists(f"{folder}/data.yaml") and yolo_layout.has_splits(f"{folder}/data.yaml"):
+        kinds["data.yaml"] = ["data.yaml"]
+    elif names := _yolo_names(folder):
+        kinds[yolo.NAME] = names
     if _is_voc(folder):
         kinds[voc.NAME] = voc.of_folder(folder).names
     if names := _labelme_names(folder):
         kinds[labelme.NAME] = names
-    if names := _yolo_names(folder):
-        kinds[yolo.NAME] = names
     if len(kinds) == 1:
         return next(iter(kinds))
     if kinds:
@@ -52,13 +52,13 @@ def _kind_of(folder: str) -> str:
 
 
 def _is_voc(folder: str) -> bool:
-    found = voc.of_folder(folder)
-    for name in found.names[:_SNIFFED]:
-        start = files.read_bytes(posixpath.join(found.folder, name))[:4096]
+    annotations = voc.of_folder(folder)
+    for name in annotations.names[:_SNIFFED]:
+        start = files.read_bytes(posixpath.join(annotations.folder, name))[:4096]
         if re.search(rb"<annotation\b", start):
             return True
         if re.search(rb"<annotations\b", start):
-            raise UserError(f"{found.folder}: {name} is CVAT's XML of many pictures; give that file")
+            raise UserError(f"{annotations.folder}: {name} is CVAT's XML of many pictures; give that file")
     return False
 
 

@@ -78,9 +78,9 @@ def _of_task(task: Any, where: str) -> tuple[str, list[list[dict]]]:
     if not isinstance(data, dict):
         raise Mistake("a task without `data`", where)
     given = task.get("annotations", task.get("completions")) or []
-    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+    if not isinstance(given, list) or not all(isinstance(annotation, dict) for annotation in given):
         raise Mistake("`annotations` of a task is no list of objects", where)
-    results = [each.get("result") or [] for each in given if not each.get("was_cancelled")]
+    results = [annotation.get("result") or [] for annotation in given if not annotation.get("was_cancelled")]
     if not all(isinstance(result, list) and all(isinstance(item, dict) for item in result) for result in results):
         raise Mistake("`result` is no list of objects", where)
     return _picture(data, where), results

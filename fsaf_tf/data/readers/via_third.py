@@ -45,7 +45,7 @@ def pictures(entries: Entries, given: Mapping[str, Any], file: str) -> list[tupl
                 _attribute(known, aid): _option(known, aid, word) for aid, word in _dict(item.get("av")).items()
             }
             regions.setdefault(str(item.get("vid")), []).append(Region(_shape(item["xy"], where), attributes, where))
-    found = []
+    of_views = []
     for vid, view in views.items():
         with entries.attempt():
             fids = view.get("fid_list") if isinstance(view, dict) else None
@@ -54,8 +54,8 @@ def pictures(entries: Entries, given: Mapping[str, Any], file: str) -> list[tupl
                 raise Mistake("a view that is not of one file", f"{file}, view {vid}")
             if about.get("type", _IMAGE) != _IMAGE:
                 raise Mistake("a video or a sound, where pictures are read", f"{file}, {about['fname']}")
-            found.append((about["fname"], regions.get(str(vid), [])))
-    return found
+            of_views.append((about["fname"], regions.get(str(vid), [])))
+    return of_views
 
 
 def _attribute(known: Mapping[str, Any], aid: str) -> str:

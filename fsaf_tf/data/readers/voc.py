@@ -68,22 +68,24 @@ def of_list(file: str, lines: list[tuple[int, str]]) -> Files | None:
     return Files(folder, [f"{ANNOTATIONS}/{stem}.xml" for stem in stems], stems, False)
 
 
-def image_dir(found: Files) -> str:
+def image_dir(annotations: Files) -> str:
     """Where the pictures of some files are: in `JPEGImages` beside them, or among them; empty if they are nowhere."""
-    above = found.folder if not found.are_all else posixpath.dirname(files.absolute(found.folder))
-    return first_folder(*(posixpath.join(above, name) for name in _PICTURES), *[found.folder] * found.are_all)
+    above = annotations.folder if not annotations.are_all else posixpath.dirname(files.absolute(annotations.folder))
+    return first_folder(
+        *(posixpath.join(above, name) for name in _PICTURES), *[annotations.folder] * annotations.are_all
+    )
 
 
-def read(request: Request, found: Files) -> Content:
+def read(request: Request, annotations: Files) -> Content:
     """Reads some files.
 
     Raises:
         UserError: what is wrong, with file and line.
     """
     entries, one_based = Entries(request.file), []
-    for name, stem in zip(found.names, found.stems):
+    for name, stem in zip(annotations.names, annotations.stems):
         with entries.attempt():
-            root = xml_lines.parse(files.read_bytes(posixpath.join(found.folder, name)), name)
+            root = xml_lines.parse(files.read_bytes(posixpath.join(annotations.folder, name)), name)
             if root.tag != "annotation":
                 raise Mistake("not Pascal VOC's XML", f"{name}:{root.line}: <{short(root.tag)}> and no <annotation>")
             one_based += _picture(entries, request.pictures, root, name, stem)
@@ -92,9 +94,9 @@ def read(request: Request, found: Files) -> Content:
             x, y, width, height = box["bbox"]
             box["bbox"] = [x - 1, y - 1, width + 1, height + 1]
             entries.tally.add("starts_at_one", where)
-    if found.are_all:
+    if annotations.are_all:
         entries.add_findings(request.pictures.unused(entries.names, request.file))
-    return entries.content(f"{NAME}, {counted(len(found.names), 'file', 'files')}")
+    return entries.content(f"{NAME}, {counted(len(annotations.names), 'file', 'files')}")
 
 
 def _picture(entries: Entries, pictures: Pictures, root: Node, name: str, stem: str) -> list[tuple[dict, str]]:

@@ -32,6 +32,12 @@ class Layout(NamedTuple):
     points: int = 0
 
 
+def has_splits(path: str) -> bool:
+    """Whether a YAML says where the pictures of a part of the data are."""
+    values = yolo_names.read_yaml(path)
+    return any(_places(values, key) for key in SPLITS)
+
+
 def of_yaml(path: str, split: str, image_dir: str) -> Layout:
     """The layout of a split of a data.yaml.
 

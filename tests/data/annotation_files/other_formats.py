@@ -1,4 +1,4 @@
-"""Own formats of tools that cannot be run here, and lists of COCO that are no boxes: refused by their names."""
+"""Own formats of tools that cannot be run here, and lists of COCO without boxes: read, or refused by their names."""
 
 _TEXTS = {
     "via/project.json": """\
