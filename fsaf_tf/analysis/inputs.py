@@ -5,7 +5,7 @@ import dataclasses
 import io
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +17,7 @@ from fsaf_tf.data import box_table, coco, coco_json, digest, examples, frames
 from fsaf_tf.data.classes import LABELS, Classes, recorded_classes
 from fsaf_tf.data.findings import Finding
 from fsaf_tf.data.readers import door
-from fsaf_tf.data.source import open_source
+from fsaf_tf.data.source import open_validation
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
 from fsaf_tf.run import records
@@ -43,8 +43,8 @@ class Data(NamedTuple):
     max_detections: int | None = None
 
 
-def run_data(folder: str) -> dict[str, str]:
-    """Where the data come from that an evaluation was of: keys of `schema.Data`.
+def run_data(folder: str) -> dict[str, Any]:
+    """Where the data come from that an evaluation was of: see `schema.Task.validation_keys`.
 
     Args:
         folder: of an evaluation: that of a run, of its best checkpoint, of an exported model's.
@@ -121,12 +121,25 @@ def _recorded_digest(folder: str) -> dict[str, str] | None:
 def open_run_data(folder: str, *, download: bool = False) -> examples.Source:
     """Opens what `run_data` names."""
     run = experiment.folder_of(folder)
-    config = experiment.read_params(run).task.validation_data if run else schema.Data()
-    config.override({**dict.fromkeys(data_sources.SOURCES, ""), **run_data(folder)})
-    source, recorded = open_source(config, download=download), run and recorded_classes(run)
+    task = experiment.read_params(run).task if run else schema.Task()
+    source = open_validation(_with_data(task, run_data(folder)), download=download)
+    recorded = run and recorded_classes(run)
     if recorded and source.fits(recorded):  # detections may be of a class that the data do not list
         return examples.with_classes(source, recorded, f"the run in {run}")
     return source
+
+
+def _with_data(task: schema.Task, keys: dict[str, Any]) -> schema.Task:
+    """The task with the validation data of these keys, see `schema.Task.validation_keys`."""
+    task, own = task.replace(), dict(keys)
+    fraction, nothing = own.pop("fraction", 0.0), dict.fromkeys(data_sources.SOURCES, "")
+    task.validation_data.override({**nothing, "fraction": fraction})
+    if fraction:
+        task.train_data.sources = []
+        task.train_data.override({**nothing, **own})
+    else:
+        task.validation_data.override(own)
+    return task
 
 
 class GroundTruth(NamedTuple):

@@ -14,11 +14,12 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import faults, lasting
 
 
-def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str, verbs: Sequence[str] = ()) -> None:
+def run(main: Callable[..., None], own_flags: flags.FlagValues, description: str, verbs: Sequence[str] = ()) -> None:
     """Runs a tool and exits: 0 when it is done, 1 with one line when the user can mend it.
 
     Args:
-        main: the tool; imports TensorFlow itself, so that help and wrong flags are told at once.
+        main: the tool; imports TensorFlow itself, so that help and wrong flags are told at once. Gets the verb where
+            there are some.
         own_flags: its flags, read here from the command line.
         description: what `--help` says above them.
         verbs: what the tool can do, where the first word says which.
@@ -27,14 +28,14 @@ def run(main: Callable[[], None], own_flags: flags.FlagValues, description: str,
         _run(main, own_flags, description, verbs)
 
 
-def _run(main: Callable[[], None], own_flags: flags.FlagValues, description: str, verbs: Sequence[str]) -> None:
+def _run(main: Callable[..., None], own_flags: flags.FlagValues, description: str, verbs: Sequence[str]) -> None:
     if any(word in ("-h", "--help", "-help") for word in sys.argv[1:]):
         print(f"{description.strip()}\n\nFlags:\n{own_flags.get_help(include_special_flags=False)}")
         sys.exit(0)
     quiet()
     try:
-        mistakes.read(own_flags, sys.argv, verbs)
-        main()
+        verb = mistakes.read(own_flags, sys.argv, verbs)
+        main(*[verb] * bool(verbs))
         _say_missing_letters()
         parts.sweep_written(print)
     except UserError as error:

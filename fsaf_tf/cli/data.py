@@ -1,4 +1,4 @@
-"""Looks at data before a training does: what is read, counted and found, and whether a run would take it.
+r"""Looks at data before a training does, and writes annotations: into other forms, in parts, several as one.
 
     python tools/data.py check --annotations=train.json --images=photos --shorter_side=512 --longer_side=853
     python tools/data.py check --annotations=VOC2007/ImageSets/Main/train.txt
@@ -12,6 +12,15 @@ The exit status is 1 where a run would be refused, with the reason as the last l
 
 --output writes a page with pictures and their boxes that opens without a network; it needs the extra [report].
 docs/data.md says what is read, joined, left out and refused.
+
+    python tools/data.py convert --annotations=a.json --images=photos --form=voc --output=as_voc
+    python tools/data.py split --annotations=a.json --images=photos --fractions=0.8,0.2 --output=parts
+    python tools/data.py merge --annotations=a.json --images=a --annotations=b.json --images=b --output=both
+
+write a new folder and say what to give as annotation_file and image_dir; pictures stay where they are but for
+--copy_images or --link_images. A split gives each class its share of boxes in each part; pictures of the same content
+are in the same part, and with --group_by='(.*)_\d+' frames of the same video. --classes and --rename change the
+classes of convert and merge.
 """
 
 import os
@@ -19,19 +28,25 @@ import os
 from absl import flags
 
 from fsaf_tf import cli
-from fsaf_tf.cli import outputs
+from fsaf_tf.cli import data_write, mistakes, outputs
 from fsaf_tf.config import catalog
 from fsaf_tf.errors import UserError
 
-VERBS = ("check",)
+CHECK = "check"
+VERBS = (CHECK, *data_write.VERBS)
 DATA_ONLY = "custom"  # what data by flags are checked for
 
 _FLAGS = flags.FlagValues()
 _OWN = {"flag_values": _FLAGS, "allow_overwrite": False}
-_ANNOTATIONS = flags.DEFINE_string(
-    "annotations", None, "A file or a folder of annotations to train on, of any form in docs/data.md.", **_OWN
+_ANNOTATIONS = flags.DEFINE_multi_string(
+    "annotations",
+    None,
+    "A file or a folder of annotations, of any form in docs/data.md; of merge once for each.",
+    flag_values=_FLAGS,
 )
-_IMAGES = flags.DEFINE_string("images", None, "The folder of its images, where it is not beside it.", **_OWN)
+_IMAGES = flags.DEFINE_multi_string(
+    "images", None, "The folder of its images, where it is not beside it.", flag_values=_FLAGS
+)
 _VALIDATION_ANNOTATIONS = flags.DEFINE_string("validation_annotations", None, "Likewise to evaluate on.", **_OWN)
 _VALIDATION_IMAGES = flags.DEFINE_string("validation_images", None, "Likewise.", **_OWN)
 _SHORTER_SIDE = flags.DEFINE_integer(
@@ -44,9 +59,13 @@ _CONFIG_FILE = flags.DEFINE_multi_string(
 )
 _PARAMS_OVERRIDE = flags.DEFINE_string("params_override", "", "Single keys, as of tools/train.py.", **_OWN)
 _JSON = flags.DEFINE_string("json", None, "Write the report there, too.", **_OWN)
-_OUTPUT = flags.DEFINE_string("output", None, "Write a page with pictures there, NAME.html.", **_OWN)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "check: write a page with pictures there, NAME.html; else the folder to write.", **_OWN
+)
 _DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS download data that is not there.", flag_values=_FLAGS)
 _OVERWRITE = outputs.define_overwrite(_FLAGS)
+_FLAGS_OF = {CHECK: tuple(_FLAGS)} | data_write.FLAGS
+data_write.define(_FLAGS)
 _JSON_KEYS = ("pictures", "boxes", "trained_boxes", "classes", "findings")
 _FILES = ("annotation_file", "input_path")
 _KEYS = {
@@ -61,7 +80,17 @@ _KEYS = {
 
 def main() -> None:
     """The tool: reads its flags, runs and exits."""
-    cli.run(_check, _FLAGS, __doc__, verbs=VERBS)
+    cli.run(_run, _FLAGS, __doc__, verbs=VERBS)
+
+
+def _run(verb: str) -> None:
+    """Does what the first word says."""
+    mistakes.want_own(_FLAGS, verb, _FLAGS_OF)
+    if verb == CHECK:
+        _check()
+    else:
+        data_write.check(verb, _FLAGS)
+        data_write.run(verb, _FLAGS)
 
 
 def _check() -> None:
@@ -74,11 +103,12 @@ def _check() -> None:
     if _OUTPUT.value:
         data_page.check_installed()
     params = experiment.load(_EXPERIMENT.value or DATA_ONLY, _CONFIG_FILE.value, _PARAMS_OVERRIDE.value)
-    given = {key: flag.value for key, flag in _KEYS.items() if flag.value is not None}
+    given = {key: _one(flag) for key, flag in _KEYS.items() if flag.value is not None}
     for key, value in given.items():
         _, section, name = key.split(".")
         getattr(params.task, section).override({name: value})
-    sections = [name for name in ("train_data", "validation_data") if getattr(params.task, name).source_keys()]
+    keys = {"train_data": params.task.train_data.source_keys(), "validation_data": params.task.validation_keys()}
+    sections = [name for name, own in keys.items() if own]
     checks.check(params, sections or ["train_data"])
     _check_outputs(params.task)
     report = data_report.check(params.task, download=_DOWNLOAD.value)
@@ -93,9 +123,15 @@ def _check() -> None:
         raise UserError(report.error)
 
 
+def _one(flag: flags.FlagHolder) -> str | int:
+    """The value of a flag that other verbs take several times."""
+    return flag.value[0] if isinstance(flag.value, list) else flag.value
+
+
 def _check_outputs(task) -> None:
     """What the report and the page would replace."""
     files = [getattr(data, name) for data in (task.train_data, task.validation_data) for name in _FILES]
+    files += [each.annotation_file for each in task.train_data.sources]
     reads = [*files, _EXPERIMENT.value, *_CONFIG_FILE.value]
     own = {"overwrite": _OVERWRITE.value}
     if _JSON.value:
@@ -112,6 +148,9 @@ def _check_flags() -> None:
     ]
     if _OUTPUT.value and not _OUTPUT.value.endswith(".html"):
         raise UserError("--output does not end in .html")
+    for flag in (_ANNOTATIONS, _IMAGES):
+        if flag.value and len(flag.value) > 1:
+            raise UserError(f"--{flag.name} is given twice, {flag.value[0]} and {flag.value[1]}; leave one")
     if _EXPERIMENT.value:
         catalog.find(_EXPERIMENT.value)
         if by_flags:

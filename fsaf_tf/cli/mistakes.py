@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from absl import flags
 
@@ -29,6 +29,12 @@ _FLAGS = {
     "deadline": "timeout",
     "labels": "names class_names classes label_file",
     "format": "type export_format to",
+    "form": "format type to target output_format",
+    "fractions": "fraction split splits ratio ratios val_split val_ratio train_ratio proportions",
+    "group_by": "group groups group_regex",
+    "classes": "class labels subset only",
+    "copy_images": "copy copy_pictures",
+    "link_images": "link links symlink symlinks",
     "detections": "results predictions preds result",
     "figure": "plot kind type fig",
     "source": "framework origin kind",
@@ -49,13 +55,16 @@ _NOTES = {
 _SPECIAL = ("flagfile", "undefok")  # of absl, in every tool
 
 
-def read(own_flags: flags.FlagValues, arguments: Sequence[str], verbs: Sequence[str] = ()) -> None:
+def read(own_flags: flags.FlagValues, arguments: Sequence[str], verbs: Sequence[str] = ()) -> str:
     """Reads the flags of a command line.
 
     Args:
         own_flags: of the tool.
         arguments: with the name of the program first.
         verbs: what the tool can do, where the first word says which.
+
+    Returns:
+        The verb, empty where there are none.
 
     Raises:
         UserError: it is wrong; the message says what to type instead.
@@ -68,11 +77,27 @@ def read(own_flags: flags.FlagValues, arguments: Sequence[str], verbs: Sequence[
         raise UserError(_unknown(error.flagname, own_flags, arguments)) from error
     except flags.Error as error:
         raise UserError(_wrong_value(str(error), own_flags)) from error
+    verb = ""
     if verbs:
         _check_verb(rest, verbs)
-        rest = rest[1:]
+        verb, *rest = rest
     if rest:
         raise UserError(_no_flag(rest, own_flags))
+    return verb
+
+
+def want_own(own_flags: flags.FlagValues, verb: str, flags_of: Mapping[str, Sequence[str]]) -> None:
+    """Raises a UserError for the first flag that is given and that a verb does not take.
+
+    Args:
+        own_flags: of the tool.
+        verb: the first word.
+        flags_of: by verb, the names of those that it takes.
+    """
+    for name in own_flags:
+        if own_flags[name].present and name not in flags_of[verb]:
+            others = [other for other, names in flags_of.items() if name in names]
+            raise UserError(f"--{name} is for {', '.join(others)}, not for {verb} {LIST}")
 
 
 def _check_verb(words: Sequence[str], verbs: Sequence[str]) -> None:

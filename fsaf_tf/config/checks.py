@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from official.core import config_definitions
 from official.modeling import hyperparams
 
-from fsaf_tf.config import data_sources, plain_values, schedule, schema
+from fsaf_tf.config import data_checks, data_sources, plain_values, schedule, schema
 from fsaf_tf.errors import UserError
 
 SIZES = ("shorter_sides", "ratios")  # of test-time augmentation
@@ -60,8 +60,7 @@ def check(params: config_definitions.ExperimentConfig, data: Sequence[str] = ())
     check_test_augmentation(params.task.test_augmentation)
     check_tiles(params.task)
     _check_evaluation(params.task)
-    for section in ("train_data", "validation_data"):
-        _check_data(getattr(params.task, section), f"task.{section}", wanted=section in data)
+    data_checks.check(params.task, data)
 
 
 def check_fields(config: hyperparams.Config, prefix: str = "") -> None:
@@ -80,6 +79,9 @@ def check_fields(config: hyperparams.Config, prefix: str = "") -> None:
         key, value = f"{prefix}{field.name}", getattr(config, field.name)
         if isinstance(value, hyperparams.Config):
             check_fields(value, f"{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], hyperparams.Config):
+            for place, item in enumerate(value):
+                check_fields(item, f"{key}[{place}].")
         elif "limits" in field.metadata:
             _check_limits(key, value, *field.metadata["limits"])
         elif "choices" in field.metadata:
@@ -198,24 +200,3 @@ def _check_trainer(trainer: config_definitions.TrainerConfig) -> None:
             raise UserError(f"{key}.boundaries must increase, not {boundaries}")
         if len(values) != len(boundaries) + 1:
             raise UserError(f"{key}.values must be one more than the {len(boundaries)} boundaries, not {len(values)}")
-
-
-def _check_data(data: schema.Data, prefix: str, *, wanted: bool) -> None:
-    given = [name for name in data_sources.SOURCES if getattr(data, name)]
-    if len(given) > 1:
-        raise UserError(f"{prefix}: {' and '.join(given)} are both set; leave one, or empty the other with ''")
-    if wanted and not given:
-        raise UserError(f"{prefix} names no data: set {', or '.join(_source_keys(prefix))}")
-    for name in given:
-        for needed in data_sources.SOURCES[name].needed:
-            if not getattr(data, needed):
-                raise UserError(f"{prefix}.{name} is set, but {prefix}.{needed} is empty")
-
-
-def _source_keys(prefix: str) -> list[str]:
-    """For each kind of data what must be set: `task.train_data.tfds_name and task.train_data.tfds_split`."""
-    formats = {name: f" ({keys.format})" if keys.format else "" for name, keys in data_sources.SOURCES.items()}
-    return [
-        " and ".join([f"{prefix}.{name}{formats[name]}", *(f"{prefix}.{needed}" for needed in keys.needed)])
-        for name, keys in data_sources.SOURCES.items()
-    ]

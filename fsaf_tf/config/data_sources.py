@@ -76,6 +76,35 @@ class Data(hyperparams.Config):
 
 
 @dataclasses.dataclass
+class ValidationData(Data):
+    """Data for evaluation: every image once.
+
+    Attributes:
+        fraction: so much of the pictures of `train_data` is not trained on, but is the validation data: each class by
+            its share of boxes, pictures of one content together, by the `seed` of `train_data`. It is for annotation
+            files. 0: the validation data are named here.
+    """
+
+    fraction: float = limited(0.0, 0, 0.9)
+
+
+@dataclasses.dataclass
+class AnnotatedFolder(hyperparams.Config):
+    """One of several sources of training data.
+
+    Attributes:
+        annotation_file: as of `Data`.
+        image_dir: likewise.
+        weight: its share of the pictures that are drawn, as a multiple of the others' weights. 0 in all of them: each
+            picture is drawn as often.
+    """
+
+    annotation_file: str = ""
+    image_dir: str = ""
+    weight: float = limited(0.0, 0)
+
+
+@dataclasses.dataclass
 class Augmentation(hyperparams.Config):
     """What training draws for each image, beside `random_flip` and `shorter_sides`; as it is here, nothing.
 
@@ -123,6 +152,8 @@ class TrainData(Data):
     """Data for training: shuffled, repeated, flipped.
 
     Attributes:
+        sources: several annotation files in the place of one, `[{annotation_file: a.json, image_dir: a}, ...]`; classes
+            of one name are one class.
         random_flip: mirror an image left to right with probability 1/2.
         shorter_sides: scale jitter (Table 3): an image's shorter side becomes one of these, each as often, in the place
             of `input_size.shorter_side`, which none may exceed. Empty: no jitter.
@@ -143,3 +174,15 @@ class TrainData(Data):
     shuffle_buffer_size: int = limited(1000, 1)
     max_bad_pictures: float = limited(0.0, 0, 1)
     seed: int = 0
+    sources: list[AnnotatedFolder] = dataclasses.field(default_factory=list)
+
+    @property
+    def folders(self) -> list[AnnotatedFolder]:
+        """The annotation files with their folders, one or several; none of other data."""
+        one = [AnnotatedFolder(annotation_file=self.annotation_file, image_dir=self.image_dir)]
+        return list(self.sources) or one * bool(self.annotation_file)
+
+    def source_keys(self) -> dict[str, str | list]:
+        """The same, and `sources`."""
+        sources = [{"annotation_file": each.annotation_file, "image_dir": each.image_dir} for each in self.sources]
+        return super().source_keys() | ({"sources": sources} if sources else {})

@@ -1,7 +1,8 @@
 """Experiments: read and written."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 from official.core import config_definitions, exp_factory
@@ -12,6 +13,8 @@ from fsaf_tf.config import catalog, checks, data_sources, init_architecture, pla
 from fsaf_tf.errors import UserError
 
 OVERRIDE = "--params_override"
+# What names data beside the keys of `data_sources.SOURCES`, with its value where it does not.
+_OTHER_DATA = {"train_data": {"sources": []}, "validation_data": {"fraction": 0.0}}
 BOTH = "both"
 BRANCHES = branches.AnchorFree.name, branches.AnchorBased.name
 
@@ -126,19 +129,23 @@ def _add(params: config_definitions.ExperimentConfig, values: dict, origin: str)
     strict.merge(params, values, origin)
     flat = plain_values.flatten(values)
     for section in ("train_data", "validation_data"):
-        _replace(getattr(params.task, section), flat, f"task.{section}", tuple(data_sources.SOURCES), "")
-    _replace(params.task.test_augmentation, flat, "task.test_augmentation", checks.SIZES, [])
+        nothing = dict.fromkeys(data_sources.SOURCES, "") | _OTHER_DATA[section]
+        _replace(getattr(params.task, section), flat, f"task.{section}", nothing)
+    _replace(params.task.test_augmentation, flat, "task.test_augmentation", {name: [] for name in checks.SIZES})
     if "trainer.train_steps" in flat:  # the newest word on the length holds
         if flat.get("trainer.epochs"):
             raise UserError(f"{origin} sets trainer.epochs and trainer.train_steps, which say the same; leave one")
         params.trainer.epochs = 0.0
 
 
-def _replace(config, values: dict, prefix: str, alternatives: tuple[str, ...], nothing) -> None:
-    """A layer that names other data or test sizes replaces those of the layers before it, not adds to them."""
-    named = {name for name in alternatives if values.get(f"{prefix}.{name}")}
-    for name in set(alternatives) - named if named else ():
-        setattr(config, name, nothing)
+def _replace(config, values: dict, prefix: str, nothing: Mapping[str, Any]) -> None:
+    """A layer that names other data or test sizes replaces those of the layers before it, not adds to them.
+
+    `nothing` has the keys of which one names data, each with its value where it does not.
+    """
+    named = {name for name in nothing if values.get(f"{prefix}.{name}")}
+    for name in set(nothing) - named if named else ():
+        setattr(config, name, nothing[name])
 
 
 def _checked(params, name: str) -> config_definitions.ExperimentConfig:

@@ -18,6 +18,7 @@ _KEYS = {
         "data dataset annotations annotation_file train_data train ann_file"
     ),
     "task.validation_data.annotation_file={},task.validation_data.image_dir=FOLDER": "val valid validation val_data",
+    "task.validation_data.fraction={}": "val_split validation_split val_fraction validation_fraction val_ratio",
     "task.train_data.image_dir={}": "images image_dir img_dir image_folder data_dir data_root",
     "task.init_checkpoint={}": "weights pretrained init_checkpoint init_weights pretrain load_from",
     "task.model.backbone.type={}": "backbone arch architecture encoder",

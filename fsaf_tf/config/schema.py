@@ -4,13 +4,15 @@ One experiment, `fsaf`, is registered with the Garden's factory. A file in `expe
 """
 
 import dataclasses
+from typing import Any
 
 from official.core import config_definitions, exp_factory
 from official.modeling import hyperparams
 
 from fsaf_tf import anchors, branches, losses
 from fsaf_tf.config.backbone_keys import Backbone
-from fsaf_tf.config.data_sources import Data, TrainData
+from fsaf_tf.config.data_sources import Data as Data
+from fsaf_tf.config.data_sources import TrainData, ValidationData
 from fsaf_tf.config.fields import above_zero, chosen, limited
 from fsaf_tf.config.schedule import Trainer
 from fsaf_tf.postprocess import FUSIONS, Decoding, Suppression
@@ -272,7 +274,14 @@ class Task(config_definitions.TaskConfig):
     tiles: Tiles = dataclasses.field(default_factory=Tiles)
     evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
     train_data: TrainData = dataclasses.field(default_factory=TrainData)
-    validation_data: Data = dataclasses.field(default_factory=Data)
+    validation_data: ValidationData = dataclasses.field(default_factory=ValidationData)
+
+    def validation_keys(self) -> dict[str, Any]:
+        """The keys that say which the validation data are: their own, or those of the part of `train_data`."""
+        fraction = self.validation_data.fraction
+        if not fraction:
+            return self.validation_data.source_keys()
+        return {**self.train_data.source_keys(), "fraction": fraction, "seed": self.train_data.seed}
 
     def anchor_free(self) -> "branches.AnchorFree":
         """The anchor-free branch, whether it is enabled or not."""

@@ -38,7 +38,10 @@ def _merge(config: hyperparams.Config, values: dict, origin: str, prefix: str, w
             raise UserError(f"{origin}: there is no key {key}{_meant(key, annotations, whole)}")
         current, kind = getattr(config, name), annotations[name]
         section = current if isinstance(current, hyperparams.Config) else _section(kind)
-        if section is None or (value is None and _allows_none(kind)):
+        if _listed_section(kind):
+            setattr(config, name, [])
+            setattr(config, name, _list_of(_listed_section(kind), value, key, origin))
+        elif section is None or (value is None and _allows_none(kind)):
             setattr(config, name, _typed(value, kind, key, origin))
         elif not isinstance(value, dict):
             shown = plain_values.shown(value)
@@ -92,6 +95,24 @@ def _section(kind) -> hyperparams.Config | None:
         if isinstance(candidate, type) and issubclass(candidate, hyperparams.Config):
             return candidate()
     return None
+
+
+def _listed_section(kind) -> type[hyperparams.Config] | None:
+    """The config of which a field is a list, such as `list[AnnotatedFolder]`, else None."""
+    inner = typing.get_args(kind)[0] if typing.get_origin(kind) is list else None
+    return inner if isinstance(inner, type) and issubclass(inner, hyperparams.Config) else None
+
+
+def _list_of(section: type[hyperparams.Config], values, key: str, origin: str) -> list[hyperparams.Config]:
+    """A config for each of a list of keys with values."""
+    if not isinstance(values, list) or not all(isinstance(item, dict) for item in values):
+        known = ", ".join(section._get_annotations())
+        shown = plain_values.shown(values)
+        raise UserError(f"{origin}: {key} wants a list, each with keys of its own ({known}), not {shown}")
+    configs = [section() for _ in values]
+    for place, (config, item) in enumerate(zip(configs, values)):
+        _merge(config, item, origin, f"{key}[{place}].", config)
+    return configs
 
 
 def _allows_none(kind) -> bool:

@@ -20,6 +20,12 @@ class BadPictures:
         self.share, self.problems = share, {}
         self._num_images = num_images
 
+    def closed(self) -> "BadPictures":
+        """The same, to which none may be added: of data that must not change any more, such as those of figures."""
+        closed = BadPictures(0.0, self._num_images)
+        closed.problems = dict(self.problems)
+        return closed
+
     @property
     def are_allowed(self) -> bool:
         """Whether any may be left out."""

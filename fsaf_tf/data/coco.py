@@ -9,20 +9,19 @@ The classes are the categories in the order of their ids. Boxes are of the pictu
 seen upright: see `data.frames`.
 """
 
-import dataclasses
 import functools
 import os
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf.data import coco_json, frames, picture_files
-from fsaf_tf.data.bad_pictures import BadPictures
+from fsaf_tf.data import annotated, coco_json, frames, shares
 from fsaf_tf.data.box_table import BoxTable
 from fsaf_tf.data.box_table import findings as box_findings
 from fsaf_tf.data.examples import Order, Source, annotation
-from fsaf_tf.data.readers import door
-from fsaf_tf.errors import UserError
+
+Draw = Callable[[int], tf.data.Dataset]  # by the seed, the places of the pictures in an order without end
 
 
 def open_coco(
@@ -47,33 +46,31 @@ def open_coco(
     Raises:
         UserError: see the top of this file.
     """
-    derived = image_dir or door.image_dir_of(annotation_file, split)
-    if not derived:
-        raise UserError(f"{annotation_file}: nothing beside it tells where its pictures are; set image_dir (--images)")
-    folder = picture_files.Folder(derived, frame, outside)
-    table = coco_json.read(annotation_file, folder.size_of, image_dir=derived, split=split)
-    names, moved = picture_files.find(annotation_file, folder, table.file_names)
-    bad = BadPictures(max_bad, len(names))
-    of_files = picture_files.check(annotation_file, folder, names, table.sizes, bad)
-    table = dataclasses.replace(table, file_names=names)
-    if bad.problems:
-        table = table.of_images(np.array([name not in bad.problems for name in names]))
+    read = annotated.read(annotation_file, image_dir, frame=frame, outside=outside, split=split)
+    return source(annotated.check(read, frame=frame, outside=outside, max_bad=max_bad), frame)
+
+
+def source(opened: annotated.Annotated, frame: str) -> Source:
+    """A source of annotations whose pictures were checked; `frame` as for `open_coco`."""
+    table, image_dir = opened.table, opened.image_dir
     distinct = table.distinct()
     boxes = clipped_yxyx(distinct)
-    form = table.form if image_dir or not table.form else f"{table.form}; pictures in {derived}"
+    draw = functools.partial(shares.drawn, opened.origin, opened.mixture) if opened.mixture else None
     return Source(
-        name=annotation_file,
+        name=table.file,
         classes=table.classes,
         num_images=len(table.image_ids),
-        rows=lambda order: _rows(distinct, boxes, derived, order),
-        read_pictures=functools.partial(frames.read_declared, bad=bad, rule=frame),
-        bad=bad,
+        rows=lambda order: _rows(distinct, boxes, image_dir, order, draw),
+        read_pictures=functools.partial(frames.read_declared, bad=opened.bad, rule=frame),
+        bad=opened.bad,
         ground_truth=lambda: ground_truth(table),
-        findings=(*table.findings, *moved, *box_findings(box_table(table), annotation_file), *of_files),
+        findings=(*opened.findings, *box_findings(box_table(table), table.file), *opened.of_files),
         boxes=lambda: box_table(table),
         most_boxes=int(np.diff(distinct.splits).max(initial=0)),
-        image_dir=derived if os.path.isdir(derived) else "",
-        form=form,
+        image_dir=image_dir if os.path.isdir(image_dir) else "",
+        notes=opened.notes,
+        held_out=opened.held_out,
+        form=table.form,
         by_name=table.by_name,
     )
 
@@ -100,7 +97,9 @@ def box_table(table: coco_json.Annotations) -> BoxTable:
     )
 
 
-def _rows(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order) -> tf.data.Dataset:
+def _rows(
+    table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order: Order, draw: Draw | None
+) -> tf.data.Dataset:
     names, image_ids = tf.constant(table.file_names), tf.constant(table.image_ids)
     paths = tf.constant([os.path.join(image_dir, name) for name in table.file_names])
     sizes, splits = tf.constant(table.sizes), tf.constant(table.splits)
@@ -120,12 +119,14 @@ def _rows(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order
             **{key: column[splits[i] : splits[i + 1]] for key, column in columns.items()},
         }
 
-    chosen = range(len(image_ids)) if order.places is None else order.places
-    indices = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.int64))
-    if order.seed is not None:
-        indices = indices.shuffle(len(image_ids), seed=order.seed, reshuffle_each_iteration=True)
-    indices = indices.shard(order.num_shards, order.shard)
-    return indices.map(row)
+    if draw and order.seed is not None:
+        indices = draw(order.seed)
+    else:
+        chosen = range(len(image_ids)) if order.places is None else order.places
+        indices = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.int64))
+        if order.seed is not None:
+            indices = indices.shuffle(len(image_ids), seed=order.seed, reshuffle_each_iteration=True)
+    return indices.shard(order.num_shards, order.shard).map(row)
 
 
 def ground_truth(table: coco_json.Annotations) -> dict:

@@ -5,14 +5,14 @@
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fsaf_tf.data import coco_boxes, coco_categories, coco_file, coco_images, frames, picture_files
 from fsaf_tf.data.classes import Classes
-from fsaf_tf.data.coco_values import identity, is_number
+from fsaf_tf.data.coco_values import identity
 from fsaf_tf.data.findings import Finding, Tally, short
 from fsaf_tf.data.mistakes import Findings, Mistake
 from fsaf_tf.data.readers import door
@@ -21,7 +21,10 @@ from fsaf_tf.data.readers.pictures import Pictures, unknown_size
 from fsaf_tf.data.readers.request import Request
 from fsaf_tf.errors import UserError
 
-__all__ = ("Annotations", "Findings", "categories", "classes_of", "image_ids", "is_number", "read", "sizes")
+__all__ = (
+    *("Annotations", "Findings", "categories", "classes_of", "duplicates"),
+    *("image_ids", "is_number", "read", "sizes"),
+)
 
 _COLUMNS = ("boxes_xywh", "class_indices", "crowd", "ignored", "duplicate", "area")  # one value an annotation
 
@@ -82,15 +85,18 @@ class Annotations:
             **{name: getattr(self, name)[are_kept] for name in _COLUMNS},
         )
 
-    def distinct(self) -> "Annotations":
-        """The same without the boxes that stand there a second time."""
-        kept = ~self.duplicate
+    def of_boxes(self, kept: np.ndarray) -> "Annotations":
+        """The same with some of the boxes, `[n]` bool, and all images."""
         counts = np.bincount(self.image_index[kept], minlength=len(self.image_ids))
         return dataclasses.replace(
             self,
             splits=np.concatenate([[0], np.cumsum(counts)]),
             **{name: getattr(self, name)[kept] for name in _COLUMNS},
         )
+
+    def distinct(self) -> "Annotations":
+        """The same without the boxes that stand there a second time."""
+        return self.of_boxes(~self.duplicate)
 
 
 def read(file: str, size_of: coco_images.SizeOf | None = None, *, image_dir: str = "", split: str = "") -> Annotations:
@@ -251,12 +257,24 @@ def _rows(
 
 def _duplicates(rows: list[coco_boxes.Row], tally: Tally) -> np.ndarray:
     """Which rows are the same box of the same class as an earlier one."""
-    seen: set[tuple] = set()
-    duplicate = np.zeros(len(rows), bool)
-    for place, row in enumerate(rows):
-        key = (row.image_id, row.category_id, row.box_xywh, row.crowd)
-        if key in seen:
-            duplicate[place] = True
-            tally.add("duplicate_boxes", f"image {row.image_id}: x, y, w, h {list(row.box_xywh)}")
-        seen.add(key)
+    duplicate = _repeat(((row.image_id, row.category_id, row.box_xywh, row.crowd) for row in rows), len(rows))
+    for row in (rows[place] for place in np.flatnonzero(duplicate)):
+        tally.add("duplicate_boxes", f"image {row.image_id}: x, y, w, h {list(row.box_xywh)}")
     return duplicate
+
+
+def duplicates(table: Annotations) -> np.ndarray:
+    """`[n]` bool, which boxes of annotations are the same box of the same class as an earlier one of the image."""
+    boxes = map(tuple, table.boxes_xywh.tolist())
+    keys = zip(table.image_index.tolist(), table.class_indices.tolist(), boxes, table.crowd.tolist())
+    return _repeat(keys, len(table.crowd))
+
+
+def _repeat(keys: Iterable[tuple], count: int) -> np.ndarray:
+    """`[count]` bool, which keys stand there before."""
+    seen: set[tuple] = set()
+    repeat = np.zeros(count, bool)
+    for place, key in enumerate(keys):
+        repeat[place] = key in seen
+        seen.add(key)
+    return repeat

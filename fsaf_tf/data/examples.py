@@ -20,7 +20,7 @@ class Order:
 
     Attributes:
         seed: shuffle whole files, or single images where that costs nothing, anew each time the data is gone through;
-            None for the fixed order.
+            None for the fixed order. Of sources with weights it goes on without end.
         num_shards: of how many parts each example is in exactly one.
         shard: the part wanted.
         places: ascending, of those wanted in the fixed order; all if not given.
@@ -55,6 +55,8 @@ class Source:
             `boxes` has them.
         sizes: height and width `[..., 2]` of the pictures that were looked at; None where none were, or `boxes` has
             them.
+        notes: lines on how it was put together, of several files or as a part of one.
+        held_out: names of the pictures that are evaluated on, where they were dealt out from those trained on.
         form: of annotations that are no COCO JSON, in words.
         by_name: the ids of its classes mean nothing: they are known by their names alone.
     """
@@ -72,6 +74,8 @@ class Source:
     most_boxes: int = 0
     given: Callable[[], tf.data.Dataset] | None = None
     sizes: np.ndarray | None = dataclasses.field(default=None, compare=False)
+    notes: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
     form: str = ""
     by_name: bool = False
 

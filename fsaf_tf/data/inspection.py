@@ -193,10 +193,8 @@ def lines(inspection: Inspection, *, to_train: bool) -> list[str]:
         parts[-1] += f"; {inspection.of_anchors.line()}"
     images, classes = source.num_images, len(source.classes)
     form = f"{source.form}; " if source.form else ""
-    return [
-        f"{source.name}: {form}{counted(images, 'image', 'images')}, {counted(classes, 'class', 'classes')}",
-        *parts,
-    ]
+    counts = f"{counted(images, 'image', 'images')}, {counted(classes, 'class', 'classes')}"
+    return [f"{source.name}: {form}{counts}", *source.notes, *parts]
 
 
 def _class_counts(inspection: Inspection) -> str:

@@ -5,10 +5,12 @@ import functools
 import hashlib
 import os
 import pathlib
+from collections.abc import Callable, Hashable
 
 from fsaf_tf.data.findings import Finding, found
 
 MOST_PICTURES = 10_000  # of a set that is looked through; of more only the paths are compared
+_START = 1 << 13  # bytes of a picture that tell nearly all apart
 
 
 class Pictures:
@@ -17,10 +19,11 @@ class Pictures:
     Args:
         folder: where they are.
         names: relative to it.
+        most: pictures; of more only the paths are compared. `MOST_PICTURES` if not given.
     """
 
-    def __init__(self, folder: str, names: list[str]):
-        self.names = names
+    def __init__(self, folder: str, names: list[str], most: int | None = None):
+        self.names, self._most = names, MOST_PICTURES if most is None else most
         self._folder, self._digests = folder, {}
 
     def path(self, name: str) -> str:
@@ -31,7 +34,7 @@ class Pictures:
     def by_bytes(self) -> dict[int, list[str]]:
         """Names by the number of bytes; empty of too many pictures."""
         groups = collections.defaultdict(list)
-        for name in self.names if len(self.names) <= MOST_PICTURES else ():
+        for name in self.names if len(self.names) <= self._most else ():
             try:
                 groups[os.stat(self.path(name)).st_size].append(name)
             except OSError:  # gone since it was checked; whoever reads it says so
@@ -48,6 +51,14 @@ class Pictures:
                 self._digests[name] = path
         return self._digests[name]
 
+    def start(self, name: str) -> bytes:
+        """The first bytes of a file; none of one that cannot be read."""
+        try:
+            with open(self.path(name), "rb") as file:
+                return file.read(_START)
+        except OSError:
+            return b""
+
 
 def repeated(pictures: Pictures, where: str) -> list[Finding]:
     """Pictures with the content of an earlier one."""
@@ -59,6 +70,28 @@ def repeated(pictures: Pictures, where: str) -> list[Finding]:
             pairs += [f"{name} as {first}"] if first != name else []
     words = "pictures have the content of another one"
     return found("duplicate_pictures", len(pairs), len(pictures.names), words, pairs, where)
+
+
+def keys(folder: str, names: list[str]) -> list[str | None]:
+    """What tells the content of each picture of a local folder that has that of another one; None of the others.
+
+    Of pictures of one length the start is looked at first: few need to be read to their end.
+    """
+    pictures = Pictures(folder, names, most=len(names))
+    key_of: dict[str, str] = {}
+    for same_length in pictures.by_bytes.values():
+        for same_start in _by_key(same_length, pictures.start).values():
+            for digest, same in _by_key(same_start, pictures.digest).items():
+                key_of |= dict.fromkeys(same, digest) if len(same) > 1 else {}
+    return [key_of.get(name) for name in names]
+
+
+def _by_key(names: list[str], key: Callable[[str], Hashable]) -> dict[Hashable, list[str]]:
+    """Names by what a function says of them."""
+    groups = collections.defaultdict(list)
+    for name in names if len(names) > 1 else ():
+        groups[key(name)].append(name)
+    return groups
 
 
 def shared(train: Pictures, validation: Pictures, where: str) -> list[Finding]:

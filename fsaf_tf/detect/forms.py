@@ -1,8 +1,6 @@
 """The detections of pictures in forms that other tools read: COCO with images and categories, YOLO, CSV, labelme."""
 
 import contextlib
-import csv
-import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,12 +10,15 @@ import numpy as np
 
 from fsaf_tf import storage
 from fsaf_tf.data.classes import Classes
+from fsaf_tf.data.writers import coco, labelme, table, yolo
+from fsaf_tf.data.writers.form import check_distinct
+from fsaf_tf.data.writers.form import path_of as beside
 from fsaf_tf.errors import UserError
 
 TOOL = "fsaf-predict"
 COCO, CSV = "coco.json", "detections.csv"
-CSV_COLUMNS = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax", "score")
-_LABELME = "5.0.0"  # of the form, which has stayed the same since
+CSV_COLUMNS = (*table.COLUMNS, "score")
+_SHARE_DIGITS = 6  # detections are no more exact
 
 
 class Found(NamedTuple):
@@ -55,13 +56,11 @@ Writer = contextlib.AbstractContextManager[Add]
 def _coco(output: str, classes: Classes, score: float) -> Iterator[Add]:
     """All detections as annotations with a `score`. Images and categories stand after them: each is written at once."""
     images, count = [], 0
-    categories = [{"id": category, "name": name} for name, category in zip(classes.names, classes.ids)]
     with storage.whole(f"{output}/{COCO}") as file:
 
         def add(found: Found) -> None:
             nonlocal count
-            size = {"width": found.width, "height": found.height}
-            images.append({"id": found.image_id, "file_name": storage.utf8(found.name), **size})
+            images.append(coco.image(found.image_id, storage.utf8(found.name), found.height, found.width))
             scores = found.detections["scores"]
             for own, (box, index) in zip(scores, found.above(-1)):
                 y1, x1, y2, x2 = box
@@ -71,10 +70,9 @@ def _coco(output: str, classes: Classes, score: float) -> Iterator[Add]:
                 file.write(f"{',' * bool(count)}\n{json.dumps(row)}".encode())
                 count += 1
 
-        file.write(json.dumps({"info": {"description": TOOL}})[:-1].encode() + b', "annotations": [')
+        file.write(coco.head(TOOL).encode())
         yield add
-        rest = json.dumps({"images": images, "categories": categories}, indent=1, ensure_ascii=False)
-        file.write(f"\n], {rest[1:]}\n".encode())
+        file.write(coco.tail(images, classes).encode())
 
 
 @contextlib.contextmanager
@@ -82,10 +80,8 @@ def _csv(output: str, classes: Classes, score: float) -> Iterator[Add]:
     """All detections, a row each."""
     with storage.whole(f"{output}/{CSV}") as file:
 
-        def write(*rows: Sequence) -> None:
-            text = io.StringIO(newline="")
-            csv.writer(text, lineterminator="\n").writerows(rows)
-            file.write(storage.utf8(text.getvalue()).encode())
+        def write(row: Sequence) -> None:
+            file.write(storage.utf8(table.text([row])).encode())
 
         def add(found: Found) -> None:
             for own, (box, index) in zip(found.detections["scores"], found.above(-1)):
@@ -102,15 +98,11 @@ def _yolo(output: str, classes: Classes, score: float) -> Iterator[Add]:
     """A text of each picture, `class x y width height` in shares of it; the names of the classes above them."""
 
     def add(found: Found) -> None:
-        lines = []
-        for (y1, x1, y2, x2), index in found.above(score):
-            centre = (x1 + x2) / 2 / found.width, (y1 + y2) / 2 / found.height
-            sides = (x2 - x1) / found.width, (y2 - y1) / found.height
-            lines.append(" ".join([str(index), *(f"{share:.6f}" for share in (*centre, *sides))]) + "\n")
+        size = found.height, found.width
+        lines = [yolo.line(index, box, *size, _SHARE_DIGITS) for box, index in found.above(score)]
         _write(path_of("yolo", output, found.name), "".join(lines))
 
-    names = json.dumps(classes.names, ensure_ascii=False)
-    _write(f"{output}/yolo/data.yaml", f"nc: {len(classes)}\nnames: {names}\n")
+    _write(f"{output}/yolo/data.yaml", yolo.names(classes))
     _write(f"{output}/yolo/classes.txt", "".join(f"{name}\n" for name in classes.names))
     yield add
 
@@ -122,21 +114,9 @@ def _labelme(output: str, classes: Classes, score: float) -> Iterator[Add]:
     def add(found: Found) -> None:
         """Writes the file of a picture."""
         path = path_of("labelme", output, found.name)
-        shapes = [
-            {
-                "label": classes.names[index],
-                "points": [[x1, y1], [x2, y2]],
-                "group_id": None,
-                "description": "",
-                "shape_type": "rectangle",
-                "flags": {},
-            }
-            for (y1, x1, y2, x2), index in found.above(score)
-        ]
         picture = os.path.relpath(os.path.abspath(found.file), os.path.abspath(os.path.dirname(path)))
-        content = {"version": _LABELME, "flags": {}, "shapes": shapes, "imagePath": picture, "imageData": None}
-        content |= {"imageHeight": found.height, "imageWidth": found.width}
-        _write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        rows = ((classes.names[index], tuple(box), "") for box, index in found.above(score))
+        _write(path, labelme.text(picture, found.height, found.width, rows))
 
     yield add
 
@@ -148,7 +128,7 @@ _OF_PICTURES = {"yolo": ("yolo/labels", ".txt"), "labelme": ("labelme", ".json")
 def path_of(form: str, output: str, name: str) -> str:
     """Where the file of a picture goes, of a form that has one for each."""
     folder, ending = _OF_PICTURES[form]
-    return f"{output}/{folder}/{os.path.splitext(name)[0]}{ending}"
+    return beside(f"{output}/{folder}", name, ending)
 
 
 def check(forms: Sequence[str]) -> None:
@@ -167,15 +147,8 @@ def paths(forms: Sequence[str], output: str, names: Sequence[str]) -> list[str]:
     files = [f"{output}/{file}" for form, file in (("coco", COCO), ("csv", CSV)) if form in forms]
     files += [f"{output}/yolo/{file}" for file in ("data.yaml", "classes.txt") if "yolo" in forms]
     for form in (form for form in _OF_PICTURES if form in forms):
-        name_of: dict[str, str] = {}
-        for name in names:
-            other = name_of.setdefault(path_of(form, output, name), name)
-            if other != name:
-                raise UserError(
-                    f"{other} and {name} would both be {path_of(form, output, name)}; leave {form} out of --forms, or"
-                    " look at one after the other"
-                )
-        files += name_of
+        remedy = f"leave {form} out of --forms, or look at one after the other"
+        files += check_distinct(((path_of(form, output, name), name) for name in names), remedy)
     return files
 
 

@@ -16,7 +16,7 @@ from fsaf_tf.config import experiment
 from fsaf_tf.data import images
 from fsaf_tf.data.classes import LABELS, Classes
 from fsaf_tf.data.examples import Source, with_classes
-from fsaf_tf.data.source import open_source
+from fsaf_tf.data.source import open_train
 from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.figures import batch as batch_figure
@@ -200,7 +200,7 @@ def batch(params: config_definitions.ExperimentConfig, output: str, count: int) 
     Raises:
         UserError: the data cannot be read.
     """
-    source = open_source(params.task.train_data)
+    source = open_train(params.task)
     try:
         figure = batch_figure.draw(params, source, count)
     except tf.errors.InvalidArgumentError as error:

@@ -9,7 +9,7 @@ from fsaf_tf.data.examples import Source
 from fsaf_tf.data.findings import Finding
 from fsaf_tf.data.inspection import Inspection
 from fsaf_tf.data.kept_boxes import Sizing
-from fsaf_tf.data.source import Sources, matched, open_source
+from fsaf_tf.data.source import Sources, matched, open_source, open_sources
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import commands
 
@@ -71,6 +71,7 @@ def _values(part: Inspection | None) -> dict[str, Any]:
         "trained_boxes": int(part.trained.sum()),
         "classes": classes,
     }
+    values |= {"notes": list(part.source.notes)} if part.source.notes else {}
     return values | ({"boxes_with_anchor": int(part.of_anchors.is_fit.sum())} if part.of_anchors else {})
 
 
@@ -92,9 +93,13 @@ def check(task: schema.Task, *, download: bool = False) -> DataReport:
             errors.append(str(error))
             return None
 
-    sources = Sources(opened(task.train_data), opened(task.validation_data))
+    sources = Sources(None, None)
     try:
-        sources = matched(sources.train, sources.validation)
+        if task.validation_data.fraction:
+            sources = open_sources(task, train=True, validation=True)
+        else:
+            sources = Sources(opened(task.train_data), opened(task.validation_data))
+            sources = matched(sources.train, sources.validation)
     except UserError as error:
         errors.append(str(error))
     try:

@@ -28,9 +28,9 @@ _KEYS_SHOWN = 8
 DIGEST = "data_digest"  # beside figures: the content of the data that they are of
 
 
-def data_keys(params: config_definitions.ExperimentConfig) -> dict[str, str]:
-    """Where the validation data come from: the keys of `task.validation_data` that say so, as far as they are set."""
-    return params.task.validation_data.source_keys()
+def data_keys(params: config_definitions.ExperimentConfig) -> dict[str, Any]:
+    """Where the validation data come from: see `schema.Task.validation_keys`."""
+    return params.task.validation_keys()
 
 
 def evaluation_keys(params: config_definitions.ExperimentConfig) -> dict[str, Any]:
@@ -107,7 +107,8 @@ def check_params(model_dir: str, params: config_definitions.ExperimentConfig, *,
     recorded = recorded_params(model_dir)
     now = plain_values.flatten(params.as_dict())
     changed = [key for key in now if key in recorded and now[key] != recorded[key]]
-    another = [key for key in changed if _is_identity(key) or (to_train and _is_of_training(key))]
+    of_training = _of_training(params) if to_train else set()
+    another = [key for key in changed if _is_identity(key) or (to_train and _is_of_training(key)) or key in of_training]
     if another:
         shown = "; ".join(
             f"{key} is {plain_values.shown(recorded[key])} there and {plain_values.shown(now[key])} now"
@@ -165,6 +166,12 @@ def recorded_params(model_dir: str) -> dict[str, Any]:
 
 def _is_identity(key: str) -> bool:
     return key.startswith(_IDENTITY) and not key.startswith(_NOT_IDENTITY)
+
+
+def _of_training(params: config_definitions.ExperimentConfig) -> set[str]:
+    """Keys by which pictures are held out from training; where none are, the seed may change."""
+    seed = {"task.train_data.seed"} if params.task.validation_data.fraction else set()
+    return {"task.validation_data.fraction", "task.train_data.sources"} | seed
 
 
 def _is_of_training(key: str) -> bool:

@@ -11,7 +11,7 @@ from fsaf_tf.config import checks, experiment, schedule
 from fsaf_tf.data import balance, digest
 from fsaf_tf.data.classes import LABELS, recorded_classes
 from fsaf_tf.data.examples import with_classes
-from fsaf_tf.data.source import Sources, open_source, open_sources
+from fsaf_tf.data.source import Sources, open_sources, open_validation
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.modeling import backbones, freezing
@@ -21,6 +21,7 @@ from fsaf_tf.run import (
     devices,
     early_stop,
     ending,
+    held_out,
     leftovers,
     lock,
     memory,
@@ -192,8 +193,7 @@ def _has_changed_data(run: Run, metrics: dict) -> bool:
     """Whether the validation data, by their content, are no longer those that the figures of a run are of."""
     if not (run.mode.evaluates and metrics.get(records.DIGEST)):
         return False
-    source = open_source(run.params.task.validation_data)
-    return not records.is_of(metrics, digest.of(source.ground_truth()))
+    return not records.is_of(metrics, digest.of(open_validation(run.params.task).ground_truth()))
 
 
 def _say_start(run: Run, changed: list[str]) -> None:
@@ -207,8 +207,7 @@ def _say_start(run: Run, changed: list[str]) -> None:
         run.progress.say(run.checkpoint.line)
     elif run.mode.trains and not run.params.task.init_checkpoint:
         run.progress.say(_start_line(run.params.task.model.backbone))
-    task = run.params.task
-    for way in (detection.views_of(task), detection.tiles_of(task)):
+    for way in (detection.views_of(run.params.task), detection.tiles_of(run.params.task)):
         if way and run.mode.evaluates:
             run.progress.say(way.describe())
 
@@ -290,6 +289,7 @@ def _open_data(run: Run, download: bool) -> Sources:
     """Opens the data that the mode needs, so that what is wrong with them is told before anything is built."""
     mode = run.mode
     data = open_sources(run.params.task, train=mode.trains, validation=mode.evaluates, download=download)
+    held_out.check(run.model_dir, data.of_classes)
     recorded = recorded_classes(run.model_dir)
     if recorded and not mode.trains:  # data to evaluate on may list only some of them
         source = with_classes(data.validation, recorded, f"the run in {run.model_dir}, its {LABELS}")
@@ -311,6 +311,7 @@ def _write_records(run: Run, task: FSAFTask) -> None:
     if run.mode.trains or not tf.io.gfile.exists(path):
         storage.write_text(path, experiment.to_yaml(run.params))
     task.classes.write(f"{run.model_dir}/{LABELS}")
+    held_out.write(run.model_dir, task.training_source or task.source)
     records.record_start(run.model_dir, step=run.step, devices=devices.names(run.strategy))
 
 

@@ -10,7 +10,7 @@ from fsaf_tf import storage
 from fsaf_tf.data import digest
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Source, named_errors, with_classes
-from fsaf_tf.data.source import open_source
+from fsaf_tf.data.source import open_validation as open_validation_data
 from fsaf_tf.detect import trained
 from fsaf_tf.detect.predict_files import to_coco
 from fsaf_tf.errors import UserError
@@ -51,7 +51,7 @@ def evaluate(
     if paths.exists(f"{output}/params.yaml"):
         raise UserError(f"{output} is the folder of a run, whose figures these are not; give another --model_dir")
     detector, progress = exported_models.load(path), Progress()
-    source = _with_classes(open_source(params.task.validation_data, download=download), detector.classes, path)
+    source = _with_classes(open_validation_data(params.task, download=download), detector.classes, path)
     with lock.held(output, [lock.EVALUATION], progress.say):
         return _evaluate(path, params, output, source, detector, progress)
 
@@ -93,7 +93,7 @@ def open_validation(detector: trained.Detector) -> Source:
         UserError: there are none, they are not there, or they have other classes than the detector.
     """
     try:
-        source = open_source(detector.config.validation_data)
+        source = open_validation_data(detector.config)
     except UserError as error:
         raise UserError(f"--evaluate needs the run's task.validation_data: {error}") from error
     return _with_classes(source, detector.classes, detector.checkpoint.prefix)

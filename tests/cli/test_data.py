@@ -121,8 +121,8 @@ def test_data_of_an_experiment(folder, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the first word says what to do; it is check (--help says more)"),
-        (["look"], "'look' is nothing that this tool does; it is check (--help says more)"),
+        ([], "the first word says what to do; it is one of: check, convert, split, merge (--help says more)"),
+        (["look"], "'look' is nothing that this tool does; it is one of: check, convert, split, merge"),
         (["check"], "--annotations is missing; or give --experiment"),
         (
             ["check", "--annotations=t.json", "--validation_images=."],

@@ -6,7 +6,7 @@ import shlex
 import pytest
 from in_process import call
 
-from fsaf_tf.cli import analyze, export, import_weights, predict, serve_client, train, visualize
+from fsaf_tf.cli import analyze, data, export, import_weights, predict, serve_client, train, visualize
 
 TOOLS = {
     "train": train,
@@ -14,12 +14,15 @@ TOOLS = {
     "export": export,
     "import_weights": import_weights,
     "analyze": analyze,
+    "data": data,
     "visualize": visualize,
     "serve_client": serve_client,
 }
 DEMO = "train --experiment=fsaf_demo"
 KEYS = f"{DEMO} --print_config --params_override"
 PICTURE = "--images=file.txt --output=out"
+CONVERT = "data convert --annotations=a.json --images=folder --output=out"
+SPLIT = CONVERT.replace("convert", "split")
 # A command line, and what its error must say: the fault, and then the remedy.
 MISTAKES = {
     # What other programs have as flags is a key here.
@@ -34,6 +37,7 @@ MISTAKES = {
     f"{DEMO} --seed=3": ("no flag --seed", "--params_override=task.train_data.seed=3"),
     f"{DEMO} --image_size=320": ("no flag --image_size", "task.input_size.shorter_side=320,task.input_size.longer_"),
     f"{DEMO} --data=a.json": ("no flag --data", "task.train_data.annotation_file=a.json,task.train_data.image_dir="),
+    f"{DEMO} --val_split=0.2": ("no flag --val_split", "--params_override=task.validation_data.fraction=0.2"),
     f"{DEMO} --weights=runs/a": ("no flag --weights", "--params_override=task.init_checkpoint=runs/a"),
     f"{DEMO} --optimizer=adam": ("no flag --optimizer", "=trainer.optimizer_config.optimizer.type=adam"),
     f"{DEMO} --device=0": ("no flag --device", "CUDA_VISIBLE_DEVICES=0 before the command"),
@@ -145,6 +149,33 @@ MISTAKES = {
     "visualize --figure=levels --rule=sise": ("did you mean 'size'?; there are: size, anchor",),
     "visualize": ("--figure is missing: targets, selection, compare, levels, training, batch",),
     "visualize --figure=targets --model=folder --output=file.txt": ("--output=file.txt is a file; give a folder",),
+    # Data.
+    "data konvert": ("it is one of: check, convert, split, merge",),
+    "data convert": ("--annotations is missing",),
+    "data convert --annotations=a.json --images=a": ("--output is missing",),
+    f"{CONVERT} --form=vocc": ("--form cannot be 'vocc', did you mean 'voc'?; there are: coco, voc, yolo, labelme",),
+    f"{CONVERT} --format=voc": ("no flag --format, did you mean --form?",),
+    f"{CONVERT} --fractions=0.8,0.2": ("--fractions is for split, not for convert",),
+    f"{CONVERT} --overwrite": ("--overwrite is for check, not for convert",),
+    f"{CONVERT} --annotations=b.json": ("--annotations is given twice, a.json and b.json; leave one, or merge them",),
+    f"{CONVERT} --copy_images --link_images": ("--copy_images and --link_images are both given; leave one",),
+    f"{CONVERT} --rename=nut": ("--rename wants OLD:NEW, not 'nut'",),
+    f"{CONVERT} --images=b": ("--images is given 2 times for 1 --annotations; once for each",),
+    f"{CONVERT} --form=yolo": ("YOLO finds boxes by the place of the pictures: add --link_images, or --copy_images",),
+    CONVERT.replace("=out", "=file.txt"): ("--output=file.txt: give a folder",),
+    CONVERT.replace("=out", "=run"): ("--output=run is there and not empty; nothing is written over",),
+    CONVERT: ("a.json: there is no such annotation file",),
+    SPLIT: ("--fractions is missing: 0.8,0.2 of train and val, or 0.7,0.2,0.1",),
+    f"{SPLIT} --fractions=0.8": ("--fractions wants 2 or 3 numbers above 0 that make 1, as 0.8,0.2, not 0.8",),
+    f"{SPLIT} --fractions=0.8,0.3": ("that make 1, as 0.8,0.2, not 0.8,0.3",),
+    f"{SPLIT} --fractions=80,20": ("that make 1",),
+    f"{SPLIT} --fractions=most,rest": ("--fractions wants numbers as in 0.8,0.2, not 'most,rest'",),
+    f"{SPLIT} --ratio=0.8,0.2": ("no flag --ratio, did you mean --fractions?",),
+    f"{SPLIT} --fractions=0.8,0.2 --seed=a": ("--seed wants an integer, not 'a'",),
+    f"{SPLIT} --fractions=0.8,0.2 --rename=a:b": ("--rename is for convert, merge, not for split",),
+    CONVERT.replace("convert", "merge"): ("merge joins several files: give --annotations once for each",),
+    "data check --annotations=a --annotations=b --images=a": ("--annotations is given twice, a and b; leave one",),
+    "data check --annotations=a --images=a --form=voc": ("--form is for convert, split, merge, not for check",),
     "serve_client": ("--model is missing",),
     "serve_client --model=m --port=8501": ("no flag --port, did you mean --server?",),
     f"serve_client --model=m --server=http://[ {PICTURE}": ("--server=http://[ has no host; write http://HOST:8501",),

@@ -8,6 +8,14 @@ import pytest
 import world_data
 
 
+def _data(section: str, values: dict) -> dict:
+    """The values of a section; of validation data that are a part of the training data with those of these."""
+    own, train = (formulas.part(values, f"task.{name}.") for name in (section, "train_data"))
+    if values["task.validation_data.fraction"] and section == "validation_data":
+        return {**own, **{key: train[key] for key in ("annotation_file", "image_dir", "input_path")}}
+    return {**own, **own["sources"][0]} if own.get("sources") else own
+
+
 def _variant(data: dict) -> tuple[str, str]:
     """Of which variant the colours and the boxes are."""
     if data["annotation_file"]:
@@ -37,7 +45,7 @@ def _numbers(data: dict) -> tuple[int, ...]:
 
 def check_source(section: str, values: dict, seen: dict) -> None:
     """The boxes and, of training data, the pictures that are named, or a line that says where they were looked for."""
-    data = formulas.part(values, f"task.{section}.")
+    data = _data(section, values)
     found = formulas.seen_under(seen, f"{section}/")
     if data["tfds_name"] and data["tfds_data_dir"] != "tfds":
         assert found["line"].startswith(f"TFDS {data['tfds_name']} is not in {data['tfds_data_dir']}/")
@@ -52,8 +60,13 @@ def check_source(section: str, values: dict, seen: dict) -> None:
     extra = data["label_map"] == "other_map.json"  # whose first class is in no picture
     ids = tuple(range(1, 4)) if data["tfds_name"] else (1,) * extra + world_data.IDS
     assert found["categories"] == [("ant",) * extra + world_data.NAMES, ids]
-    assert sorted(found["boxes"]) == list(_numbers(data))
-    for number in _numbers(data):
+    numbers, fraction = _numbers(data), values["task.validation_data.fraction"]
+    if fraction:  # which of them, tests/data/test_hold_out.py has
+        share = fraction if section == "validation_data" else 1 - fraction
+        assert len(found["boxes"]) == share * len(numbers) and set(found["boxes"]) <= set(numbers)
+        numbers = tuple(found["boxes"])
+    assert sorted(found["boxes"]) == sorted(numbers)
+    for number in numbers:
         picture = world_data.picture(number, colours, boxes)
         np.testing.assert_allclose(found["boxes"][number], picture.boxes, atol=1e-4)
         np.testing.assert_array_equal(found["classes"][number], picture.classes + extra)
@@ -69,8 +82,8 @@ def check_figures(values: dict, seen: dict) -> None:
     Before those of the first class is one on nothing in picture 1, which takes a place of the `max_detections` there:
     with t of n objects found, the precision is t / (t + 1) at recall 0, 0.01 .. t / n.
     """
-    data, most = formulas.part(values, "task.validation_data."), values["task.evaluation.max_detections"]
-    first = int(data["label_map"] == "other_map.json")
+    data, most = _data("validation_data", values), values["task.evaluation.max_detections"]
+    first = int(data["label_map"] == "other_map.json") if 1 in seen["validation_data/classes"] else None
     objects, right = collections.Counter(), collections.Counter()
     for number, classes in seen["validation_data/classes"].items():
         for label, count in collections.Counter(classes).items():

@@ -47,6 +47,9 @@ EVERY_NUMBER = ("terms/*", "step/*", "detections/*")
 # Data in the place of those of `world.BASE`.
 RECORDS = {"annotation_file": "", "image_dir": "", "input_path": "a.tfrecord"}
 TFDS = {"annotation_file": "", "image_dir": "", "tfds_name": "world_a", "tfds_split": "every", "tfds_data_dir": "tfds"}
+SOURCES = {"annotation_file": "", "image_dir": ""}
+SOURCES |= {"sources": [{"annotation_file": "a.json", "image_dir": "pictures_a"}]}
+PARTED = {"annotation_file": "", "image_dir": "", "fraction": 0.25}
 
 
 def of_branch(branch: str) -> tuple[str, ...]:
@@ -215,6 +218,12 @@ ROWS = [
     Row("task.train_data.repeat_rare", 1.0, ("inputs/*",)),
     Row("task.train_data.max_bad_pictures", 0.5, ("train_data/*",), {"task.train_data.image_dir": "few_a"}),
     Row("task.train_data.shuffle_buffer_size", 1, ("inputs/*",), of("task.train_data", RECORDS)),
+    Row(
+        "task.train_data.sources",
+        [{"annotation_file": "b.json", "image_dir": "pictures_b"}],
+        ("train_data/boxes", "train_data/classes", "train_data/image_bytes"),
+        of("task.train_data", SOURCES),
+    ),
     Row("task.train_data.seed", 5, ("inputs/*",), {"task.train_data.random_flip": True}),
     Row(
         "task.validation_data.annotation_file",
@@ -222,6 +231,12 @@ ROWS = [
         ("validation_data/boxes", "validation_data/classes", "figures/*"),
     ),
     Row("task.validation_data.image_dir", "pictures_a", ("validation_inputs/images",)),
+    Row(
+        "task.validation_data.fraction",
+        0.5,
+        ("train_data/*", "validation_data/*", "figures/*"),
+        of("task.validation_data", PARTED),
+    ),
     Row(
         "task.validation_data.images_outside",
         True,

@@ -202,7 +202,8 @@ def detections(params, values: dict) -> dict:
 def _with_data(section: str, params):
     """The task with the training or the validation data alone, and these."""
     config = getattr(params.task, section)
-    key = section, *(getattr(config, name, None) for name in (*_SOURCE, "max_instances"))
+    parted = params.task.validation_data.fraction, str(params.task.train_data.source_keys().get("sources"))
+    key = section, parted, *(getattr(config, name, None) for name in (*_SOURCE, "max_instances"))
     if key not in _SOURCES:
         is_train = section == "train_data"
         opened = open_sources(params.task, train=is_train, validation=not is_train).of_classes
@@ -252,9 +253,11 @@ def validation_data(params, values: dict) -> dict:
 
 
 def _results(numbers, category_id_of: dict[str, int]) -> list[dict]:
-    """The boxes of variant a in the form of COCO's results, and before them one on nothing in picture 1."""
+    """The boxes of variant a in the form of COCO's results, and before them one on nothing in picture 1, if there."""
     first = category_id_of[world_data.NAMES[0]]
-    found = [{"image_id": 1, "category_id": first, "bbox": [1.0, 1.0, 3.0, 3.0], "score": 0.95}]
+    found = (
+        [] if 1 not in numbers else [{"image_id": 1, "category_id": first, "bbox": [1.0, 1.0, 3.0, 3.0], "score": 0.95}]
+    )
     for number in numbers:
         for k, (y1, x1, y2, x2) in zip(*world_data.picture(number)[2:]):
             box = [float(side) for side in (x1, y1, x2 - x1, y2 - y1)]
@@ -373,8 +376,8 @@ FOLLOWS = {
         "task.tiles.",
         "task.input_size.",
     ),
-    train_data: _of("train_data", _SOURCE),
-    validation_data: (*_of("validation_data", _SOURCE), "task.evaluation."),
+    train_data: (*_of("train_data", (*_SOURCE, "sources")), "task.validation_data.fraction"),
+    validation_data: (*_of("validation_data", (*_SOURCE, "fraction")), "task.evaluation."),
     inputs: (*_of("train_data", _BATCH), "task.train_data.input_path", "task.input_size."),
     validation_inputs: (
         *_of("validation_data", (*_BATCH, "image_dir", "images_outside", "exif_orientation")),

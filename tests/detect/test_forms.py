@@ -2,9 +2,13 @@
 
 import csv
 import json
+import sys
 
+import globox
 import numpy as np
+import pandas
 import pytest
+import supervision
 from in_process import call
 from PIL import Image
 from pycocotools.coco import COCO
@@ -88,7 +92,6 @@ def test_csv_has_a_row_each(output, results):
         boxes = [[float(row[key]) for key in ("xmin", "ymin", "xmax", "ymax")] for row in own]
         np.testing.assert_allclose(boxes, corners(results[name]), atol=0.002)
         assert [float(row["score"]) for row in own] == [row["score"] for row in results[name]]
-    pandas = pytest.importorskip("pandas")
     table = pandas.read_csv(output / "detections.csv")
     assert len(table) == len(rows) and table["score"].dtype == float
 
@@ -120,7 +123,6 @@ def test_yolo_has_a_text_of_each_picture(output, drawn):
 
 
 def test_yolo_by_globox(output, drawn):
-    globox = pytest.importorskip("globox")
     for name, (height, width) in SIZES.items():
         path = (output / "yolo" / "labels" / name).with_suffix(".txt")
         found = globox.Annotation.from_yolo_v5(path, image_size=(width, height)).boxes
@@ -142,25 +144,21 @@ def test_labelme_has_a_json_of_each_picture(output, pictures, drawn):
 
 
 def test_labelme_by_globox(output, drawn):
-    globox = pytest.importorskip("globox")
     found = globox.AnnotationSet.from_labelme(output / "labelme", recursive=True)
     boxes = np.concatenate([np.array([box.ltrb for box in each.boxes]) for each in found])
     expected = np.concatenate([each for _, each in drawn.values()])
     np.testing.assert_allclose(np.sort(boxes, axis=0), np.sort(expected, axis=0), atol=0.002)
 
 
-def test_supervision_by_one_call(run, pictures):
+def test_supervision_by_one_call(run, pictures, monkeypatch):
     found = fsaf_tf.load_detector(run)(predict_files.read_image(pictures / "a.png"))
-    try:
-        import supervision
-    except ModuleNotFoundError:
-        with pytest.raises(UserError, match="pip install supervision"):
-            fsaf_tf.to_supervision(found)
-        pytest.skip("supervision is not there")
     detections = fsaf_tf.to_supervision(found)
     assert isinstance(detections, supervision.Detections) and len(detections) == len(found["scores"]) > 0
     np.testing.assert_array_equal(detections.xyxy, found["boxes"][:, [1, 0, 3, 2]])
     assert detections.data["class_name"].tolist() == found["names"]
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(UserError, match="pip install supervision"):
+        fsaf_tf.to_supervision(found)
 
 
 def test_a_picture_without_detections_has_its_files(tmp_path):

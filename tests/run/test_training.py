@@ -520,6 +520,30 @@ def test_a_finished_run_whose_validation_data_have_changed_is_evaluated_again(co
     assert metrics["data_digest"] != storage.read_json(f"{copy}/evaluations.json")[0]["data_digest"]
 
 
+def test_a_fraction_of_the_training_data_is_the_same_in_every_mode(params, data, tmp_path, capsys):
+    """Trained on the rest, evaluated by the record of the run; and refused where others would be held out."""
+    annotations = tmp_path / "squares.json"
+    shutil.copy(data / "squares.json", annotations)
+    parted = {"annotation_file": "", "image_dir": "", "fraction": 0.5}
+    source = {"annotation_file": str(annotations), "global_batch_size": 2}
+    task = {"train_data": source, "validation_data": parted}
+    run, steps = tmp_path / "run", {"train_steps": 1, "eval_tf_function": False}
+    changed = params.replace(task=task, trainer=steps)
+    training.run(changed, str(run), "train")
+    held_out = json.loads((run / "held_out.json").read_text())["pictures"]
+    metrics = training.run(experiment.read_params(run), str(run), "eval")
+    assert capsys.readouterr().out.count("2 of 4 pictures are held out for validation") == 2
+    assert metrics["images"] == len(held_out) == 2
+    assert metrics["data"] == {"annotation_file": str(annotations), "image_dir": str(data), "fraction": 0.5, "seed": 0}
+    content = json.loads(annotations.read_text())
+    content["images"] = [image for image in content["images"] if image["file_name"] != held_out[0]]
+    left = {image["id"] for image in content["images"]}
+    content["annotations"] = [row for row in content["annotations"] if row["image_id"] in left]
+    annotations.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="held_out.json records 2 pictures that were held out from training, and now"):
+        training.run(changed.replace(trainer={"train_steps": 2}), str(run), "train")
+
+
 def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_built(params, tmp_path):
     (tmp_path / "file").write_text("")
     for folder, words in ((tmp_path / "file", "is a file"), (tmp_path / "file" / "run", "is a file")):

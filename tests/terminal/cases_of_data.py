@@ -19,14 +19,27 @@ from injected import (
     TF_OPEN,
     TF_READ,
     TF_RUN,
+    WRITE,
     Case,
     simply,
     system,
 )
 
-from fsaf_tf.data import coco_json, examples, images, label_map, picture_files, pixels, records, same_pictures
+from fsaf_tf.data import (
+    annotated,
+    coco_json,
+    examples,
+    frames,
+    images,
+    label_map,
+    picture_files,
+    pixels,
+    records,
+    same_pictures,
+)
 from fsaf_tf.data import tfds as tfds_data
 from fsaf_tf.data.readers import files
+from fsaf_tf.data.writers import forms, write
 from fsaf_tf.detect import image_files
 from fsaf_tf.evaluate import coco_results
 
@@ -45,11 +58,24 @@ def same(folder):
     return same_pictures.repeated(same_pictures.Pictures(str(folder), names), "file")
 
 
+def same_content(folder):
+    """Likewise, of as many as there are."""
+    return same_pictures.keys(str(folder), [os.path.basename(picture(folder, name)) for name in ("a.png", "b.png")])
+
+
 def annotations(folder) -> str:
     """Writes COCO JSON."""
     content = '{"images": [{"id": 1, "file_name": "picture.png", "height": 8, "width": 8}],'
     content += '"annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 4, 4]}],'
     return text(folder, "annotations.json", content + '"categories": [{"id": 1, "name": "cat"}]}')
+
+
+def written(folder, pictures: str = write.LEAVE) -> None:
+    """Annotations of a picture in another form."""
+    file = annotations(folder)
+    picture(folder)
+    given = annotated.read(file, str(folder), frame=frames.AUTO)
+    write.write(write.Target(f"{folder}/new/out", forms.FORMS["voc"], pictures), {"": given.table}, given, print)
 
 
 def packed(folder) -> str:
@@ -147,6 +173,20 @@ CASES = {
     "data/same_pictures.py:Pictures.digest:pathlib.Path.read_bytes": Case(
         same, system(2, 5, 13, 24, 116), goes_on=True
     ),
+    "data/same_pictures.py:Pictures.start:open": Case(same_content, OPEN[:-1], goes_on=True),
+    "data/same_pictures.py:Pictures.start:file.read": Case(same_content, READ[:-1], via="open", goes_on=True),
+    "data/writers/write.py:check_output:os.listdir": Case(
+        lambda folder: write.check_output(write.Target(str(folder), forms.FORMS["coco"])), LOOK
+    ),
+    "data/writers/write.py:write:os.makedirs": Case(written, CREATE),
+    "data/writers/write.py:_write_part:os.makedirs": Case(written, CREATE),
+    "data/writers/write.py:write:os.rename": Case(written, CREATE),
+    "data/writers/write.py:_write:os.makedirs": Case(written, CREATE),
+    "data/writers/write.py:_write:open": Case(written, CREATE),
+    "data/writers/write.py:_write:file.write": Case(written, WRITE, via="open"),
+    "data/writers/write.py:_take:os.makedirs": Case(lambda folder: written(folder, write.COPY), CREATE),
+    "data/writers/write.py:_take:shutil.copyfile": Case(lambda folder: written(folder, write.COPY), CREATE),
+    "data/writers/write.py:_take:os.symlink": Case(lambda folder: written(folder, write.LINK), CREATE),
     "data/tfds.py:_builder:tfds.builder": Case(
         builder,
         (*LOOK, *TF_OPEN, simply(json_format.ParseError("Failed to parse")), simply(ValueError("x"))),
