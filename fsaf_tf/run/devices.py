@@ -7,7 +7,42 @@ from official.modeling import performance
 
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import backbones
+from fsaf_tf.run import tf_config
 from fsaf_tf.run.mode import Mode
+from fsaf_tf.run.tf_config import Place
+
+CLUSTER = "multi_worker_mirrored"
+
+
+def place(runtime: config_definitions.RuntimeConfig, mode: Mode) -> Place:
+    """Where this process stands among the workers of `TF_CONFIG`, or of `runtime.worker_hosts`, which becomes that.
+
+    Raises:
+        UserError: `TF_CONFIG` is wrong or missing, it and the strategy disagree, or a cluster is to watch.
+    """
+    is_cluster = runtime.distribution_strategy == CLUSTER
+    try:
+        if is_cluster and not tf_config.is_set():
+            distribute_utils.configure_cluster(runtime.worker_hosts, runtime.task_index)
+    except ValueError as error:
+        raise UserError(f"runtime.worker_hosts: {error}") from error
+    here = tf_config.read()
+    if is_cluster and here is None:
+        raise UserError(
+            f"runtime.distribution_strategy={CLUSTER} needs {tf_config.KEY} in the environment of each worker, such as"
+            f" {tf_config.EXAMPLE}; on one machine take mirrored"
+        )
+    if is_cluster and mode.watches:
+        raise UserError(
+            f"--mode={mode.name} is for one process beside the cluster: take another runtime.distribution_strategy"
+            f" there, without {tf_config.KEY}"
+        )
+    if here and not here.is_alone and not is_cluster and mode.trains:
+        raise UserError(
+            f"{tf_config.KEY} names {len(here.addresses)} workers, each of which would train alone: set"
+            f" runtime.distribution_strategy={CLUSTER}, or unset {tf_config.KEY}"
+        )
+    return here if here and is_cluster else tf_config.ALONE
 
 
 def build_strategy(runtime: config_definitions.RuntimeConfig) -> tf.distribute.Strategy:
@@ -22,7 +57,6 @@ def build_strategy(runtime: config_definitions.RuntimeConfig) -> tf.distribute.S
     num_gpus = _num_gpus(runtime) if name in ("mirrored", "one_device") else 0
     try:
         performance.set_mixed_precision_policy(runtime.mixed_precision_dtype or "float32")
-        distribute_utils.configure_cluster(runtime.worker_hosts, runtime.task_index)
         return distribute_utils.get_distribution_strategy(
             name,
             num_gpus=num_gpus,
@@ -52,14 +86,8 @@ def describe(strategy: tf.distribute.Strategy, params: config_definitions.Experi
     """One line: the devices, and how many images each takes a step.
 
     Raises:
-        UserError: a batch does not divide by the replicas, or a cluster is to evaluate, where each worker would score
-            its own share of the images.
+        UserError: a batch does not divide by the replicas.
     """
-    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and mode.evaluates:
-        raise UserError(
-            f"--mode={mode.name} does not work with multi_worker_mirrored; take --mode=train there, and"
-            " --mode=continuous_eval with another strategy beside it"
-        )
     replicas = strategy.num_replicas_in_sync
     shares = []
     for key in mode.data:
@@ -74,6 +102,8 @@ def describe(strategy: tf.distribute.Strategy, params: config_definitions.Experi
         if key == "train_data" and params.task.accumulation_steps > 1:
             shares[-1] += _parts(batch_size // replicas, params.task.accumulation_steps)
     number = f"{replicas} {'replica' if replicas == 1 else 'replicas'}"
+    workers = replicas // len(names(strategy))
+    number += f" on {workers} workers, on this one" if workers > 1 else ""
     return f"Devices: {number} ({', '.join(names(strategy))}); {'; '.join(shares)}"
 
 
