@@ -33,7 +33,8 @@ def build_dataset(
     """Host batches: endless, shuffled and flipped for `TrainData`, else every image once.
 
     The order of `TrainData`, its flips and its sizes follow from its `seed`; all are new in every epoch. They are the
-    same from whichever step it begins.
+    same from whichever step it begins. Of COCO JSON they are also the same on any number of workers, as far as the
+    pictures have one orientation; of other data each worker shuffles a part of its own, all pictures once a round.
 
     Args:
         source: the opened data.
@@ -65,9 +66,13 @@ def build_dataset(
     training = isinstance(config, schema.TrainData)
     shards, shard = (input_context.num_input_pipelines, input_context.input_pipeline_id) if input_context else (1, 0)
     first_batch = first_step * (input_context.num_replicas_in_sync // shards if input_context else 1)
-    rows = source.rows(Order(config.seed if training else None, shards, shard))
+    # Rows that cost no reading are shared out after they are shuffled: the workers' batches are then those of one.
+    is_shared_late = training and source.boxes is not None
+    order = Order(config.seed) if is_shared_late else Order(config.seed if training else None, shards, shard)
+    rows = source.rows(order)
     if training:
         rows = _endless(rows, source, config)
+        rows = rows.shard(shards, shard) if is_shared_late else rows
         rows = rows.enumerate().map(
             lambda number, row: {**row, "seed": tf.stack([config.seed, number * shards + shard])}
         )

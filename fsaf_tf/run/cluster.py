@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import time
@@ -14,14 +15,29 @@ from fsaf_tf.data import digest
 from fsaf_tf.data.examples import Source
 from fsaf_tf.data.source import Sources
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import checkpoints, lock, on_disk
+from fsaf_tf.run import devices, lock, tf_config
 from fsaf_tf.run.checkpoints import Checkpoint
+from fsaf_tf.run.mode import Mode
 from fsaf_tf.run.tf_config import Place
 from fsaf_tf.run.workers import Workers
 from fsaf_tf.terminal.progress import Progress, Quiet
 
 _OWN = ("runtime.task_index",)  # keys in which the workers may differ
 _SEEN_WITHIN = 60.0  # seconds; network drives tell of new files late
+
+
+def meet(runtime: config_definitions.RuntimeConfig, mode: Mode) -> Workers:
+    """This process among those of its cluster, once all of them are there; it says who it is.
+
+    Raises:
+        UserError: see `devices.place`, `tf_config.meet` and `devices.build_strategy`.
+    """
+    place = devices.place(runtime, mode)
+    if not place.is_alone:
+        what = "the chief" if place.is_chief else f"{place.name(0)} says what the run does"
+        print(f"This is {place.name()}; {what}.", flush=True)
+        tf_config.meet(place, functools.partial(print, flush=True))
+    return Workers(place, devices.build_strategy(runtime))
 
 
 def progress_of(place: Place) -> Progress:
@@ -99,7 +115,7 @@ def _fingerprint(prefix: str) -> str:
 
 
 def check_same_data(workers: Workers, sources: Sources) -> None:
-    """Raises a UserError on every worker if their data differ: in pictures and classes, and boxes where these are known."""
+    """Raises a UserError on every worker if their data differ: in number, classes, and boxes where these are known."""
     if not workers.place.is_alone:
         parts = {"training": sources.train, "validation": sources.validation}
         workers.check_same("data set", {name: _content(source) for name, source in parts.items() if source})

@@ -84,8 +84,9 @@ class Controller(orbit.Controller):
 
     def _is_asked_to_stop(self) -> bool:
         """Whether a signal waits, for whichever worker it came."""
-        self._interrupt.request(self._run.workers.most(self._interrupt.signum))
-        return self._interrupt.requested
+        signum = self._run.workers.most(self._interrupt.signum)  # one that comes meanwhile waits for the next time
+        self._interrupt.request(signum)
+        return bool(signum)
 
     def train_and_evaluate(self, train_steps: int, eval_steps: int = -1, eval_interval: int | None = None) -> dict:
         """Trains up to `train_steps`, evaluating at every multiple of `eval_interval` and at the end.

@@ -22,9 +22,7 @@ _LOSS_BOUND = re.compile(r"The loss value is (\S+), which is larger than the bou
 
 
 @contextlib.contextmanager
-def told(
-    progress: Progress, model_dir: str, task: schema.Task, place: Place = tf_config.ALONE
-) -> Iterator[None]:
+def told(progress: Progress, model_dir: str, task: schema.Task, place: Place = tf_config.ALONE) -> Iterator[None]:
     """Turns signals, bad images, a loss that blew up and what the machine cannot do into their lines.
 
     Args:

@@ -193,9 +193,7 @@ class Runner(train_lib.OrbitExperimentRunner):
             return None
         kept = folder if self._run.is_chief else f"{self._scratch.name}/best"
         metric, comp = trainer.best_checkpoint_eval_metric, trainer.best_checkpoint_metric_comp
-        return BestExporter(
-            kept, metric, comp, task.data_digest(), self._run.progress.say, self._run.workers.of_chief
-        )
+        return BestExporter(kept, metric, comp, task.data_digest(), self._run.progress.say, self._run.workers.of_chief)
 
     def _maybe_build_checkpoint_manager(self) -> tf.train.CheckpointManager:
         is_kept = self._run.mode.trains and self._run.is_chief

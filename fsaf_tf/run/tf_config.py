@@ -1,7 +1,7 @@
 """Where a process stands in a cluster, as `TF_CONFIG` says it; and waiting for the others. No TensorFlow.
 
-TensorFlow's own resolver takes what it is given: an index out of range or a type that nobody has becomes a traceback, or a
-wait without an end, in which Python handles no signal. So the text is checked here, and the workers meet here first.
+TensorFlow's own resolver takes what it is given: an index out of range or a type that nobody has becomes a traceback,
+or a wait without an end, in which Python handles no signal. So the text is checked, and the workers meet, here first.
 """
 
 import contextlib

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 
 import tensorflow as tf
 import tf_keras
@@ -32,7 +31,6 @@ from fsaf_tf.run import (
     on_disk,
     records,
     runner,
-    tf_config,
 )
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode, parse
@@ -82,7 +80,7 @@ def run(
     """
     mode = parse(mode)
     _check(params, mode, {"checkpoint": checkpoint, "branch": branch})
-    workers = _meet(params, mode)
+    workers = cluster.meet(params.runtime, mode)
     with workers.told():
         return _as_one_of(workers, params, mode, model_dir.rstrip("/"), _Asked(checkpoint, branch, download))
 
@@ -94,16 +92,6 @@ class _Asked:
     checkpoint: str | None
     branch: str | None
     download: bool
-
-
-def _meet(params: config_definitions.ExperimentConfig, mode: Mode) -> Workers:
-    """This process among those of its cluster, once all of them are there."""
-    place = devices.place(params.runtime, mode)
-    if not place.is_alone:
-        what = "the chief" if place.is_chief else f"{place.name(0)} says what the run does"
-        print(f"This is {place.name()}; {what}.", flush=True)
-        tf_config.meet(place, functools.partial(print, flush=True))
-    return Workers(place, devices.build_strategy(params.runtime))
 
 
 def _as_one_of(workers: Workers, params, mode: Mode, model_dir: str, asked: _Asked) -> dict:
@@ -223,7 +211,7 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
     if data.train is not None and data.train.bad.problems:
         run.progress.tell(data.train.bad.line(data.train.name))
     if not run.is_chief:
-        run.progress.tell(f"Ended at step {int(loops.controller.global_step)}, as all workers.")
+        run.progress.tell(f"Ended at step {int(loops.controller.global_step.numpy())}, as all workers.")
     return closing.report(run, metrics)
 
 

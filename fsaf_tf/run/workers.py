@@ -1,7 +1,7 @@
 """The workers of a cluster: what all of them must agree on, and what becomes of all when one ends.
 
-TensorFlow brings collectives and notices a worker that is gone (within ten seconds, by its coordination service). A run
-needs little more: values from every worker on every worker, and one that says why it ends before the others find it gone.
+TensorFlow brings collectives, and notices a worker that is gone (within ten seconds, by its coordination service). A
+run needs little more: values of every worker on all of them, and one that says why it ends before it is found gone.
 """
 
 import contextlib
@@ -16,12 +16,11 @@ import tensorflow as tf
 from tensorflow.python.eager import context  # there is no public way to tell the other workers
 
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import tf_config
 from fsaf_tf.run.tf_config import Place
 
 T = TypeVar("T")
 AGAIN = "start all workers again, and they go on"
-_ABORTED = "Collective ops is aborted by"
+_UNHEALTHY = "tasks are unhealthy"  # they stopped sending heartbeats
 _TASK = r"/job:(chief|worker)(?:/replica:\d+)?/task:(\d+)"
 _NAME = r"[Ww]orker \d+ of \d+ \("
 _BYTES = 8  # of an int64, which every collective takes; bytes not all do
@@ -99,22 +98,26 @@ def _plain(number: np.generic) -> int | float | bool:
 def _report(place: Place, error: BaseException) -> None:
     words = " ".join(str(error).split()) or type(error).__name__
     is_of_another = re.match(_NAME, words)  # which this one has seen first
-    line = words if is_of_another else f"{place.name()} ended: {words}"
+    line = _without_advice(words if is_of_another else f"{place.name()} ended: {words}")
     with contextlib.suppress(tf.errors.OpError, RuntimeError):  # it may be gone, or know already
         context.context().report_error_to_cluster(tf.errors.FAILED_PRECONDITION, line[:1000])
+
+
+def _without_advice(line: str) -> str:
+    """The line as one begins, and without what each worker adds for itself."""
+    line = line.split(f"; {AGAIN}")[0].rstrip(".; ")
+    return line[0].upper() + line[1:]
 
 
 def line_of_the_lost(error: Exception, place: Place) -> str | None:
     """Which worker an error of a collective says is gone, and why if that is known; None if it is another error."""
     text = str(error)
-    if place.is_alone or not (_ABORTED in text or (isinstance(error, tf.errors.UnavailableError) and "/job:" in text)):
-        return None
     told = re.search(rf"{_NAME}.*", text)
+    if place.is_alone or not (told or _UNHEALTHY in text or isinstance(error, tf.errors.UnavailableError)):
+        return None
     if told:
-        line = told[0].removesuffix(AGAIN).rstrip(".; ")
-        return f"{line[0].upper()}{line[1:]}; {AGAIN}"
-    gone = re.findall(_TASK, text.split("unhealthy", 1)[-1])
+        return f"{_without_advice(told[0])}; {AGAIN}"
+    gone = re.findall(_TASK, text.split(_UNHEALTHY, 1)[-1])
     names = {place.name(place.number(kind, int(index))) for kind, index in gone}
     who = " and ".join(sorted(names)) or "a worker"
     return f"{who[0].upper()}{who[1:]} is lost: it was killed, or its machine or network is gone; {AGAIN}"
-
