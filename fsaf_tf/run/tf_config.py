@@ -19,7 +19,7 @@ KEY = "TF_CONFIG"
 EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 TRAINING = ("chief", "worker")  # types of tasks that train, in the order of their numbers
 MEETING, REMINDER = 600.0, 30.0  # seconds that the others are waited for, and between two lines about it
-_PAUSE = 0.2
+_PAUSE, _TRY = 0.2, 1.0  # seconds: between two tries, and for one of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _place(cluster: dict[str, list[str]], task: dict) -> Place:
 
 
 def meet(place: Place, say: Callable[[str], None], seconds: float = MEETING) -> None:
-    """Returns when every worker has been seen at its address. Until then this one answers at its own port.
+    """Returns when every worker has greeted every other one, each at its address.
 
     TensorFlow would wait for them in C++, without an end, and deaf to signals.
 
@@ -125,18 +125,19 @@ def meet(place: Place, say: Callable[[str], None], seconds: float = MEETING) -> 
     Raises:
         UserError: not all came in time, or the port is in use.
     """
-    missing = {number for number in range(len(place.addresses)) if number != place.index}
+    others = set(range(len(place.addresses))) - {place.index}
+    ungreeted, heard = set(others), set()
     start = told = time.monotonic()
-    with _answering(place):
-        while missing:
-            missing = {number for number in missing if not answers(place.addresses[number])}
+    with _listening(place) as server:
+        while missing := ungreeted | (others - heard):
             now = time.monotonic()
-            if missing and now - start > seconds:
+            if now - start > seconds:
                 raise UserError(f"{_named(place, missing)} did not come within {seconds:g} s; start all of them")
-            if missing and now - told > REMINDER:
+            if now - told > REMINDER:
                 say(f"Waiting for {_named(place, missing)}, {now - start:.0f} of {seconds:g} s.")
                 told = now
-            time.sleep(_PAUSE * bool(missing))
+            ungreeted = {number for number in ungreeted if not _greet(place, number)}
+            heard |= _heard(server)
 
 
 def _named(place: Place, numbers: set[int]) -> str:
@@ -145,8 +146,8 @@ def _named(place: Place, numbers: set[int]) -> str:
 
 
 @contextlib.contextmanager
-def _answering(place: Place) -> Iterator[None]:
-    """Inside, this worker's port takes connections, as TensorFlow's server does afterwards."""
+def _listening(place: Place) -> Iterator[socket.socket]:
+    """This worker's port, on which TensorFlow's server listens afterwards."""
     address = place.addresses[place.index]
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -155,14 +156,25 @@ def _answering(place: Place) -> Iterator[None]:
         except OSError as error:
             raise UserError(f"{KEY} gives this worker {address}, but the port is not free: {error.strerror}") from error
         server.listen(len(place.addresses))
-        yield
+        server.settimeout(_PAUSE)
+        yield server
 
 
-def answers(address: str, seconds: float = 1.0) -> bool:
-    """Whether somebody listens at `host:port`."""
-    host, _, port = address.rpartition(":")
+def _greet(place: Place, number: int) -> bool:
+    host, _, port = place.addresses[number].rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=seconds):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_TRY) as connection:
+            connection.sendall(b"%d" % place.index)
             return True
     except OSError:
         return False
+
+
+def _heard(server: socket.socket) -> set[int]:
+    """The number of a worker that has greeted this one; what somebody else says is not listened to."""
+    with contextlib.suppress(OSError, ValueError):
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(_TRY)
+            return {int(connection.recv(8))}
+    return set()

@@ -46,9 +46,9 @@ class Workers:
 
     def gather_bytes(self, data: bytes) -> list[bytes]:
         """Bytes of each worker, in their order."""
-        numbers = np.frombuffer(data + b"\0" * (-len(data) % _BYTES), np.int64)
+        numbers = np.frombuffer(data + b"\0" * (_BYTES - len(data) % _BYTES), np.int64)  # none is a fault in C++
         sizes = self._gathered(np.int64([len(data)]))
-        lengths = -(-sizes // _BYTES)
+        lengths = sizes // _BYTES + 1
         parts = np.split(self._gathered(numbers), np.cumsum(lengths)[:-1])
         replicas = len(sizes) // len(self.place.addresses)  # of a worker, all of which have the same
         return [parts[i].tobytes()[: sizes[i]] for i in range(0, len(sizes), replicas)]
@@ -97,6 +97,7 @@ def _plain(number: np.generic) -> int | float | bool:
 
 def _report(place: Place, error: BaseException) -> None:
     words = " ".join(str(error).split()) or type(error).__name__
+    words = "a signal stopped it" if isinstance(error, SystemExit) else words
     is_of_another = re.match(_NAME, words)  # which this one has seen first
     line = _without_advice(words if is_of_another else f"{place.name()} ended: {words}")
     with contextlib.suppress(tf.errors.OpError, RuntimeError):  # it may be gone, or know already
