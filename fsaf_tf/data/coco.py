@@ -54,6 +54,7 @@ def open_coco(
         num_images=len(table.image_ids),
         rows=lambda order: _rows(distinct, boxes, image_dir, order),
         read_pictures=functools.partial(frames.read_declared, bad=bad, rule=frame),
+        read_in_graph=functools.partial(frames.read_declared, bad=bad, rule=frame, in_graph=True),
         bad=bad,
         ground_truth=lambda: ground_truth(table),
         findings=(*table.findings, *moved, *box_findings(box_table(table), annotation_file), *of_files),
@@ -105,10 +106,10 @@ def _rows(table: coco_json.Annotations, boxes: np.ndarray, image_dir: str, order
             **{key: column[splits[i] : splits[i + 1]] for key, column in columns.items()},
         }
 
-    chosen = range(len(image_ids)) if order.places is None else order.places
-    indices = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.int64))
+    chosen = range(len(table.image_ids)) if order.places is None else order.places
+    indices = tf.data.Dataset.from_tensor_slices(np.asarray(chosen, np.int64))
     if order.seed is not None:
-        indices = indices.shuffle(len(image_ids), seed=order.seed, reshuffle_each_iteration=True)
+        indices = indices.shuffle(len(table.image_ids), seed=order.seed, reshuffle_each_iteration=True)
     indices = indices.shard(order.num_shards, order.shard)
     return indices.map(row)
 

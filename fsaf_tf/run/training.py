@@ -9,7 +9,7 @@ from official.core import config_definitions
 
 from fsaf_tf import detection, storage
 from fsaf_tf.config import checks, experiment, schedule
-from fsaf_tf.data import balance, digest
+from fsaf_tf.data import balance, digest, service
 from fsaf_tf.data.classes import LABELS, recorded_classes
 from fsaf_tf.data.examples import with_classes
 from fsaf_tf.data.source import Sources, open_source, open_sources
@@ -193,7 +193,7 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
         records.check_classes(run.model_dir, task.classes)
     if run.mode.trains and run.is_chief:
         _clear_up(run)
-    with run.interrupt.deferred():  # raised in TensorFlow's C++ it would be a traceback of its own
+    with run.interrupt.deferred():  # raised in TensorFlow's C++ it would be a traceback
         loops = runner.Runner(dataclasses.replace(run, params=_for_the_runner(run.params)), task)
     run.interrupt.check()
     if run.params.task.freeze and run.mode.trains:
@@ -332,6 +332,8 @@ def _open_data(run: Run, download: bool) -> Sources:
     run.progress.say("\n".join(report.lines(data_report.MOST_FINDINGS)))
     if report.error:
         raise UserError(report.error)
+    if data.train is not None and run.params.task.train_data.service:
+        run.progress.say(service.checked(data.train, run.params.task.train_data))
     if data.train is not None and run.params.task.train_data.repeat_rare:
         run.progress.say("  " + balance.describe(data.train, run.params.task.train_data.repeat_rare))
     return data_report.with_sizes(data, report)
