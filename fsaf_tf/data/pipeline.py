@@ -70,7 +70,8 @@ def build_dataset(
     first_batch = first_step * (input_context.num_replicas_in_sync // shards if input_context else 1)
     by_service = training and bool(config.service)
     if by_service:
-        rows, first_batch = service.rows(source, config, functools.partial(_endless, source, config)), 0
+        service.checked(source, config.service)
+        rows, first_batch = service.rows(source, functools.partial(_endless, source, config)), 0
     elif training:
         rows = _training_rows(source, config, shards, shard)
         if first_batch:

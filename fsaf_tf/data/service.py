@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from fsaf_tf.config import data_sources
 from fsaf_tf.data.examples import Order, Source
 from fsaf_tf.errors import UserError
 
@@ -22,7 +21,7 @@ _KEY = "task.train_data.service"
 _TRY = 10.0  # seconds until a dispatcher counts as away; TensorFlow would try for an hour
 
 
-def checked(source: Source, config: data_sources.TrainData) -> str:
+def checked(source: Source, address: str) -> str:
     """Checks that a service can read the data as they are wanted, and that it answers.
 
     Returns:
@@ -36,31 +35,26 @@ def checked(source: Source, config: data_sources.TrainData) -> str:
             f"{_KEY} reads annotation_file alone: the headers of pictures in TFRecord and TFDS files are read by"
             " Python, which the workers of a service do not run; leave it out"
         )
-    if config.max_bad_pictures:
+    if source.bad.are_allowed:
         raise UserError(f"{_KEY} cannot count bad pictures: set task.train_data.max_bad_pictures=0, or leave it out")
-    host, _, port = config.service.rpartition(":")
+    host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_TRY):
             pass
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{_KEY}: no dispatcher answers at {config.service!r} ({error}); it is host:port of one (docs/scaling.md)"
+            f"{_KEY}: no dispatcher answers at {address!r} ({error}); it is host:port of one (docs/scaling.md)"
         ) from error
     return (
-        f"Training data come from the tf.data service at {config.service}: each of its workers goes through all"
+        f"Training data come from the tf.data service at {address}: each of its workers goes through all"
         " pictures, in an order of its own that is new at every start. task.train_data.seed does not decide it, and a"
         " run that goes on does not see what one without a stop would have."
     )
 
 
 @tf.autograph.experimental.do_not_convert
-def rows(
-    source: Source,
-    config: data_sources.TrainData,
-    endless: Callable[[tf.data.Dataset], tf.data.Dataset],
-) -> tf.data.Dataset:
+def rows(source: Source, endless: Callable[[tf.data.Dataset], tf.data.Dataset]) -> tf.data.Dataset:
     """The rows of a training with the `seed` of each, both new on each worker: they follow from when it began."""
-    checked(source, config)
 
     @tf.autograph.experimental.do_not_convert
     def begin(_: tf.Tensor) -> tf.data.Dataset:

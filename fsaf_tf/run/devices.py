@@ -62,7 +62,6 @@ def build_strategy(runtime: config_definitions.RuntimeConfig) -> tf.distribute.S
             num_gpus=num_gpus,
             all_reduce_alg=runtime.all_reduce_alg,
             num_packs=runtime.num_packs,
-            tpu_address=runtime.tpu,
         )
     except (ValueError, TypeError) as error:
         raise UserError(f"runtime: {error}") from error

@@ -333,7 +333,7 @@ def _open_data(run: Run, download: bool) -> Sources:
     if report.error:
         raise UserError(report.error)
     if data.train is not None and run.params.task.train_data.service:
-        run.progress.say(service.checked(data.train, run.params.task.train_data))
+        run.progress.say(service.checked(data.train, run.params.task.train_data.service))
     if data.train is not None and run.params.task.train_data.repeat_rare:
         run.progress.say("  " + balance.describe(data.train, run.params.task.train_data.repeat_rare))
     return data_report.with_sizes(data, report)

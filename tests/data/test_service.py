@@ -121,4 +121,4 @@ def test_what_a_service_cannot_do(tmp_path):
     config = schema.TrainData(**data, service="localhost:9")
     by_python = dataclasses.replace(open_source(config), read_in_graph=None)  # as those of TFDS and TFRecord files
     with pytest.raises(UserError, match="service reads annotation_file alone: the headers"):
-        service.checked(by_python, config)
+        service.checked(by_python, config.service)
