@@ -23,7 +23,7 @@ from fsaf_tf.config import experiment
 from fsaf_tf.run import training
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-IMAGES, STEPS, WAIT = 7, 12, 600
+IMAGES, STEPS, WAIT = 7, 8, 600
 long = pytest.mark.skipif(not os.environ.get("FSAF_LONG"), reason="a minute each; FSAF_LONG=1 runs them")
 
 
@@ -62,7 +62,7 @@ trainer:
   checkpoint_interval: 1
   validation_interval: {STEPS}
   optimizer_config:
-    learning_rate: {{stepwise: {{boundaries: [9], values: [0.01, 0.001]}}}}
+    learning_rate: {{stepwise: {{boundaries: [6], values: [0.0005, 0.0001]}}}}
 """)
     return path
 
