@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import faulthandler
 import functools
 import hashlib
 import json
@@ -33,11 +34,17 @@ def meet(runtime: config_definitions.RuntimeConfig, mode: Mode) -> Workers:
         UserError: see `devices.place`, `tf_config.meet` and `devices.build_strategy`.
     """
     place = devices.place(runtime, mode)
-    if not place.is_alone:
-        what = "the chief" if place.is_chief else f"{place.name(0)} says what the run does"
-        print(f"This is {place.name()}; {what}.", flush=True)
-        tf_config.meet(place, functools.partial(print, flush=True))
-    return Workers(place, devices.build_strategy(runtime))
+    if place.is_alone:
+        return Workers(place, devices.build_strategy(runtime))
+    what = "the chief" if place.is_chief else f"{place.name(0)} says what the run does"
+    print(f"This is {place.name()}; {what}.", flush=True)
+    tf_config.meet(place, functools.partial(print, flush=True))
+    # One that dies right then leaves the others in TensorFlow's C++, where Python has no say any more.
+    faulthandler.dump_traceback_later(tf_config.MEETING, exit=True)
+    try:
+        return Workers(place, devices.build_strategy(runtime))
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def progress_of(place: Place) -> Progress:
@@ -49,7 +56,7 @@ def check_alike(workers: Workers, params: config_definitions.ExperimentConfig, m
     """Raises a UserError on every worker if their experiments, or what they are to do, differ."""
     if workers.place.is_alone:
         return
-    values = plain_values.flatten(params.as_dict()) | {"--mode": mode}
+    values = plain_values.flatten(params.as_dict()) | {"--mode": mode, "TensorFlow": tf.__version__}
     texts = {key: json.dumps(value, default=str) for key, value in values.items() if key not in _OWN}
     workers.check_same("experiment", texts)
 

@@ -1,5 +1,7 @@
 """The devices of a run, and how a batch is shared among them."""
 
+import os
+
 import tensorflow as tf
 from official.common import distribute_utils
 from official.core import config_definitions
@@ -22,27 +24,46 @@ def place(runtime: config_definitions.RuntimeConfig, mode: Mode) -> Place:
     """
     is_cluster = runtime.distribution_strategy == CLUSTER
     try:
-        if is_cluster and not tf_config.is_set():
+        if is_cluster and runtime.worker_hosts and not tf_config.is_set():
+            os.environ.pop(tf_config.KEY, None)  # the Garden reads an empty one
             distribute_utils.configure_cluster(runtime.worker_hosts, runtime.task_index)
     except ValueError as error:
         raise UserError(f"runtime.worker_hosts: {error}") from error
     here = tf_config.read()
-    if is_cluster and here is None:
-        raise UserError(
+    if problem := _in_cluster(runtime, mode, here) if is_cluster else _beside_cluster(runtime, mode, here):
+        raise UserError(problem)
+    return here if is_cluster else tf_config.ALONE
+
+
+def _in_cluster(runtime: config_definitions.RuntimeConfig, mode: Mode, here: Place | None) -> str | None:
+    """What is wrong with a run of several workers, in words."""
+    if here is None:
+        return (
             f"runtime.distribution_strategy={CLUSTER} needs {tf_config.KEY} in the environment of each worker, such as"
             f" {tf_config.EXAMPLE}; on one machine take mirrored"
         )
-    if is_cluster and mode.watches:
-        raise UserError(
+    if mode.watches:
+        return (
             f"--mode={mode.name} is for one process beside the cluster: take another runtime.distribution_strategy"
             f" there, without {tf_config.KEY}"
         )
-    if here and not here.is_alone and not is_cluster and mode.trains:
-        raise UserError(
+    if runtime.num_gpus:
+        return (
+            f"runtime.num_gpus has no effect with {CLUSTER}: leave it at 0; CUDA_VISIBLE_DEVICES says which GPUs count"
+        )
+    return None
+
+
+def _beside_cluster(runtime: config_definitions.RuntimeConfig, mode: Mode, here: Place | None) -> str | None:
+    """What is wrong with a run of one process, in words."""
+    if runtime.worker_hosts:
+        return f"runtime.worker_hosts has no effect without runtime.distribution_strategy={CLUSTER}"
+    if here and not here.is_alone and mode.trains:
+        return (
             f"{tf_config.KEY} names {len(here.addresses)} workers, each of which would train alone: set"
             f" runtime.distribution_strategy={CLUSTER}, or unset {tf_config.KEY}"
         )
-    return here if here and is_cluster else tf_config.ALONE
+    return None
 
 
 def build_strategy(runtime: config_definitions.RuntimeConfig) -> tf.distribute.Strategy:

@@ -26,11 +26,13 @@ CLUSTER = "runtime.distribution_strategy=multi_worker_mirrored"
         (CLUSTER, "", "train", "multi_worker_mirrored needs TF_CONFIG in the environment of each worker, such as {"),
         (CLUSTER, TWO, "continuous_eval", "--mode=continuous_eval is for one process beside the cluster"),
         ("", TWO, "train", "TF_CONFIG names 2 workers, each of which would train alone: set runtime.distribution_str"),
+        (f"{CLUSTER},runtime.num_gpus=2", TWO, "train", "runtime.num_gpus has no effect with multi_worker_mirrored"),
+        ("runtime.worker_hosts='a:1,b:2'", "", "train", "runtime.worker_hosts has no effect without"),
         (f"{CLUSTER},runtime.worker_hosts='a:1,b:2'", "", "train", "runtime.worker_hosts: Must specify task_index"),
     ],
 )
 def test_the_place_of_a_process(monkeypatch, overrides, config, mode, found):
-    monkeypatch.setenv("TF_CONFIG", config or "{}")
+    monkeypatch.setenv("TF_CONFIG", config)
     runtime = experiment.load("fsaf_demo", overrides=overrides).runtime
     if isinstance(found, Place):
         assert devices.place(runtime, parse(mode)) == found
