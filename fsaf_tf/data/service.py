@@ -58,6 +58,7 @@ def rows(source: Source, endless: Callable[[tf.data.Dataset], tf.data.Dataset]) 
 
     @tf.autograph.experimental.do_not_convert
     def begin(_: tf.Tensor) -> tf.data.Dataset:
+        tf.compat.v1.get_default_graph().seed = None  # a seed of all of TensorFlow's takes none that is a tensor
         start = tf.cast(tf.timestamp() * 1e6, tf.int64)
         of_worker = endless(source.rows(Order(start)))
         return of_worker.enumerate().map(lambda number, row: {**row, "seed": tf.stack([start, number])})

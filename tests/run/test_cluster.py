@@ -133,8 +133,8 @@ def losses(folder):
 
 
 def check_as_alone(folder, alone):
-    """The same losses, weights to rounding, and every picture once."""
-    np.testing.assert_allclose(losses(folder)[-3:], losses(alone[0])[-3:], rtol=1e-3)
+    """The same losses in training and evaluation, and detections, as many of each picture."""
+    np.testing.assert_allclose(losses(folder), losses(alone[0]), rtol=1e-3)
     assert len(losses(folder)) == STEPS
     ours, theirs = (storage.read_json(f"{each}/detections.json") for each in (folder, alone[0]))
     assert sorted(row["image_id"] for row in ours) == sorted(row["image_id"] for row in theirs)
@@ -142,7 +142,8 @@ def check_as_alone(folder, alone):
     np.testing.assert_allclose(*scores, atol=1e-3)
     metrics = storage.read_json(f"{folder}/metrics.json")
     assert metrics["AP"] == pytest.approx(alone[1]["AP"], abs=1e-3) and metrics["step"] == STEPS
-    assert metrics["losses"]["validation_loss"] == pytest.approx(alone[1]["losses"]["validation_loss"], rel=1e-3)
+    # One replica's fused kernel keeps a variance of n / (n - 1) times that of the batch, several keep the batch's own.
+    assert metrics["losses"]["validation_loss"] == pytest.approx(alone[1]["losses"]["validation_loss"], rel=2e-2)
 
 
 def test_a_worker_is_killed_and_both_are_started_again(config, alone, tmp_path):
