@@ -1,6 +1,6 @@
 """Two workers on loopback, real processes: killed, started again, stopped by a signal; against one process.
 
-Each start of the two takes about ten seconds on two cores. `FSAF_LONG=1` runs the rest of them.
+Each start of the two takes about 20 seconds of two cores. `FSAF_LONG=1` runs the rest of them.
 """
 
 import contextlib
