@@ -28,6 +28,7 @@ LONG_FILES = (
     "test_training.py",
     "test_task.py",
     "test_wiring.py",
+    "test_cluster.py",
     "test_criterion.py",
     "test_saved_model.py",
     "test_exported_models.py",

@@ -236,7 +236,7 @@ TARGETS: dict[str, Target] = {
         _PICTURE,
         _serve,
         ".png",
-        ("serving/decode", "serving/headers", "data/exif"),
+        ("serving/decode", "data/headers", "data/exif"),
     ),
     ".npz": _of_weights(".npz", seeds.is_zip),
     ".h5": _of_weights(".h5", lambda data: h5py.File(io.BytesIO(data), "r").close()),

@@ -73,6 +73,13 @@ _PARAMS_OVERRIDE = flags.DEFINE_string(
 _PRINT_CONFIG = flags.DEFINE_bool(
     "print_config", False, "Print the resolved experiment, what each key means beside it, and stop.", flag_values=_FLAGS
 )
+_REPLICAS = flags.DEFINE_integer(
+    "replicas",
+    None,
+    "With --print_config: rates and steps on so many devices, by the images on each.",
+    lower_bound=1,
+    flag_values=_FLAGS,
+)
 _DOWNLOAD = flags.DEFINE_bool("download", False, "Let TFDS download data that is not there.", flag_values=_FLAGS)
 
 
@@ -84,6 +91,8 @@ def main() -> None:
 def _train() -> None:
     mistakes.want_folders(_FLAGS, "model_dir")
     mistakes.want_files(_FLAGS, "config_file")
+    if _REPLICAS.value and not _PRINT_CONFIG.value:
+        raise UserError("--replicas is for --print_config; a run takes the devices that there are (docs/scaling.md)")
     if _CHECKPOINT.value and _MODE.value != "eval":
         raise UserError("--checkpoint is for --mode=eval; a training goes on from the newest checkpoint of its run")
     if _BRANCH.value and _MODE.value != "eval":
@@ -151,16 +160,18 @@ def _run(name: str | None, model_dir: str) -> None:
 
 def _load(name: str | None, model_dir: str | None):
     """The experiment, by its name or as a run records it; None if it was to be printed alone."""
-    from fsaf_tf.config import experiment
+    from fsaf_tf.config import experiment, reference, schedule
 
     said = []
     changes = _CONFIG_FILE.value, _PARAMS_OVERRIDE.value
     params = experiment.load(name, *changes, said.append) if name else experiment.load_run(model_dir, *changes)
     if _PRINT_CONFIG.value:
         said += experiment.rates_report(params)
-        from fsaf_tf.config import reference
-
-        print(reference.commented(params, experiment.to_yaml(params)), "", *(f"# {line}" for line in said), sep="\n")
+        if _REPLICAS.value:
+            batch_size = params.task.train_data.global_batch_size
+            said += schedule.replicas_table(params.trainer, batch_size, _REPLICAS.value)
+        text = reference.commented(params, experiment.to_yaml(params))
+        print(text, "", *(f"# {line}" for line in said), sep="\n")
         return None
     print(*said, sep="\n", end="\n" * bool(said))
     return params

@@ -24,12 +24,17 @@ UNREAD = {
     "runtime.batchnorm_spatial_persistent": (
         "TensorFlow takes it from TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT in the environment"
     ),
+    "runtime.tpu": "TPUs are not supported (docs/scaling.md)",
     "runtime.num_cores_per_replica": "a replica is one device",
     "runtime.default_shard_dim": "a replica is one device",
     "runtime.use_tpu_mp_strategy": "a replica is one device",
 }
 # Keys of the Garden whose values are checked late there, or never.
-STRATEGIES = ("mirrored", "multi_worker_mirrored", "one_device", "tpu")
+STRATEGIES = ("mirrored", "multi_worker_mirrored", "one_device")
+_NO_TPU = (
+    "runtime.distribution_strategy=tpu does not work: a TPU wants the shapes of a step when it is compiled, and batches"
+    " here are landscape or portrait; take mirrored or multi_worker_mirrored on GPUs (docs/scaling.md)"
+)
 CHOICES = {
     "runtime.distribution_strategy": STRATEGIES,
     "runtime.mixed_precision_dtype": ("float32", "float16", "bfloat16", None, ""),
@@ -47,12 +52,12 @@ def check(params: config_definitions.ExperimentConfig, data: Sequence[str] = ())
     Raises:
         UserError: the first that does not; the message names the key.
     """
+    if params.runtime.distribution_strategy == "tpu":
+        raise UserError(_NO_TPU)
     _check_unread(params)
     for key, known in CHOICES.items():
         section, _, name = key.partition(".")
         _check_one_of(key, getattr(getattr(params, section), name), known)
-    if params.runtime.tpu and params.runtime.distribution_strategy != "tpu":
-        raise UserError("runtime.tpu has no effect without runtime.distribution_strategy=tpu; set that, or empty it")
     check_fields(params)
     check_model(params.task.model)
     _check_trainer(params.trainer)

@@ -163,6 +163,8 @@ class TrainData(Data):
         shuffle_buffer_size: examples held for shuffling; of TFDS and TFRecord with their encoded images.
         max_bad_pictures: the share of the images that may be left out because they are missing or cannot be read; they
             are counted and named. With 0 the first one ends the run.
+        service: `host:port` of the dispatcher of a tf.data service whose workers read, decode and draw; empty: this
+            process does. Its order and draws do not follow from `seed`; see docs/scaling.md.
         seed: of order and of what is drawn.
     """
 
@@ -173,6 +175,7 @@ class TrainData(Data):
     repeat_rare: float = limited(0.0, 0, 1)
     shuffle_buffer_size: int = limited(1000, 1)
     max_bad_pictures: float = limited(0.0, 0, 1)
+    service: str = ""
     seed: int = 0
     sources: list[AnnotatedFolder] = dataclasses.field(default_factory=list)
 

@@ -12,6 +12,7 @@ from fsaf_tf.config.fields import limited
 REFERENCE_BATCH_SIZE = 16
 # The keys of a schedule and of a warm-up that count steps.
 _STEPS = {"learning_rate": ("boundaries", "decay_steps", "total_decay_steps"), "warmup": ("warmup_steps",)}
+_TO_SET = "  set task.train_data.global_batch_size and trainer.train_steps; the steps of the schedule move along"
 # Schedules that end, by their type; one that ends before so much of the run leaves steps that learn next to nothing.
 _ENDING, _EARLY = ("cosine", "polynomial", "power_linear"), 0.95
 
@@ -156,3 +157,35 @@ def report(trainer: Trainer) -> list[str]:
                 f" nothing: set trainer.optimizer_config.{key}"
             )
     return lines
+
+
+def replicas_table(trainer: Trainer, batch_size: int, replicas: int) -> list[str]:
+    """What an experiment is on so many replicas, with some numbers of images on each; lines.
+
+    Rates follow the global batch alone (see `scale_rates`): they change with the replicas where the batch does.
+
+    Args:
+        trainer: with the rates for 16 images.
+        batch_size: the experiment's, of all replicas.
+        replicas: how many there are.
+    """
+    title = ("images on each", "global batch", "peak rate", "steps of as many epochs")
+    rows = [title] + [_with_batch(trainer, batch_size, replicas, images) for images in (1, 2, 4, 8, 16)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(title))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows]
+    lines = [line + "  <- this experiment" * (row[1] == str(batch_size)) for line, row in zip(lines, rows)]
+    if batch_size % replicas:
+        first = f"on {replicas} replicas; task.train_data.global_batch_size={batch_size} does not divide by them:"
+    else:
+        first = (
+            f"on {replicas} replica{'s' * (replicas > 1)}, {batch_size // replicas} images of this experiment on each:"
+        )
+    return [first, *(f"  {line}" for line in lines), _TO_SET]
+
+
+def _with_batch(trainer: Trainer, batch_size: int, replicas: int, images: int) -> tuple[str, ...]:
+    together = replicas * images
+    scaled = rates(scale_rates(trainer.optimizer_config, together))
+    peak = max(max(rate) if isinstance(rate, list) else rate for rate in scaled.values())
+    steps_there = math.ceil(trainer.train_steps * batch_size / together)
+    return str(images), str(together), f"{peak:.4g}", f"{steps_there:,}"

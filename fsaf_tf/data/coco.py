@@ -62,6 +62,7 @@ def source(opened: annotated.Annotated, frame: str) -> Source:
         num_images=len(table.image_ids),
         rows=lambda order: _rows(distinct, boxes, image_dir, order, draw),
         read_pictures=functools.partial(frames.read_declared, bad=opened.bad, rule=frame),
+        read_in_graph=functools.partial(frames.read_declared, bad=opened.bad, rule=frame, in_graph=True),
         bad=opened.bad,
         ground_truth=lambda: ground_truth(table),
         findings=(*opened.findings, *box_findings(box_table(table), table.file), *opened.of_files),
@@ -122,10 +123,10 @@ def _rows(
     if draw and order.seed is not None:
         indices = draw(order.seed)
     else:
-        chosen = range(len(image_ids)) if order.places is None else order.places
-        indices = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.int64))
+        chosen = range(len(table.image_ids)) if order.places is None else order.places
+        indices = tf.data.Dataset.from_tensor_slices(np.asarray(chosen, np.int64))
         if order.seed is not None:
-            indices = indices.shuffle(len(image_ids), seed=order.seed, reshuffle_each_iteration=True)
+            indices = indices.shuffle(len(table.image_ids), seed=order.seed, reshuffle_each_iteration=True)
     return indices.shard(order.num_shards, order.shard).map(row)
 
 

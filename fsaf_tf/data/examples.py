@@ -26,7 +26,7 @@ class Order:
         places: ascending, of those wanted in the fixed order; all if not given.
     """
 
-    seed: int | None = None
+    seed: int | tf.Tensor | None = None
     num_shards: int = 1
     shard: int = 0
     places: Sequence[int] | None = None
@@ -45,6 +45,7 @@ class Source:
         num_images: images, those without objects among them.
         rows: gives, for an `Order`, the examples as far as they are known without reading picture files.
         read_pictures: makes examples of rows; where the pictures are in the same files as the boxes, they are that.
+        read_in_graph: the same by TensorFlow's ops alone, without Python; None where they do not do.
         ground_truth: gives COCO's dict (`images`, `annotations`, `categories`) with the same image ids.
         findings: what was taken, joined, clipped or left out when it was opened.
         bad: its pictures that cannot be read.
@@ -68,6 +69,7 @@ class Source:
     ground_truth: Callable[[], dict]
     findings: tuple[Finding, ...] = ()
     read_pictures: Callable[[tf.data.Dataset], tf.data.Dataset] = staticmethod(lambda rows: rows)
+    read_in_graph: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None
     bad: BadPictures = NONE_ALLOWED
     boxes: Callable[[], BoxTable] | None = None
     image_dir: str = ""
@@ -101,6 +103,8 @@ class Source:
         examples: tf.data.Dataset,
         then: Callable[[dict], dict] = dict,
         bytes_of_pixel: int = images.BYTES_OF_PIXEL,
+        *,
+        in_graph: bool = False,
     ) -> tf.data.Dataset:
         """Puts `image` `[h, w, 3]` uint8, turned by `turn`, in the place of `image_bytes`.
 
@@ -109,9 +113,13 @@ class Source:
             then: what else becomes of an example. What makes pictures smaller belongs here: a later stage of the data
                 set would hold whole ones of its own.
             bytes_of_pixel: what that takes at most.
+            in_graph: by TensorFlow's ops alone; see `images.decode_examples`.
         """
-        at_once = self.at_once(bytes_of_pixel)
-        return images.decode_examples(examples, at_once, lambda decoded: self.bad.leave_out(decoded).map(then))
+
+        def finish(decoded: tf.data.Dataset) -> tf.data.Dataset:
+            return self.bad.leave_out(decoded).map(then)
+
+        return images.decode_examples(examples, self.at_once(bytes_of_pixel), finish, in_graph=in_graph)
 
     def known_sizes(self) -> np.ndarray | None:
         """Height and width `[..., 2]` of its pictures, or of those that were looked at; None where none is known."""

@@ -41,12 +41,13 @@ def seen_size(stored: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.expand_dims(orientation > 4, -1), tf.reverse(stored, [-1]), stored)
 
 
-def check_declared(examples: tf.data.Dataset, rule: str) -> tf.data.Dataset:
+def check_declared(examples: tf.data.Dataset, rule: str, *, in_graph: bool = False) -> tf.data.Dataset:
     """Adds `turn`, which the header of a picture and its declared `size` say, and `problem`: "" if they fit.
 
     Args:
         examples: with `image_bytes` and the declared `size`.
         rule: `turn`'s.
+        in_graph: see `images.add_headers`.
     """
 
     def check(example: dict) -> dict:
@@ -59,12 +60,16 @@ def check_declared(examples: tf.data.Dataset, rule: str) -> tf.data.Dataset:
         return {**example, "size": size, "turn": turned, "problem": problem}
 
     declared = examples.map(lambda example: {**example, "declared": example["size"]})
-    return images.add_headers(declared).map(check)
+    return images.add_headers(declared, in_graph=in_graph).map(check)
 
 
-def read_declared(rows: tf.data.Dataset, bad: BadPictures, rule: str) -> tf.data.Dataset:
-    """Reads the picture files of rows with a `path` and the declared `size`, and leaves out the bad ones."""
-    return bad.leave_out(check_declared(images.read_files(rows, may_fail=bad.are_allowed), rule))
+def read_declared(rows: tf.data.Dataset, bad: BadPictures, rule: str, *, in_graph: bool = False) -> tf.data.Dataset:
+    """Reads the picture files of rows with a `path` and the declared `size`, and leaves out the bad ones.
+
+    With `in_graph` by TensorFlow's ops alone; then a bad one is an error.
+    """
+    read = images.read_files(rows, may_fail=bad.are_allowed and not in_graph)
+    return bad.leave_out(check_declared(read, rule, in_graph=in_graph))
 
 
 def take(example: dict, *, upright: bool) -> dict:

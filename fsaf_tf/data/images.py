@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf.data import exif, pixels
+from fsaf_tf.data import exif, headers, pixels
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import faults
 
@@ -21,6 +21,7 @@ AT_ONCE = 16  # pictures that are decoded at a time, where their memory allows i
 MEMORY = 2**30  # bytes of pictures that are being decoded
 BYTES_OF_PIXEL = 6  # one copy as it is decoded, one that is turned or mirrored
 UNREADABLE = "cannot be read: "
+NO_PYTHON = f"{UNREADABLE}where there is no Python, as in a tf.data service, only whole JPEG, PNG and still WebP are"
 _PREFIX = "Bad input: "
 
 
@@ -97,11 +98,12 @@ def _bytes_of(path: bytes) -> bytes:
         raise UserError(faults.line(error) or str(error)) from error
 
 
-def add_headers(examples: tf.data.Dataset) -> tf.data.Dataset:
+def add_headers(examples: tf.data.Dataset, *, in_graph: bool = False) -> tf.data.Dataset:
     """Adds what the header of `image_bytes` says, and `problem`.
 
     Args:
         examples: with the encoded pictures.
+        in_graph: by TensorFlow's ops alone, which know JPEG, PNG and WebP.
 
     Returns:
         The examples with `size` `[2]` int32, height and width as stored, EXIF's `orientation`, 1 to 8, and `problem`:
@@ -109,10 +111,15 @@ def add_headers(examples: tf.data.Dataset) -> tf.data.Dataset:
         `bad_pictures` says.
     """
 
+    def by_graph(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        numbers = tf.concat([headers.size(data), [exif.orientation(data)]], axis=0)
+        return numbers, tf.where(headers.is_known(data), "", NO_PYTHON)
+
+    def by_python(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return _on_host(lambda data: pixels.read_header(io.BytesIO(data))[:3], data, [3], tf.int32)
+
     def add(example: dict) -> dict:
-        numbers, problem = _on_host(
-            lambda data: pixels.read_header(io.BytesIO(data))[:3], example["image_bytes"], [3], tf.int32
-        )
+        numbers, problem = (by_graph if in_graph else by_python)(example["image_bytes"])
         problem = first_problem(example, problem)
         return {**example, "size": numbers[:2], "orientation": numbers[2], "problem": problem}
 
@@ -151,6 +158,8 @@ def decode_examples(
     examples: tf.data.Dataset,
     at_once: int = AT_ONCE,
     then: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda decoded: decoded,
+    *,
+    in_graph: bool = False,
 ) -> tf.data.Dataset:
     """Puts `image` `[h, w, 3]` uint8 in the place of `image_bytes`, and `problem`: what is wrong with it, or "".
 
@@ -161,6 +170,7 @@ def decode_examples(
         examples: with encoded pictures.
         at_once: how many are decoded at a time, `examples.Source.at_once` of their source.
         then: what else becomes of the small data set of one that is decoded.
+        in_graph: by TensorFlow's ops alone; what Pillow would read, too, gets a `problem`.
     """
     nothing, as_stored = tf.zeros([0, 0, 3], tf.uint8), functools.partial(pixels.read, upright=False)
 
@@ -179,7 +189,11 @@ def decode_examples(
         image, problem = tf.cond(
             tf.size(image) > 0,
             lambda: (image, tf.constant("")),
-            lambda: _on_host(lambda data: as_stored(io.BytesIO(data)), data, [None, None, 3], tf.uint8),
+            lambda: (
+                (nothing, tf.constant(NO_PYTHON))
+                if in_graph
+                else _on_host(lambda data: as_stored(io.BytesIO(data)), data, [None, None, 3], tf.uint8)
+            ),
         )
         image = image if turn is None else exif.turn_upright(image, turn)
         return {**example, "image": image, "problem": problem}

@@ -3,13 +3,14 @@
 Images are resized onto one of two canvases, landscape or portrait, and each batch holds one orientation.
 """
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
 
 from fsaf_tf import pyramid, regions
 from fsaf_tf.config import schema
-from fsaf_tf.data import augment, balance, draw, images, mix
+from fsaf_tf.data import augment, balance, draw, images, mix, service
 from fsaf_tf.data.examples import Order, Source
 from fsaf_tf.modeling.normalization import Normalization
 
@@ -33,7 +34,8 @@ def build_dataset(
     """Host batches: endless, shuffled and flipped for `TrainData`, else every image once.
 
     The order of `TrainData`, its flips and its sizes follow from its `seed`; all are new in every epoch. They are the
-    same from whichever step it begins.
+    same from whichever step it begins. Of COCO JSON they are also the same on any number of workers, as far as the
+    pictures have one orientation; of other data each worker shuffles a part of its own, all pictures once a round.
 
     Args:
         source: the opened data.
@@ -60,19 +62,22 @@ def build_dataset(
                 little of them seen in a tile, after a crop, a zoom or in a mosaic.
 
     Raises (when the data set runs):
+        UserError (at once): a tf.data service that does not answer, or cannot read such data.
         tf.errors.InvalidArgumentError: a bad image or box; `images.user_error` gives its one line.
     """
     training = isinstance(config, schema.TrainData)
     shards, shard = (input_context.num_input_pipelines, input_context.input_pipeline_id) if input_context else (1, 0)
     first_batch = first_step * (input_context.num_replicas_in_sync // shards if input_context else 1)
-    rows = source.rows(Order(config.seed if training else None, shards, shard))
-    if training:
-        rows = _endless(rows, source, config)
-        rows = rows.enumerate().map(
-            lambda number, row: {**row, "seed": tf.stack([config.seed, number * shards + shard])}
-        )
+    by_service = training and bool(config.service)
+    if by_service:
+        service.checked(source, config.service)
+        rows, first_batch = service.rows(source, functools.partial(_endless, source, config)), 0
+    elif training:
+        rows = _training_rows(source, config, shards, shard)
         if first_batch:
             rows = _of_batches(rows, config, input_size, batch_size).skip(first_batch * batch_size)
+    else:
+        rows = source.rows(Order(None, shards, shard))
     room = max(config.max_instances, source.most_boxes)
 
     def to_canvas(example: dict) -> dict:
@@ -80,7 +85,8 @@ def build_dataset(
         return _to_canvas(example, input_size, room) | also(example["image"])
 
     bytes_of_pixel = draw.bytes_of_pixel(config) if training else images.BYTES_OF_PIXEL
-    canvases = source.decode(source.read_pictures(rows), to_canvas, bytes_of_pixel)
+    read = source.read_in_graph if by_service else source.read_pictures
+    canvases = source.decode(read(rows), to_canvas, bytes_of_pixel, in_graph=by_service)
     batches = canvases.group_by_window(
         key_func=lambda example: _is_portrait(tf.shape(example["image"])),
         reduce_func=lambda _, window: window.batch(batch_size, drop_remainder=training),
@@ -93,13 +99,27 @@ def build_dataset(
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
+    if by_service:
+        batches = service.through(batches, config.service)
     options = tf.data.Options()
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF  # done above
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def _endless(rows: tf.data.Dataset, source: Source, config: schema.TrainData) -> tf.data.Dataset:
+def _training_rows(source: Source, config: schema.TrainData, shards: int, shard: int) -> tf.data.Dataset:
+    """The rows of a training with the `seed` of each.
+
+    Those that cost no reading are shared out after they are shuffled: the workers' batches are then those of one.
+    """
+    if source.boxes is not None:
+        rows = _endless(source, config, source.rows(Order(config.seed))).shard(shards, shard)
+    else:
+        rows = _endless(source, config, source.rows(Order(config.seed, shards, shard)))
+    return rows.enumerate().map(lambda number, row: {**row, "seed": tf.stack([config.seed, number * shards + shard])})
+
+
+def _endless(source: Source, config: schema.TrainData, rows: tf.data.Dataset) -> tf.data.Dataset:
     """The rows of a training, in another order each time they are gone through."""
     if config.repeat_rare:
         rows = balance.repeat_rare(rows, source, config.repeat_rare, config.seed)

@@ -25,6 +25,7 @@ class BestExporter(train_utils.BestCheckpointExporter):
         metric_comp: str,
         data_digest: dict[str, str],
         say: Callable[[str], None] = print,
+        decide: Callable[[Callable[[], bool]], bool] = lambda is_better: is_better(),
     ):
         """Finds the best checkpoint up to now.
 
@@ -34,7 +35,9 @@ class BestExporter(train_utils.BestCheckpointExporter):
             metric_comp: `higher` or `lower`, whichever is better.
             data_digest: of the validation data; figures of others are no measure for these.
             say: prints a line on what is wrong with the best up to now.
+            decide: calls what tells whether figures are better; in a cluster on the chief, which knows the best.
         """
+        self._decide = decide
         super().__init__(export_dir, metric_name, metric_comp)
         best, notes = checkpoints.find_best(export_dir)
         swept = leftovers.sweep(export_dir, on_disk.BEST_NAME, best, figures=True)
@@ -62,7 +65,7 @@ class BestExporter(train_utils.BestCheckpointExporter):
         Returns:
             Whether it was written.
         """
-        if self._has_best() and not self._new_metric_is_better(self._best_ckpt_logs, eval_logs):
+        if not self._decide(lambda: self._is_better(eval_logs)):
             return False
         records.forget_evaluation(self._export_dir)  # of a checkpoint that goes, and may be of the same step
         self._get_checkpoint_manager(checkpoint).save(checkpoint_number=int(global_step))
@@ -82,6 +85,9 @@ class BestExporter(train_utils.BestCheckpointExporter):
         records.write_evaluation(self._export_dir, {**metrics, "checkpoint": name}, detections)
         digest = {records.DIGEST: metrics[records.DIGEST]}
         storage.write_json(self.best_ckpt_logs_path, {**figures, **digest, _STEP: step})
+
+    def _is_better(self, eval_logs: dict) -> bool:
+        return not self._has_best() or bool(self._new_metric_is_better(self._best_ckpt_logs, eval_logs))
 
     def _has_best(self) -> bool:
         """Whether there is a figure to be better than."""

@@ -47,14 +47,17 @@ class Controller(orbit.Controller):
         self._has_said_nothing_found = False
         self._bad = task.training_source.bad if run.mode.trains else NONE_ALLOWED
         self._bad_told = len(self._bad.problems)  # the others are told when the data are opened
-        metrics = records.read_metrics(run.model_dir, run.params)
-        is_current = bool(metrics) and run.mode.evaluates and records.is_of(metrics, task.data_digest())
-        self.metrics = metrics if is_current else {}
+        self.metrics = run.workers.of_chief(self._known_metrics)
         if run.is_chief:
             kwargs["eval_summary_dir"] = f"{run.results_dir}/{run.trainer.validation_summary_subdir}"
         super().__init__(**kwargs)
         self._saved_step = self._step
         self.evaluator.on_batch = self._after_batch
+
+    def _known_metrics(self) -> dict:
+        metrics = records.read_metrics(self._run.model_dir, self._params)
+        is_current = bool(metrics) and self._run.mode.evaluates and records.is_of(metrics, self._task.data_digest())
+        return metrics if is_current else {}
 
     @property
     def _step(self) -> int:
@@ -65,18 +68,25 @@ class Controller(orbit.Controller):
     def train(self, steps: int, checkpoint_at_completion: bool = True) -> None:
         """Trains up to step `steps`; a signal ends it after the present step, with a checkpoint.
 
-        In a cluster without: all workers must take part in saving, and a signal reaches one.
+        In a cluster after the present loop: a signal may reach one worker, and all must end at the same step.
         """
         with self._interrupt.deferred():
-            while (step := self._step) < steps and not self._interrupt.requested:
+            while (step := self._step) < steps and not self._is_asked_to_stop():
                 self._train_n_steps(min(steps - step, self.steps_per_loop))
                 self._maybe_save_checkpoint()
-            wanted = not self._run.in_cluster if self._interrupt.requested else checkpoint_at_completion
-            if wanted:
+            is_asked = self._is_asked_to_stop()
+            if is_asked or checkpoint_at_completion:
                 self._maybe_save_checkpoint(check_interval=False)
             if self._logs:
                 self._write_logs()
-        self._interrupt.check()
+        if is_asked or not self._run.in_cluster:  # there a later one waits for the next loop
+            self._interrupt.check()
+
+    def _is_asked_to_stop(self) -> bool:
+        """Whether a signal waits, for whichever worker it came."""
+        signum = self._run.workers.most(self._interrupt.signum)  # one that comes meanwhile waits for the next time
+        self._interrupt.request(signum)
+        return bool(signum)
 
     def train_and_evaluate(self, train_steps: int, eval_steps: int = -1, eval_interval: int | None = None) -> dict:
         """Trains up to `train_steps`, evaluating at every multiple of `eval_interval` and at the end.
@@ -95,7 +105,8 @@ class Controller(orbit.Controller):
 
     def _stops_early(self, step: int) -> bool:
         trainer = self._run.trainer
-        reason = early_stop.reason(early_stop.read(self._run.model_dir, step), trainer)
+        record = self._run.workers.of_chief(lambda: early_stop.read(self._run.model_dir, step))
+        reason = early_stop.reason(record, trainer)
         if reason:
             kept = f"; the best checkpoint is in {self._run.best_dir}" if self._run.best_dir else ""
             self._progress.say(f"Stopped early at step {step} of {trainer.train_steps}: {reason}{kept}.")
@@ -139,7 +150,7 @@ class Controller(orbit.Controller):
         if not cases:
             return
         self._bad_told += len(cases)
-        self._progress.say(f"Left out of training, as max_bad_pictures allows: {listed(cases)}.")
+        self._progress.tell(f"Left out of training, as max_bad_pictures allows: {listed(cases)}.")
         with self.summary_manager.summary_writer().as_default():
             tf.summary.text("bad_pictures", cases, step=self.global_step)
 
@@ -262,6 +273,11 @@ class Controller(orbit.Controller):
         self._progress.keep(f"step {facts['step']}: {figures} on {self._eval_total} images")
         if not evaluated.detections:
             self._say_nothing_found()
+        if self._run.is_chief:
+            self._write_figures(evaluated, facts)
+
+    def _write_figures(self, evaluated, facts: dict) -> None:
+        results = storage.plain(evaluated.results)
         if self.trainer is not None:
             metric = self._run.trainer.best_checkpoint_eval_metric
             early_stop.add(self._run.model_dir, self._step, facts[records.DIGEST], metric, results[metric])

@@ -1,5 +1,7 @@
 """The devices of a run, and how a batch is shared among them."""
 
+import os
+
 import tensorflow as tf
 from official.common import distribute_utils
 from official.core import config_definitions
@@ -7,7 +9,61 @@ from official.modeling import performance
 
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import backbones
+from fsaf_tf.run import tf_config
 from fsaf_tf.run.mode import Mode
+from fsaf_tf.run.tf_config import Place
+
+CLUSTER = "multi_worker_mirrored"
+
+
+def place(runtime: config_definitions.RuntimeConfig, mode: Mode) -> Place:
+    """Where this process stands among the workers of `TF_CONFIG`, or of `runtime.worker_hosts`, which becomes that.
+
+    Raises:
+        UserError: `TF_CONFIG` is wrong or missing, it and the strategy disagree, or a cluster is to watch.
+    """
+    is_cluster = runtime.distribution_strategy == CLUSTER
+    try:
+        if is_cluster and runtime.worker_hosts and not tf_config.is_set():
+            os.environ.pop(tf_config.KEY, None)  # the Garden reads an empty one
+            distribute_utils.configure_cluster(runtime.worker_hosts, runtime.task_index)
+    except ValueError as error:
+        raise UserError(f"runtime.worker_hosts: {error}") from error
+    here = tf_config.read()
+    if problem := _in_cluster(runtime, mode, here) if is_cluster else _beside_cluster(runtime, mode, here):
+        raise UserError(problem)
+    return here if is_cluster else tf_config.ALONE
+
+
+def _in_cluster(runtime: config_definitions.RuntimeConfig, mode: Mode, here: Place | None) -> str | None:
+    """What is wrong with a run of several workers, in words."""
+    if here is None:
+        return (
+            f"runtime.distribution_strategy={CLUSTER} needs {tf_config.KEY} in the environment of each worker, such as"
+            f" {tf_config.EXAMPLE}; on one machine take mirrored"
+        )
+    if mode.watches:
+        return (
+            f"--mode={mode.name} is for one process beside the cluster: take another runtime.distribution_strategy"
+            f" there, without {tf_config.KEY}"
+        )
+    if runtime.num_gpus:
+        return (
+            f"runtime.num_gpus has no effect with {CLUSTER}: leave it at 0; CUDA_VISIBLE_DEVICES says which GPUs count"
+        )
+    return None
+
+
+def _beside_cluster(runtime: config_definitions.RuntimeConfig, mode: Mode, here: Place | None) -> str | None:
+    """What is wrong with a run of one process, in words."""
+    if runtime.worker_hosts:
+        return f"runtime.worker_hosts has no effect without runtime.distribution_strategy={CLUSTER}"
+    if here and not here.is_alone and mode.trains:
+        return (
+            f"{tf_config.KEY} names {len(here.addresses)} workers, each of which would train alone: set"
+            f" runtime.distribution_strategy={CLUSTER}, or unset {tf_config.KEY}"
+        )
+    return None
 
 
 def build_strategy(runtime: config_definitions.RuntimeConfig) -> tf.distribute.Strategy:
@@ -22,13 +78,11 @@ def build_strategy(runtime: config_definitions.RuntimeConfig) -> tf.distribute.S
     num_gpus = _num_gpus(runtime) if name in ("mirrored", "one_device") else 0
     try:
         performance.set_mixed_precision_policy(runtime.mixed_precision_dtype or "float32")
-        distribute_utils.configure_cluster(runtime.worker_hosts, runtime.task_index)
         return distribute_utils.get_distribution_strategy(
             name,
             num_gpus=num_gpus,
             all_reduce_alg=runtime.all_reduce_alg,
             num_packs=runtime.num_packs,
-            tpu_address=runtime.tpu,
         )
     except (ValueError, TypeError) as error:
         raise UserError(f"runtime: {error}") from error
@@ -52,14 +106,8 @@ def describe(strategy: tf.distribute.Strategy, params: config_definitions.Experi
     """One line: the devices, and how many images each takes a step.
 
     Raises:
-        UserError: a batch does not divide by the replicas, or a cluster is to evaluate, where each worker would score
-            its own share of the images.
+        UserError: a batch does not divide by the replicas.
     """
-    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and mode.evaluates:
-        raise UserError(
-            f"--mode={mode.name} does not work with multi_worker_mirrored; take --mode=train there, and"
-            " --mode=continuous_eval with another strategy beside it"
-        )
     replicas = strategy.num_replicas_in_sync
     shares = []
     for key in mode.data:
@@ -74,6 +122,8 @@ def describe(strategy: tf.distribute.Strategy, params: config_definitions.Experi
         if key == "train_data" and params.task.accumulation_steps > 1:
             shares[-1] += _parts(batch_size // replicas, params.task.accumulation_steps)
     number = f"{replicas} {'replica' if replicas == 1 else 'replicas'}"
+    workers = replicas // len(names(strategy))
+    number += f" on {workers} workers, on this one" if workers > 1 else ""
     return f"Devices: {number} ({', '.join(names(strategy))}); {'; '.join(shares)}"
 
 

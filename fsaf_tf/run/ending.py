@@ -1,7 +1,6 @@
 """How a run ends that does not come to its end: on one line, with what to do and what is kept."""
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 
@@ -10,8 +9,10 @@ import tensorflow as tf
 from fsaf_tf.config import schema
 from fsaf_tf.data import images, records
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import non_finite, on_disk
+from fsaf_tf.run import non_finite, on_disk, tf_config
 from fsaf_tf.run.task import NON_FINITE
+from fsaf_tf.run.tf_config import Place
+from fsaf_tf.run.workers import line_of_the_lost
 from fsaf_tf.terminal import commands, faults
 from fsaf_tf.terminal.interrupts import Interrupted
 from fsaf_tf.terminal.progress import Progress
@@ -21,13 +22,14 @@ _LOSS_BOUND = re.compile(r"The loss value is (\S+), which is larger than the bou
 
 
 @contextlib.contextmanager
-def told(progress: Progress, model_dir: str, task: schema.Task) -> Iterator[None]:
+def told(progress: Progress, model_dir: str, task: schema.Task, place: Place = tf_config.ALONE) -> Iterator[None]:
     """Turns signals, bad images, a loss that blew up and what the machine cannot do into their lines.
 
     Args:
         progress: of the run.
         model_dir: its folder.
         task: names its data.
+        place: of this process in its cluster.
 
     Raises:
         UserError: a line that the user can act on.
@@ -40,12 +42,13 @@ def told(progress: Progress, model_dir: str, task: schema.Task) -> Iterator[None
         stop = error.__cause__ or error.__context__ if isinstance(error, SystemError) else error
         if not isinstance(stop, Interrupted):
             raise
-        progress.say(f"Stopped by {stop} ({_kept(model_dir)}). The same command goes on: {commands.this_one()}")
+        progress.tell(f"Stopped by {stop} ({_kept(model_dir)}). The same command goes on: {commands.this_one()}")
         raise SystemExit(128 + stop.signum) from None
-    except tf.errors.InvalidArgumentError as error:
-        raise _of_images(error, model_dir) or error from error
     except (tf.errors.OpError, OSError, MemoryError) as error:
-        line = _of_cluster(error) or _of_records(error, task) or faults.line(error)
+        lost = line_of_the_lost(error, place)
+        if isinstance(error, tf.errors.InvalidArgumentError) and not lost:
+            raise _of_images(error, model_dir) or error from error
+        line = lost or _of_records(error, task) or faults.line(error)
         if not line:
             raise
         raise UserError(f"{line} ({_kept(model_dir)})") from error
@@ -77,12 +80,6 @@ def _of_images(error: tf.errors.InvalidArgumentError, model_dir: str) -> UserErr
     if non_finite.is_kept(model_dir):
         look += f" ({commands.of_tool('replay', f'--model_dir={model_dir}')} makes the step again)"
     return UserError(f"{words}; no checkpoint was saved after that. {look}, or lower the rate.")
-
-
-def _of_cluster(error: Exception) -> str | None:
-    """A run of one worker has none to lose: there it is a storage that does not answer."""
-    is_lost = isinstance(error, tf.errors.UnavailableError) and "TF_CONFIG" in os.environ
-    return "A worker of the cluster was lost; start all of them again to go on" if is_lost else None
 
 
 def _of_records(error: Exception, task: schema.Task) -> str | None:

@@ -8,6 +8,7 @@ from official.core import config_definitions
 from fsaf_tf.config import schedule
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode
+from fsaf_tf.run.workers import Workers
 from fsaf_tf.terminal.interrupts import Interrupts
 from fsaf_tf.terminal.progress import Progress
 
@@ -21,7 +22,7 @@ class Run:
         mode: what to do.
         model_dir: the run's folder.
         checkpoint: what it goes on from or evaluates; None if it starts from elsewhere.
-        strategy: its devices.
+        workers: of its cluster; of one process that one.
         progress: its lines on the terminal.
         interrupt: whether it was asked to stop.
         branch: the one that is evaluated alone, of a detector that was trained with both; `params` has it alone, too.
@@ -31,10 +32,15 @@ class Run:
     mode: Mode
     model_dir: str
     checkpoint: Checkpoint | None
-    strategy: tf.distribute.Strategy
+    workers: Workers
     progress: Progress
     interrupt: Interrupts
     branch: str | None = None
+
+    @property
+    def strategy(self) -> tf.distribute.Strategy:
+        """Its devices."""
+        return self.workers.strategy
 
     @property
     def trainer(self) -> schedule.Trainer:
@@ -49,12 +55,12 @@ class Run:
     @property
     def is_chief(self) -> bool:
         """Whether this process of a cluster is the one that writes."""
-        return self.strategy.extended.should_checkpoint
+        return self.workers.place.is_chief
 
     @property
     def in_cluster(self) -> bool:
         """Whether there are other processes."""
-        return isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        return not self.workers.place.is_alone
 
     @property
     def best_dir(self) -> str | None:

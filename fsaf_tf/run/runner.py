@@ -16,6 +16,7 @@ from fsaf_tf.run.best import BestExporter
 from fsaf_tf.run.controller import Controller
 from fsaf_tf.run.run import Run
 from fsaf_tf.run.task import VALIDATION_LOSS, FSAFTask
+from fsaf_tf.run.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Trainer(base_trainer.Trainer):
         on_batch: called after each batch of an evaluation.
         evaluated: the last evaluation.
         is_stopped: a variable; once it is True, a loop of steps ends after the present one.
+        workers: of the cluster. An evaluation's detections are those of all, its figures the chief's.
     """
 
     on_batch: Callable[[], None] = staticmethod(lambda: None)
     evaluated: Evaluated
     is_stopped: tf.Variable
+    workers: Workers
 
     def create_train_loop_fn(self):
         """A loop of at most so many steps; see the base class."""
@@ -71,18 +74,30 @@ class Trainer(base_trainer.Trainer):
         Returns:
             The results, flat: `AP_by_class/<name>`.
         """
-        rows = aggregated_logs or {}
+        rows = self._of_all_workers(aggregated_logs or {})
         detections = rows.get(ALL, [])
-        results = self.task.reduce_aggregated_logs(detections, global_step=self.global_step)
-        results = results | self._losses() | self._levels() | self._branches(rows)
+        counted = self._losses() | self._levels()  # sums over the workers, which all must ask for
+        results = self.workers.of_chief(lambda: self._figures(rows)) | counted
         name, best, is_best = self.config.trainer.best_checkpoint_eval_metric, self.checkpoint_exporter, False
         if best:
             is_best = best.maybe_export_checkpoint(self.checkpoint, results, self.global_step.numpy())
-            results = {**results, f"best_{name}": best.best_ckpt_logs[name]}
+            results = {**results, f"best_{name}": self.workers.of_chief(lambda: best.best_ckpt_logs[name])}
         self.swap_averages()
         self.evaluated = Evaluated(results, detections, is_best)
         losses = results.get("losses", {})  # with the names that they have in training
         return dict(_flat({name: value for name, value in results.items() if name != "losses"})) | losses
+
+    def _of_all_workers(self, rows: dict[str, list[dict]]) -> dict[str, list[dict]]:
+        """The results of all workers, each of whom has some of the images."""
+        together = {}
+        for of_worker in self.workers.gather(rows):
+            for branch, found in of_worker.items():
+                together.setdefault(branch, []).extend(found)
+        return together
+
+    def _figures(self, rows: dict[str, list[dict]]) -> dict:
+        figures = self.task.reduce_aggregated_logs(rows.get(ALL, []), global_step=self.global_step)
+        return figures | self._branches(rows)
 
     def _losses(self) -> dict:
         """`losses` of the validation data; empty where none were counted, as in an evaluation in several views."""
@@ -129,7 +144,8 @@ class Runner(train_lib.OrbitExperimentRunner):
         self._scratch = tempfile.TemporaryDirectory()  # what is not kept: all workers must take part in saving
         with tf.device("CPU:0"):
             self._is_stopped = tf.Variable(False, trainable=False)
-        run.interrupt.on_signal = lambda: self._is_stopped.assign(True)
+        if not run.in_cluster:  # there all must take as many steps
+            run.interrupt.on_signal = lambda: self._is_stopped.assign(True)
         controller = functools.partial(Controller, run, task)
         super().__init__(
             run.strategy,
@@ -168,7 +184,7 @@ class Runner(train_lib.OrbitExperimentRunner):
                 evaluate=evaluate,
                 checkpoint_exporter=self._build_best_checkpoint_exporter(task),
             )
-        trainer.is_stopped = self._is_stopped
+        trainer.is_stopped, trainer.workers = self._is_stopped, self._run.workers
         return trainer
 
     def _build_best_checkpoint_exporter(self, task: FSAFTask) -> BestExporter | None:
@@ -177,7 +193,7 @@ class Runner(train_lib.OrbitExperimentRunner):
             return None
         kept = folder if self._run.is_chief else f"{self._scratch.name}/best"
         metric, comp = trainer.best_checkpoint_eval_metric, trainer.best_checkpoint_metric_comp
-        return BestExporter(kept, metric, comp, task.data_digest(), self._run.progress.say)
+        return BestExporter(kept, metric, comp, task.data_digest(), self._run.progress.say, self._run.workers.of_chief)
 
     def _maybe_build_checkpoint_manager(self) -> tf.train.CheckpointManager:
         is_kept = self._run.mode.trains and self._run.is_chief

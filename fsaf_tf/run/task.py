@@ -110,7 +110,7 @@ class FSAFTask(base_task.Task):
             also=pipeline.nothing if is_training else detection.also_of(self.task_config),
             first_step=0 if self._steps is None else self._steps.start,
         )
-        if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
+        if tf.config.list_logical_devices("GPU"):
             return batches
         return batches.map(self._device_stage, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -194,13 +194,10 @@ class FSAFTask(base_task.Task):
         return {self.loss: terms["total_loss"].value}
 
     def _check_finite(self, terms: dict[str, branches.Term], batch, iterations) -> tf.Operation:
-        """Asserts that all terms are finite. A batch of which they are not is kept, where there is a run to keep it.
-
-        A TPU cannot write files.
-        """
+        """Asserts that all terms are finite. A batch of which they are not is kept, where there is a run to keep it."""
         finite = tf.math.is_finite(tf.stack([term.value for term in terms.values()]))
         is_finite, kept = tf.reduce_all(finite), tf.constant(True)
-        if self.logging_dir and not isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
+        if self.logging_dir:
             kept = tf.cond(
                 is_finite, lambda: True, lambda: non_finite.keep_batch(self.logging_dir, batch, iterations + 1)
             )

@@ -1,5 +1,6 @@
 """The run: checks, devices, then training and evaluation by the Garden's runner."""
 
+import contextlib
 import dataclasses
 
 import tensorflow as tf
@@ -8,15 +9,17 @@ from official.core import config_definitions
 
 from fsaf_tf import detection, storage
 from fsaf_tf.config import checks, experiment, schedule
-from fsaf_tf.data import balance, digest
+from fsaf_tf.data import balance, digest, service
 from fsaf_tf.data.classes import LABELS, recorded_classes
 from fsaf_tf.data.examples import with_classes
 from fsaf_tf.data.source import Sources, open_sources, open_validation
 from fsaf_tf.errors import UserError
-from fsaf_tf.evaluate import average_precision, metrics_table
+from fsaf_tf.evaluate import average_precision
 from fsaf_tf.modeling import backbones, freezing
 from fsaf_tf.run import (
     checkpoints,
+    closing,
+    cluster,
     data_report,
     devices,
     early_stop,
@@ -34,9 +37,8 @@ from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode, parse
 from fsaf_tf.run.run import Run
 from fsaf_tf.run.task import NON_FINITE, FSAFTask
-from fsaf_tf.terminal import commands
+from fsaf_tf.run.workers import Workers
 from fsaf_tf.terminal.interrupts import Interrupts
-from fsaf_tf.terminal.progress import Progress
 
 
 def run(
@@ -57,7 +59,8 @@ def run(
     optimizer and step, and goes on in the order of its data: on one CPU it ends with the same bits as one that was
     never stopped.
 
-    SIGINT and SIGTERM end it after the present step with a checkpoint, and with SystemExit(128 + signal).
+    SIGINT and SIGTERM end it after the present step with a checkpoint, and with SystemExit(128 + signal); in a cluster
+    all workers, whichever gets one, after the present loop.
 
     Args:
         params: the experiment. `runtime.num_gpus` 0 takes all visible GPUs. `trainer.summary_interval` must be a
@@ -78,21 +81,43 @@ def run(
     """
     mode = parse(mode)
     _check(params, mode, {"checkpoint": checkpoint, "branch": branch})
-    strategy = devices.build_strategy(params.runtime)
+    workers = cluster.meet(params.runtime, mode)
+    with workers.told():
+        return _as_one_of(workers, params, mode, model_dir.rstrip("/"), _Asked(checkpoint, branch, download))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """What else a run is asked for; see `run`."""
+
+    checkpoint: str | None
+    branch: str | None
+    download: bool
+
+
+def _as_one_of(workers: Workers, params, mode: Mode, model_dir: str, asked: _Asked) -> dict:
+    """The run of one of the workers, or of the only one."""
+    progress, strategy, is_chief = cluster.progress_of(workers.place), workers.strategy, workers.place.is_chief
     if params.runtime.enable_xla and mode.trains:
         devices.check_xla(params, strategy)
-    progress = Progress()
     progress.say(devices.describe(strategy, params, mode))
-    storage.check_folder(model_dir)
-    with Interrupts() as interrupt, ending.told(progress, model_dir, params.task):
-        this = Run(params, mode, model_dir.rstrip("/"), None, strategy, progress, interrupt)
-        with lock.held(this.model_dir, locks_of(mode, this.is_chief), progress.say):
+    if is_chief:
+        storage.check_folder(model_dir)
+    with Interrupts() as interrupt, ending.told(progress, model_dir, params.task, workers.place):
+        cluster.check_alike(workers, params, mode.name)
+        this = Run(params, mode, model_dir, None, workers, progress, interrupt)
+        locks = lock.held(model_dir, locks_of(mode, is_chief), progress.say) if is_chief else contextlib.nullcontext()
+        with locks:
+            cluster.check_folder(workers, model_dir)
             if params.trainer.epochs:
-                this = _with_steps(this, download)
-            changed = _check_same_run(this)
-            if branch:
-                this = _with_branch(this, branch)
-            return _run(dataclasses.replace(this, checkpoint=_checkpoint(this, checkpoint)), changed, download)
+                this = _with_steps(this, asked.download)
+            changed = workers.of_chief(lambda: _check_same_run(this))
+            if asked.branch:
+                this = _with_branch(this, asked.branch)
+            chosen = cluster.agreed(workers, _checkpoint(this, asked.checkpoint) if is_chief else None)
+            metrics = _run(dataclasses.replace(this, checkpoint=chosen), changed, asked.download)
+            workers.gather("done")  # one that is gone early is one that is lost
+            return metrics
 
 
 def locks_of(mode: Mode, is_chief: bool) -> list[str]:
@@ -147,20 +172,20 @@ def _check(params: config_definitions.ExperimentConfig, mode: Mode, of_evaluatio
 
 
 def _run(run: Run, changed: list[str], download: bool) -> dict:
-    done = records.read_metrics(run.model_dir, run.params)
-    ended = _end(run, is_evaluated=done.get("step") == run.step)
-    if ended and _has_changed_data(run, done):
+    done, ended, has_changed = run.workers.of_chief(lambda: _known_end(run))
+    if ended and has_changed:
         run.progress.say("The validation data have changed since the last evaluation; it is made again.")
     elif ended:
-        run.progress.say(f"The run in {run.model_dir} is finished: {ended}.")
-        return _report(run, done)
+        run.progress.tell(f"The run in {run.model_dir} is finished: {ended}.")
+        return closing.report(run, done)
     _say_start(run, changed)
     tf_keras.utils.set_random_seed(run.params.task.train_data.seed)
     data = _open_data(run, download)
+    cluster.check_same_data(run.workers, data)
     with run.strategy.scope():
         task = FSAFTask(
             run.params.task,
-            logging_dir=run.model_dir,
+            logging_dir=None if run.in_cluster else run.model_dir,  # what a bad step needs to be made again
             runtime=run.params.runtime,
             data=data,
             steps=range(run.step, run.trainer.train_steps),
@@ -169,7 +194,7 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
         records.check_classes(run.model_dir, task.classes)
     if run.mode.trains and run.is_chief:
         _clear_up(run)
-    with run.interrupt.deferred():  # raised in TensorFlow's C++ it would be a traceback of its own
+    with run.interrupt.deferred():  # raised in TensorFlow's C++ it would be a traceback
         loops = runner.Runner(dataclasses.replace(run, params=_for_the_runner(run.params)), task)
     run.interrupt.check()
     if run.params.task.freeze and run.mode.trains:
@@ -185,8 +210,17 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
             non_finite.keep_weights(run.model_dir, loops.trainer.checkpoint)
         raise
     if data.train is not None and data.train.bad.problems:
-        run.progress.say(data.train.bad.line(data.train.name))
-    return _report(run, metrics)
+        run.progress.tell(data.train.bad.line(data.train.name))
+    if not run.is_chief:
+        run.progress.tell(f"Ended at step {int(loops.controller.global_step.numpy())}, as all workers.")
+    return closing.report(run, metrics)
+
+
+def _known_end(run: Run) -> list:
+    """The figures that a run has, why it has nothing left to do, and whether the data of its figures have changed."""
+    done = records.read_metrics(run.model_dir, run.params)
+    ended = _end(run, is_evaluated=done.get("step") == run.step)
+    return [done, ended, bool(ended) and _has_changed_data(run, done)]
 
 
 def _has_changed_data(run: Run, metrics: dict) -> bool:
@@ -202,7 +236,7 @@ def _say_start(run: Run, changed: list[str]) -> None:
         run.progress.say("\n".join(experiment.rates_report(run.params)))
     if run.checkpoint and run.mode.trains:
         going_on = f"Going on from step {run.step}, {run.checkpoint.prefix}."
-        run.progress.say("\n".join([going_on, *(f"  {line}" for line in changed)]))
+        run.progress.tell("\n".join([going_on, *(f"  {line}" for line in changed)]))
     elif run.checkpoint:
         run.progress.say(run.checkpoint.line)
     elif run.mode.trains and not run.params.task.init_checkpoint:
@@ -298,6 +332,8 @@ def _open_data(run: Run, download: bool) -> Sources:
     run.progress.say("\n".join(report.lines(data_report.MOST_FINDINGS)))
     if report.error:
         raise UserError(report.error)
+    if data.train is not None and run.params.task.train_data.service:
+        run.progress.say(service.checked(data.train, run.params.task.train_data.service))
     if data.train is not None and run.params.task.train_data.repeat_rare:
         run.progress.say("  " + balance.describe(data.train, run.params.task.train_data.repeat_rare))
     return data_report.with_sizes(data, report)
@@ -313,38 +349,3 @@ def _write_records(run: Run, task: FSAFTask) -> None:
     task.classes.write(f"{run.model_dir}/{LABELS}")
     held_out.write(run.model_dir, task.training_source or task.source)
     records.record_start(run.model_dir, step=run.step, devices=devices.names(run.strategy))
-
-
-# The end.
-
-
-def _report(run: Run, metrics: dict) -> dict:
-    """Prints the table of the last evaluation, if there was one, where everything is, and what may come next."""
-    run.progress.close()
-    if "AP" in metrics:
-        run.progress.say(f"Evaluation of {metrics['checkpoint']}, {metrics['images']} images:")
-        run.progress.say(metrics_table.format_table(metrics))
-    if run.mode.is_one_evaluation:
-        run.progress.say(f"The figures are in {run.results_dir}/metrics.json, the detections in detections.json there")
-    else:
-        logs = f"tensorboard --logdir={run.model_dir}"
-        run.progress.say(f"Everything is in {run.model_dir}; curves and pictures: {logs}")
-    if run.mode.trains and run.is_chief:
-        run.progress.say("\n".join(_next_steps(run)))
-    return metrics
-
-
-def _next_steps(run: Run) -> list[str]:
-    """The checkpoint that the other tools take, and their commands."""
-    checkpoint, folder = checkpoints.choose(run.model_dir), run.model_dir
-    which = {checkpoints.BEST: "Best checkpoint", checkpoints.NEWEST: "Newest checkpoint"}[checkpoint.kind]
-    notes = f" ({'; '.join(checkpoint.notes)})" if checkpoint.notes else ""
-    look = commands.of_tool("analyze", f"--model_dir={folder}", "--output=report.html")
-    if not checkpoint.read_metrics():
-        look = commands.of_tool("train", "--mode=eval", f"--model_dir={folder}")
-    return [
-        f"{which}: {checkpoint}{notes}. Next:",
-        f"  {commands.of_tool('predict', f'--model={folder}', '--images=photos', '--output=out')}",
-        f"  {commands.of_tool('export', '--format=saved_model', f'--model_dir={folder}', '--output=exported')}",
-        f"  {look}",
-    ]

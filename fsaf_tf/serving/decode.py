@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from fsaf_tf.data import exif, images, records
-from fsaf_tf.serving import headers
+from fsaf_tf.data import exif, headers, images, records
 
 # 8160 x 6120, the largest that telephones take in practice. Decoding takes 3 bytes a pixel, 6 when the picture is
 # turned, and 6 more in a JPEG of many scans.

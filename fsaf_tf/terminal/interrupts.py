@@ -81,6 +81,15 @@ class Interrupts:
         """A signal waits."""
         return self._requested is not None
 
+    @property
+    def signum(self) -> int:
+        """The number of the signal that waits; 0 if there is none."""
+        return self._requested or 0
+
+    def request(self, signum: int) -> None:
+        """Makes a signal that came to another process wait here, too; 0 is none."""
+        self._requested = self._requested or signum or None
+
     def check(self) -> None:
         """Raises `Interrupted` if a signal waits."""
         if self.requested:

@@ -49,6 +49,10 @@ class Progress:
         self._write(("\n" if self._is_open else "") + text + "\n")
         self._is_open = False
 
+    def tell(self, text: str) -> None:
+        """Writes lines that every process of a run says, also those that are `Quiet`."""
+        self.say(text)
+
     def close(self) -> None:
         """Ends the live line, so that what others print starts on a line of its own."""
         if self._is_open:
@@ -58,6 +62,19 @@ class Progress:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+class Quiet(Progress):
+    """Of a process whose lines another one says already: it only tells."""
+
+    def update(self, text: str) -> None:
+        """Shows nothing."""
+
+    keep = say = update
+
+    def tell(self, text: str) -> None:
+        """Writes lines, as above."""
+        self._write(text + "\n")
 
 
 class Rate:

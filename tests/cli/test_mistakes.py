@@ -98,9 +98,11 @@ MISTAKES = {
         "runtime.mixed_precision_dtype cannot be 'fp16'; there are: float32, float16, bfloat16",
     ),
     f"{KEYS}=runtime.distribution_strategy=miror": (
-        "cannot be 'miror', did you mean 'mirrored'?; there are: mirrored, multi_worker_mirrored, one_device, tpu",
+        "cannot be 'miror', did you mean 'mirrored'?; there are: mirrored, multi_worker_mirrored, one_device",
     ),
-    f"{KEYS}=runtime.tpu=local": ("runtime.tpu has no effect without runtime.distribution_strategy=tpu",),
+    f"{KEYS}=runtime.tpu=local": ("runtime.tpu has no effect: leave it at null; TPUs are not supported",),
+    f"{KEYS}=runtime.distribution_strategy=tpu": ("=tpu does not work: a TPU wants the shapes of a step",),
+    f"{DEMO} --replicas=8": ("--replicas is for --print_config",),
     f"{KEYS}=trainer.best_checkpoint_metric_comp=up": ("cannot be 'up'", "there are: higher, lower"),
     f"{KEYS}=trainer.optimizer_config.optimizer.type=adamm": ("cannot be 'adamm', did you mean 'adam'?; there are: ",),
     f"{KEYS}=trainer.optimizer_config.learning_rate.type=cosin": ("did you mean 'cosine'?; there are: ",),

@@ -85,6 +85,7 @@ UNREAD = {
     "runtime.num_cores_per_replica": 4,
     "runtime.default_shard_dim": 0,
     "runtime.use_tpu_mp_strategy": True,
+    "runtime.tpu": "local",
 }
 
 

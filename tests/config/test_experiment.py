@@ -1,5 +1,7 @@
 """Experiments are read strictly, in one line, and written so that nothing is lost."""
 
+import math
+
 import pytest
 import yaml
 from official.core import exp_factory
@@ -345,6 +347,28 @@ def test_a_run_that_is_read_back_is_as_long_as_it_was(tmp_path):
     assert experiment.load_run(str(tmp_path)).as_dict() == params.as_dict()
     longer = experiment.load_run(str(tmp_path), overrides="trainer.train_steps=3600").trainer.optimizer_config
     assert (longer.learning_rate.cosine.decay_steps, longer.warmup.linear.warmup_steps) == (1400, 100)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "first", "marked"),
+    [
+        (1, "on 1 replica, 16 images of this experiment on each:", (16, 16, "0.01", "90,000")),
+        (8, "on 8 replicas, 2 images of this experiment on each:", (2, 16, "0.01", "90,000")),
+        (64, "on 64 replicas; task.train_data.global_batch_size=16 does not divide by them:", None),
+    ],
+)
+def test_rates_and_steps_on_so_many_replicas(replicas, first, marked):
+    trainer = experiment.load("fsaf_r50").trainer
+    said, _, *rows, _ = schedule.replicas_table(trainer, 16, replicas)
+    assert said == first
+    for images, row in zip((1, 2, 4, 8, 16), rows, strict=True):
+        batch, rate, steps = row.split()[1:4]
+        assert (row.split()[0], int(batch)) == (str(images), images * replicas)
+        assert float(rate) == pytest.approx(0.01 * images * replicas / 16, rel=1e-3)
+        assert int(steps.replace(",", "")) == math.ceil(90_000 * 16 / (images * replicas))
+    assert [tuple(row.split()[:4]) for row in rows if "this experiment" in row] == (
+        [tuple(map(str, marked))] if marked else []
+    )
 
 
 def test_epochs_are_steps_of_the_batch_and_the_schedule_moves_along():

@@ -243,6 +243,20 @@ def test_from_a_step_on_two_replicas_and_two_workers_have_the_same(folder):
         assert_same(from_step(folder, 3, 12 - skipped, config, input_context=context), whole[skipped:])
 
 
+@pytest.mark.parametrize("step", [0, 5])
+def test_the_batches_of_several_workers_are_those_of_one(folder, step):
+    """With their flips and crops, where all pictures have one orientation."""
+    values = {"repeat_rare": 0.9, "augmentation": {"crop": [0.2, 0.9]}}
+    config = data(folder, schema.TrainData, seed=5, **values)
+    alone = from_step(folder, step, 6, config, batch_size=6, sides=(64, 64))
+    contexts = [tf.distribute.InputContext(3, shard, num_replicas_in_sync=3) for shard in range(3)]
+    shared = [from_step(folder, step, 6, config, 2, context, sides=(64, 64)) for context in contexts]
+    for whole, *parts in zip(alone, *shared, strict=True):
+        for key in ("image", "image_id", "boxes", "valid"):
+            together = np.stack([part[key] for part in parts], axis=1)  # the rows go round the workers
+            np.testing.assert_array_equal(together.reshape(whole[key].shape), whole[key], err_msg=key)
+
+
 def test_pictures_of_steps_that_were_made_are_not_read(folder, tmp_path):
     """400 pictures; some are read ahead of their step."""
     picture, names = (folder / "1.png").read_bytes(), [f"{number}.png" for number in range(400)]

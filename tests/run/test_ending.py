@@ -58,16 +58,13 @@ def test_a_full_disk(tmp_path):
     assert line_of(save, tmp_path).startswith("/dev/full: the disk is full: free some space, and the same command goes")
 
 
-def test_who_does_not_answer(tmp_path, monkeypatch):
-    """In a cluster it is a worker; alone, the storage."""
+def test_a_storage_that_does_not_answer(tmp_path):
+    """In a cluster it is a worker: `test_workers.py`."""
 
     def step():
         raise tf.errors.UnavailableError(None, None, "Error executing an HTTP request")
 
-    monkeypatch.delenv("TF_CONFIG", raising=False)
     assert line_of(step, tmp_path).startswith("another machine does not answer: Error executing an HTTP request")
-    monkeypatch.setenv("TF_CONFIG", "{}")
-    assert line_of(step, tmp_path).startswith("A worker of the cluster was lost; start all of them again")
 
 
 @pytest.mark.parametrize("is_wrapped", [False, True])

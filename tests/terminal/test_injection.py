@@ -29,6 +29,8 @@ RESULTS = (b"of before", b'[\n{"image_id": 1}\n]\n')
 # Why no fault is put into a call.
 IN_MEMORY = "writes into memory"
 IN_A_GRAPH = "runs inside of a data set; `test_a_picture_that_a_data_set_reads` has real faults"
+NOT_SEEN = "what cannot be read is a file that a worker does not see, which is then said"
+REAL_SOCKETS = "`run/test_tf_config.py` has real sockets: nobody there, a port in use, a stranger"
 ANSWERS_NO = "OpenCV answers False, and what is then said is tested with real files"
 IN_A_PROCESS_OF_ITS_OWN = "a benchmark's process of its own, whose last line benchmark_inference.py tells"
 TO_LASTING = "writes to `terminal/lasting.py`, whose own calls are tested"
@@ -68,6 +70,16 @@ NOT_INJECTED = {
     "serving/saved_model.py:_copied:paths.make_folder": ELSEWHERE,
     "serving/saved_model.py:_copied:tf.io.gfile.copy": ELSEWHERE,
     "run/import_published.py:_write:tf.io.gfile.rename": "of storage elsewhere; here it is os.rename",
+    "data/service.py:checked:socket.create_connection": "`data/test_service.py` has addresses where nobody answers",
+    "run/cluster.py:_fingerprint:file.read": NOT_SEEN,
+    "run/cluster.py:_fingerprint:tf.io.gfile.GFile": NOT_SEEN,
+    "run/cluster.py:_read:file.read": NOT_SEEN,
+    "run/cluster.py:_read:open": NOT_SEEN,
+    "run/tf_config.py:_greet:socket.create_connection": REAL_SOCKETS,
+    "run/tf_config.py:_heard:socket.socket": REAL_SOCKETS,
+    "run/tf_config.py:_listening:socket.SOL_SOCKET": REAL_SOCKETS,
+    "run/tf_config.py:_listening:socket.SO_REUSEADDR": REAL_SOCKETS,
+    "run/tf_config.py:_listening:socket.socket": REAL_SOCKETS,
     "run/lock.py:_signs_of_life.give:os.utime": "in a thread of its own, which goes on",
     "serving/delegation.py:report:interpreter.allocate_tensors": "studies and tests alone call it",
     "serving/delegation.py:report:litert.Interpreter": "studies and tests alone call it",
