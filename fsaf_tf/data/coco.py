@@ -39,11 +39,10 @@ def open_coco(
         UserError: see the top of this file.
     """
     folder = picture_files.Folder(image_dir, frame, outside)
-    table = coco_json.read(annotation_file, folder.size_of)
-    names, moved = picture_files.find(annotation_file, folder, table.file_names)
+    table = read(annotation_file, folder)
+    names = table.file_names
     bad = BadPictures(max_bad, len(names))
     of_files = picture_files.check(annotation_file, folder, names, table.sizes, bad)
-    table = dataclasses.replace(table, file_names=names)
     if bad.problems:
         table = table.of_images(np.array([name not in bad.problems for name in names]))
     distinct = table.distinct()
@@ -56,11 +55,22 @@ def open_coco(
         read_pictures=functools.partial(frames.read_declared, bad=bad, rule=frame),
         bad=bad,
         ground_truth=lambda: ground_truth(table),
-        findings=(*table.findings, *moved, *box_findings(box_table(table), annotation_file), *of_files),
+        findings=(*table.findings, *box_findings(box_table(table), annotation_file), *of_files),
         boxes=lambda: box_table(table),
         most_boxes=int(np.diff(distinct.splits).max(initial=0)),
         image_dir=image_dir if os.path.isdir(image_dir) else "",
     )
+
+
+def read(annotation_file: str, folder: picture_files.Folder) -> coco_json.Annotations:
+    """An annotation file, its pictures under the names that they have in a folder; none is opened.
+
+    Raises:
+        UserError: see the top of this file.
+    """
+    table = coco_json.read(annotation_file, folder.size_of)
+    names, moved = picture_files.find(annotation_file, folder, table.file_names)
+    return dataclasses.replace(table, file_names=names, findings=(*table.findings, *moved))
 
 
 def clipped_yxyx(table: coco_json.Annotations) -> np.ndarray:

@@ -7,7 +7,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
+import tensorflow as tf
+
 PICTURES, BOXES = "pictures", "boxes"
+SIZE = 16  # bytes of a digest
+_AT_ONCE = 2**22  # bytes of a file
 
 
 def of(ground_truth: Mapping) -> dict[str, str]:
@@ -27,6 +31,15 @@ def of(ground_truth: Mapping) -> dict[str, str]:
     return {PICTURES: _digest(pictures), BOXES: _digest([*pictures, *boxes])}
 
 
+def of_file(path: str) -> str:
+    """The digest of a file, whatever its size. Raises what TensorFlow raises of one that cannot be read."""
+    content = hashlib.blake2b(digest_size=SIZE)
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while piece := file.read(_AT_ONCE):
+            content.update(piece)
+    return content.hexdigest()
+
+
 def _digest(rows: Iterable[list]) -> str:
     lines = sorted(json.dumps(row) for row in rows)
-    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=SIZE).hexdigest()
