@@ -77,17 +77,25 @@ def _nothing() -> None:
 def whole(
     path: str, on_error: Callable[[str], None] | None = None, before: Callable[[], None] = _nothing
 ) -> Iterator[tf.io.gfile.GFile]:
-    """A file to write to, as a context, which gets its name at the end.
+    """A file to write to, as a context, which gets its name at the end; see `named_at_end`."""
+    with named_at_end(path, on_error, before) as part, tf.io.gfile.GFile(_name(part), "wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def named_at_end(
+    path: str, on_error: Callable[[str], None] | None = None, before: Callable[[], None] = _nothing
+) -> Iterator[str]:
+    """The name to write a file under, as a context, at whose end it gets its own.
 
     Args:
-        path: its name.
+        path: its own name.
         on_error: takes the name of what an error leaves of it; that is removed if it is not given.
         before: is called when all is written, before it gets its name.
     """
     part = parts.of_file(path)
     try:
-        with tf.io.gfile.GFile(_name(part), "wb") as file:
-            yield file
+        yield part
         _flush_to_disk(part)
         before()
         tf.io.gfile.rename(_name(part), _name(path), overwrite=True)

@@ -82,6 +82,13 @@ def _check_verb(words: Sequence[str], verbs: Sequence[str]) -> None:
         raise UserError(f"{words[0]!r} is nothing that this tool does; {known} (--help says more)")
 
 
+def before_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words of a command line before a `--` that stands alone, and those after it, which are for another program."""
+    words = list(arguments)
+    place = words.index("--") if "--" in words else len(words)
+    return words[:place], words[place + 1 :]
+
+
 def require(own_flags: flags.FlagValues, *names: str) -> None:
     """Raises a UserError for the first of some flags that is not given, with what it may be."""
     for name in names:
