@@ -28,7 +28,7 @@ def of(ground_truth: Mapping) -> dict[str, str]:
         + [int(row["iscrowd"])]
         for row in ground_truth["annotations"]
     ]
-    return {PICTURES: _digest(pictures), BOXES: _digest([*pictures, *boxes])}
+    return {PICTURES: of_rows(pictures), BOXES: of_rows([*pictures, *boxes])}
 
 
 def of_file(path: str) -> str:
@@ -40,6 +40,7 @@ def of_file(path: str) -> str:
     return content.hexdigest()
 
 
-def _digest(rows: Iterable[list]) -> str:
+def of_rows(rows: Iterable[list]) -> str:
+    """The digest of rows of texts and numbers, whatever their order."""
     lines = sorted(json.dumps(row) for row in rows)
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=SIZE).hexdigest()

@@ -44,7 +44,7 @@ NOT_INJECTED = {
     "data/records.py:_read.records:tf.data.TFRecordDataset": IN_A_GRAPH,
     "data/shapes.py:Shapes._generate_examples:Image.fromarray.save": IN_MEMORY,
     "data/shapes.py:Shapes._generate_examples:encoded.seek": IN_MEMORY,
-    "detect/predict_files.py:_draw:picture.save": IN_MEMORY,
+    "detect/predict_files.py:draw:picture.save": IN_MEMORY,
     "detect/predict_video.py:_Camera.__exit__:self._capture.release": ANSWERS_NO,
     "detect/predict_video.py:_File.__exit__:self._capture.release": ANSWERS_NO,
     "detect/predict_video.py:_Writer.__exit__:self._video.release": ANSWERS_NO,
