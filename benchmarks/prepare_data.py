@@ -9,7 +9,6 @@ second. `--options="--direct_num_workers=2 --direct_running_mode=multi_processin
 """
 
 import json
-import os
 import pathlib
 import shutil
 import subprocess
@@ -75,7 +74,9 @@ def _measure() -> None:
         {"annotation_file": f"{output}/train.json", "image_dir": f"{output}/pictures"},
         {"input_path": f"{output}/killed"},
     ):
-        opened = subprocess.run([sys.executable, "-c", OPEN, json.dumps(keys)], capture_output=True, text=True, check=True)
+        opened = subprocess.run(
+            [sys.executable, "-c", OPEN, json.dumps(keys)], capture_output=True, text=True, check=True
+        )
         _say(opened=next(iter(keys)), **json.loads(opened.stdout))
 
 
@@ -129,7 +130,7 @@ def _memory(pid: int) -> int:
         parent = psutil.Process(pid)
         for process in [parent, *parent.children(recursive=True)]:
             total += process.memory_full_info().pss
-    except (psutil.NoSuchProcess, psutil.AccessDenied, os.error):
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # it has just ended
         pass
     return total
 

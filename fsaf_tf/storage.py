@@ -191,6 +191,12 @@ def write_results(path: str, results: Iterable[dict], before: Callable[[], None]
             add(result)
 
 
+def read_bytes(path: str) -> bytes:
+    """The content of a file, where TensorFlow reads files. Raises `tf.errors.OpError` if it cannot be read."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return file.read()
+
+
 def read_text(path: str) -> str:
     """The content of a text file, where TensorFlow reads files.
 
@@ -198,10 +204,8 @@ def read_text(path: str) -> str:
         UserError: it is not UTF-8.
         tf.errors.OpError: it cannot be read.
     """
-    with tf.io.gfile.GFile(path, "rb") as file:
-        data = file.read()
     try:
-        return data.decode("utf-8")
+        return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8: {error}") from None
 

@@ -27,6 +27,7 @@ logging.disable(logging.NOTSET)
 
 # The first, which concerns no pipeline of ours: without it Beam looks on the network for a runner written in Go.
 _OF_DIRECT = ("--allow_unsafe_triggers", "--default_sdk_harness_log_level=ERROR")
+_INTERRUPTED = "KeyboardInterrupt [while running"
 _FAILED = re.compile(r"UserError: (.*?) ?(\[while running|$)", re.MULTILINE)
 
 
@@ -91,6 +92,8 @@ def ready(runner: Runner) -> Callable[[Work, Sequence[int]], None]:
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:
+            if _INTERRUPTED in str(error):
+                raise KeyboardInterrupt from None
             failed = _FAILED.search(f"{type(error).__name__}: {error}")
             if not failed:
                 raise
@@ -100,7 +103,7 @@ def ready(runner: Runner) -> Callable[[Work, Sequence[int]], None]:
 
 
 def _options(runner: Runner) -> pipeline_options.PipelineOptions:
-    """Those of a pipeline. Raises a UserError for one that Beam's own runner would ignore; others have more of theirs."""
+    """Those of a pipeline. Raises a UserError for one that DirectRunner would ignore; others have more of their own."""
     given = [f"--runner={runner.name}", *(_OF_DIRECT if runner.is_direct else ()), *runner.options]
     said = io.StringIO()
     try:

@@ -1,11 +1,10 @@
 """Work in shards that may be killed at any time: a folder that says what it is, what each shard is of, what is done.
 
-A shard has a plan, which says what it is of, and a result, which is written last and whole. Whoever starts the same work
-again does the shards without a result; other work in the folder is refused.
+A shard has a plan, which says what it is of, and a result, which is written last and whole. Whoever starts the same
+work again does the shards without a result; other work in the folder is refused.
 """
 
 import dataclasses
-import os
 import re
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -84,8 +83,8 @@ def begin(output: str, num_shards: int, identity: Mapping[str, Any]) -> tuple[Jo
         difference = differs(storage.read_dict(path), wanted)
         if difference:
             raise UserError(
-                f"{job.folder} is of other work that was not finished: {difference}; go on with that, delete the folder,"
-                " or give another --output"
+                f"{job.folder} is of other work that was not finished: {difference}; go on with that, delete the"
+                " folder, or give another --output"
             )
         return job, True
     if tf.io.gfile.exists(job.folder) and tf.io.gfile.listdir(job.folder):
@@ -101,10 +100,3 @@ def differs(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
         if there.get(name) != wanted.get(name):
             return f"{name} is {there.get(name)!r:.80} there and {wanted.get(name)!r:.80} here"
     return ""
-
-
-def foreign(output: str, names: re.Pattern) -> list[str]:
-    """The files in a folder whose whole names match."""
-    if not tf.io.gfile.isdir(output):
-        return []
-    return [os.path.join(output, name) for name in sorted(tf.io.gfile.listdir(output)) if names.fullmatch(name)]

@@ -8,18 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from fsaf_tf.bulk import job as jobs
 from fsaf_tf.bulk import runner, seen, watch
 from fsaf_tf.bulk.job import Job
-from fsaf_tf.config import experiment
 from fsaf_tf.data import arrays, digest
-from fsaf_tf.data.classes import LABELS
 from fsaf_tf.detect import forms, kept, predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import lock
-from fsaf_tf.serving import exported_models, load
+from fsaf_tf.serving import load
 from fsaf_tf.terminal.progress import Progress, prediction_line
 
 PICTURES_OF_SHARD = 50
@@ -123,7 +120,7 @@ def run(wanted: Wanted, detector: Callable, by: runner.Runner) -> None:
     from fsaf_tf.bulk import beam_pipeline
 
     do, line, files, output = beam_pipeline.ready(by), Progress(), wanted.files, wanted.output
-    arguments = _of_one_checkpoint(wanted.arguments, detector)
+    arguments = load.arguments_of(detector, wanted.arguments)
     drawn = predict_files.picture_paths(files, output)
     with lock.held(output, [lock.PREDICTION], line.say):
         num_shards = min(wanted.num_shards or -(-len(files) // PICTURES_OF_SHARD), len(files))
@@ -165,34 +162,23 @@ def _merge(wanted: Wanted, job: Job, detector: Callable, say: Callable[[str], No
     predict_files.say_cut_off(cut_off, len(wanted.files), detector.most)
 
 
-def _of_one_checkpoint(arguments: tuple, detector: Callable) -> tuple:
-    """The arguments of `load_detector` that load this one, whatever is trained or exported meanwhile."""
-    path, _, *others = arguments
-    checkpoint = getattr(detector, "checkpoint", None)
-    return (path, checkpoint.prefix, *others) if checkpoint else (exported_models.find(path), None, *others)
-
-
 def _identity(wanted: Wanted, arguments: tuple, num_shards: int) -> dict[str, Any]:
     """What makes it this work and no other: pictures by name, size and time, the model by its files."""
-    states = [os.stat(file) for file in wanted.files]
-    rows = [[*row, state.st_size, state.st_mtime_ns] for row, state in zip(enumerate(wanted.files), states)]
+    rows = [[number, file, *_state(file)] for number, file in enumerate(wanted.files)]
     least = None if wanted.least is None else [score if np.isfinite(score) else "none" for score in wanted.least]
     return {
         "pictures": digest.of_rows(rows),
-        "model": digest.of_rows([[file, digest.of_file(file)] for file in _files_of(arguments)]),
+        "model": digest.of_rows([[file, digest.of_file(file)] for file in load.files_of(arguments)]),
         "options": digest.of_rows([list(arguments), [least]]),
         "score_threshold": wanted.score_threshold,
         "shards": num_shards,
     }
 
 
-def _files_of(arguments: tuple) -> list[str]:
-    """The files that say which detector it is: of a checkpoint the one with the checksums of its tensors."""
-    path, prefix, *_ = arguments
-    if prefix:
-        run = experiment.folder_of(path) or experiment.folder_of(prefix) or os.path.dirname(prefix)
-        files = [f"{prefix}.index", f"{run}/params.yaml", f"{run}/{LABELS}"]
-        return [file for file in files if tf.io.gfile.exists(file)]
-    if os.path.isfile(path):
-        return [path]
-    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
+def _state(file: str) -> list[int]:
+    """Size and time of a file; nothing of one that cannot be looked at, which is named when its turn comes."""
+    try:
+        state = os.stat(file)
+    except OSError:
+        return []
+    return [state.st_size, state.st_mtime_ns]

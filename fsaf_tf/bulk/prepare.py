@@ -47,7 +47,7 @@ class Wanted:
     outside: bool = False
 
 
-def run(wanted: Wanted, by: runner.Runner = runner.Runner()) -> None:
+def run(wanted: Wanted, by: runner.Runner) -> None:
     """Prepares data, or goes on with it, and says what was done.
 
     Raises:
@@ -106,19 +106,20 @@ def _is_done(output: str, identity: dict, say: Callable[[str], None]) -> bool:
     Raises:
         UserError: there is something else, or it is not what its manifest says.
     """
-    there = manifest.read(output) if tf.io.gfile.isdir(output) else None
+    names = tf.io.gfile.listdir(output) if tf.io.gfile.isdir(output) else []
+    there, has_job = manifest.read(output), jobs.FOLDER in (name.rstrip("/") for name in names)
     if there is None:
-        ours = jobs.foreign(output, _OURS)
-        if ours and not tf.io.gfile.exists(f"{output}/{jobs.FOLDER}/{jobs.FILE}"):
-            raise UserError(f"{ours[0]} is there, and nothing says what it is of; give another --output")
+        ours = sorted(filter(_OURS.fullmatch, names))
+        if ours and not has_job:
+            raise UserError(f"{output}/{ours[0]} is there, and nothing says what it is of; give another --output")
         return False
     difference = jobs.differs(there.content.get("identity", {}), identity)
     if difference:
         raise UserError(f"{output} has other data, or the same in another way: {difference}; give another --output")
     there.check_shards(there.shards, most_hashed=2**63)
     there.table(there.shards)
-    if tf.io.gfile.exists(f"{output}/{jobs.FOLDER}"):  # killed between the manifest and this
-        tf.io.gfile.rmtree(f"{output}/{jobs.FOLDER}")
+    if has_job:  # killed between the manifest and this
+        jobs.Job(f"{output}/{jobs.FOLDER}", len(there.shards)).end()
     say(f"{there.path}: all of it is there, {len(there.shards)} shards, and as it says")
     return True
 
@@ -135,14 +136,15 @@ def _refuse_missing(wanted: Wanted, table: Annotations, folder: picture_files.Fo
 
 def _todo(work: shards.Writing, say: Callable[[str], None]) -> list[int]:
     """The shards without a result, with a file that does not fit it, or whose bad pictures are no longer bad."""
-    done = [shard for shard in work.job.done() if _is_kept(work, shard)]
-    for shard in set(work.job.done()) - set(done):
+    reader, done = work.load(), work.job.done()
+    kept = [shard for shard in done if _is_kept(work, shard, reader)]
+    for shard in set(done) - set(kept):
         work.job.forget(shard)
-    say(f"{work.output}: goes on; {len(done)} of {work.job.num_shards} shards are there and kept")
-    return sorted(set(range(work.job.num_shards)) - set(done))
+    say(f"{work.output}: goes on; {len(kept)} of {work.job.num_shards} shards are there and kept")
+    return sorted(set(range(work.job.num_shards)) - set(kept))
 
 
-def _is_kept(work: shards.Writing, shard: int) -> bool:
+def _is_kept(work: shards.Writing, shard: int, reader: pictures.Reader) -> bool:
     result, path = shards.Result.read(work.job.result(shard)), work.path(shard)
     if not tf.io.gfile.exists(path) or digest.of_file(path) != result.digest:
         return False
@@ -150,10 +152,7 @@ def _is_kept(work: shards.Writing, shard: int) -> bool:
         return True
     table = work.plan(shard)
     table = table.of_images(np.array([name in result.problems for name in table.file_names]))
-    bad = shards.all_allowed(table)
-    for _ in pictures.good(work.image_dir, table.file_names, table.sizes, work.rule, bad):
-        return False
-    return bad.problems == result.problems
+    return reader.read(table.file_names, table.sizes, lambda good: None) == result.problems
 
 
 def _refuse_bad(wanted: Wanted, written: Sequence[shards.Result], total: int) -> None:

@@ -11,7 +11,6 @@ from fsaf_tf import storage
 from fsaf_tf.bulk import pictures
 from fsaf_tf.bulk.job import Job
 from fsaf_tf.data import arrays, coco, digest, manifest, pixels, records
-from fsaf_tf.data.bad_pictures import BadPictures
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.coco_json import Annotations
 
@@ -73,28 +72,25 @@ class Writing:
         """The pictures of a shard with all their boxes."""
         return manifest.read_table(self.job.plan(shard), self.job.plan(shard), self.classes)
 
-    def load(self) -> None:
-        """Nothing is shared."""
+    def load(self) -> pictures.Reader:
+        """What reads the pictures."""
+        return pictures.Reader(self.image_dir, self.rule)
 
-    def do(self, shard: int, loaded: None) -> None:
+    def do(self, shard: int, loaded: pictures.Reader) -> None:
         """Writes a shard, and its result."""
-        del loaded
         table, path = self.plan(shard).distinct(), self.path(shard)
-        boxes, bad = coco.clipped_yxyx(table).astype(np.float32), all_allowed(table)
-        headers, turns = {}, []
+        boxes, headers, turns = coco.clipped_yxyx(table).astype(np.float32), {}, []
         with storage.named_at_end(path) as part, tf.io.TFRecordWriter(part) as writer:
-            for picture in pictures.good(self.image_dir, table.file_names, table.sizes, self.rule, bad):
+
+            def take(picture: pictures.Picture) -> None:
                 header = pixels.read_header(io.BytesIO(picture.encoded))
                 writer.write(_example(table, boxes, picture, header))
                 headers[table.file_names[picture.place]] = header
                 turns.append(picture.turn)
+
+            problems = loaded.read(table.file_names, table.sizes, take)
         size = tf.io.gfile.stat(path).length
-        Result(size, digest.of_file(path), headers, turns, bad.problems).write(self.job.result(shard))
-
-
-def all_allowed(table: Annotations) -> BadPictures:
-    """Keeps what is wrong with pictures, however many they are."""
-    return BadPictures(1.0, len(table.file_names) + 1)
+        Result(size, digest.of_file(path), headers, turns, problems).write(self.job.result(shard))
 
 
 def _example(table: Annotations, boxes: np.ndarray, picture: pictures.Picture, header: pixels.Header) -> bytes:

@@ -13,7 +13,6 @@ from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import faults, lasting
 
-
 RUNNER = "runner"
 
 

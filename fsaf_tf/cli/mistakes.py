@@ -83,7 +83,7 @@ def _check_verb(words: Sequence[str], verbs: Sequence[str]) -> None:
 
 
 def before_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words of a command line before a `--` that stands alone, and those after it, which are for another program."""
+    """The words of a command line before a `--` that stands alone, and those after it, for another program."""
     words = list(arguments)
     place = words.index("--") if "--" in words else len(words)
     return words[:place], words[place + 1 :]

@@ -70,6 +70,13 @@ _MODEL = flags.DEFINE_string(
 )
 _CHECKPOINT = cli.define_checkpoint(_FLAGS, "--model")
 _IMAGES, _RECURSIVE, _OUTPUT, _SCORE_THRESHOLD, _OVERWRITE = cli.define_pictures(_FLAGS)
+_IMAGE_LIST = flags.DEFINE_string(
+    "image_list",
+    None,
+    "In the place of --images: a text file that names a picture a line.",
+    flag_values=_FLAGS,
+    allow_overwrite=False,
+)
 _VIDEO = flags.DEFINE_string("video", None, "A video file.", flag_values=_FLAGS, allow_overwrite=False)
 _CAMERA = flags.DEFINE_string(
     "camera",
@@ -133,7 +140,7 @@ def main() -> None:
 def _predict() -> None:
     _check_flags()
     model, checkpoint = _which()
-    if _IMAGES.value:
+    if _IMAGES.value or _IMAGE_LIST.value:
         _pictures(model, checkpoint)
     else:
         _frames(model, checkpoint)
@@ -141,26 +148,25 @@ def _predict() -> None:
 
 def _check_flags() -> None:
     """Raises a UserError where flags do not go together."""
-    given = [flag.name for flag in (_IMAGES, _VIDEO, _CAMERA) if flag.value]
+    by = _runner()
+    given = [flag.name for flag in (_IMAGES, _IMAGE_LIST, _VIDEO, _CAMERA) if flag.value]
     if not given:
-        raise UserError("--images is missing, or --video or --camera (--help lists the flags)")
+        raise UserError("--images is missing, or --image_list, --video or --camera (--help lists the flags)")
     if len(given) > 1:
         raise UserError(f"give --{given[0]} or --{given[1]}, not both")
+    of_pictures = given[0] in ("images", "image_list")
     if _RECURSIVE.present and not _IMAGES.value:
         raise UserError("--recursive is for --images, a folder")
-    for flag in (_FORMS, _IMAGE_IDS):
-        if flag.value and not _IMAGES.value:
-            raise UserError(f"--{flag.name} is for --images")
-    if _IMAGES.value and _MAX_FRAMES.present:
+    for name in ("forms", "image_ids", cli.RUNNER, "shards"):
+        if _FLAGS[name].value and not of_pictures:
+            raise UserError(f"--{name} is for --images")
+    if of_pictures and _MAX_FRAMES.present:
         raise UserError("--max_frames is for --video and --camera only")
-    by = _runner()
-    if _SHARDS.present and not by:
+    if _SHARDS.value and not by:
         raise UserError("--shards is for --runner, which looks at pictures in shards")
-    if by and not _IMAGES.value:
-        raise UserError("--runner is for --images")
     mistakes.require(_FLAGS, "output")
     mistakes.want_folders(_FLAGS, "output")
-    mistakes.want_files(_FLAGS, "video", "image_ids", "thresholds")
+    mistakes.want_files(_FLAGS, "image_list", "video", "image_ids", "thresholds")
 
 
 def _which() -> tuple[str, str | None]:
@@ -177,10 +183,13 @@ def _pictures(model: str, checkpoint: str | None) -> None:
     from fsaf_tf.detect import forms, image_files, predict_files
 
     forms.check(_FORMS.value)
-    files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
+    if _IMAGE_LIST.value:
+        files = image_files.listed(_IMAGE_LIST.value)
+    else:
+        files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
     written = [*predict_files.picture_paths(files, _OUTPUT.value).values()]
     written += forms.paths(_FORMS.value, _OUTPUT.value, predict_files.shared_names(files).values())
-    reads = [*files, _IMAGE_IDS.value, _THRESHOLDS.value]
+    reads = [*files, _IMAGE_LIST.value, _IMAGE_IDS.value, _THRESHOLDS.value]
     outputs.check_predictions(_OUTPUT.value, written, reads=reads, overwrite=_OVERWRITE.value)
     ids = predict_files.read_image_ids(_IMAGE_IDS.value, files) if _IMAGE_IDS.value else None
     if _runner():

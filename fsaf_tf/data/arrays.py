@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from fsaf_tf import storage
 from fsaf_tf.errors import UserError
@@ -29,10 +28,8 @@ def read(path: str) -> dict[str, np.ndarray]:
         UserError: it is damaged.
         tf.errors.OpError: it cannot be read.
     """
-    with tf.io.gfile.GFile(path, "rb") as file:
-        content = io.BytesIO(file.read())
     try:
-        with np.load(content, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(storage.read_bytes(path)), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is damaged: {error}") from None

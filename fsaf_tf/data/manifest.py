@@ -197,7 +197,9 @@ def of_files(pattern: str, files: Sequence[str]) -> tuple[Manifest, tuple[Shard,
     if not manifests:
         return None
     if len(folders) > 1:
-        raise UserError(f"input_path {pattern}: files of {len(folders)} folders, {manifests[0].path} is of one; give one")
+        raise UserError(
+            f"input_path {pattern}: files of {len(folders)} folders, {manifests[0].path} is of one; give one"
+        )
     manifest = manifests[0]
     shards = manifest.named(pattern)
     others = {os.path.basename(file) for file in files} - {shard.file for shard in shards}

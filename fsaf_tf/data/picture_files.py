@@ -176,9 +176,7 @@ def _read_header(path: str) -> pixels.Header:
     return header
 
 
-def findings(
-    file: str, image_dir: str, headers: dict[str, pixels.Header], turns: Sequence[int]
-) -> tuple[Finding, ...]:
+def findings(file: str, image_dir: str, headers: dict[str, pixels.Header], turns: Sequence[int]) -> tuple[Finding, ...]:
     """What is to be known of good pictures.
 
     Args:

@@ -120,8 +120,8 @@ CASES = {
     "storage.py:results_file.keep:tf.io.gfile.rename": Case(
         functools.partial(BROKEN_RESULTS, say=print), TF_OPEN[:-1], names="camera", leaves=True
     ),
-    "storage.py:read_text:tf.io.gfile.GFile": Case(lambda folder: experiment.read_params(run_folder(folder)), TF_OPEN),
-    "storage.py:read_text:file.read": Case(
+    "storage.py:read_bytes:tf.io.gfile.GFile": Case(lambda folder: experiment.read_params(run_folder(folder)), TF_OPEN),
+    "storage.py:read_bytes:file.read": Case(
         lambda folder: experiment.read_params(run_folder(folder)), TF_READ, GFILE, "read"
     ),
     "parts.py:_sweep:os.listdir": SWEEP,
