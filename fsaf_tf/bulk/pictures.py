@@ -45,8 +45,8 @@ class Reader:
         self._bad = BadPictures(1.0, 2**53)  # all may be
         self._datasets: dict[int, tf.data.Dataset] = {}  # by how many are decoded at a time
 
-    def read(self, names: Sequence[str], sizes: np.ndarray, take: Callable[[Picture], None]) -> dict[str, str]:
-        """Reads pictures; one thread at a time.
+    def go_through(self, names: Sequence[str], sizes: np.ndarray, take: Callable[[Picture], None]) -> dict[str, str]:
+        """Reads the pictures of a shard; one thread at a time.
 
         Args:
             names: I of them, all different.

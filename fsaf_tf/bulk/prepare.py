@@ -152,7 +152,7 @@ def _is_kept(work: shards.Writing, shard: int, reader: pictures.Reader) -> bool:
         return True
     table = work.plan(shard)
     table = table.of_images(np.array([name in result.problems for name in table.file_names]))
-    return reader.read(table.file_names, table.sizes, lambda good: None) == result.problems
+    return reader.go_through(table.file_names, table.sizes, lambda good: None) == result.problems
 
 
 def _refuse_bad(wanted: Wanted, written: Sequence[shards.Result], total: int) -> None:

@@ -88,7 +88,7 @@ class Writing:
                 headers[table.file_names[picture.place]] = header
                 turns.append(picture.turn)
 
-            problems = loaded.read(table.file_names, table.sizes, take)
+            problems = loaded.go_through(table.file_names, table.sizes, take)
         size = tf.io.gfile.stat(path).length
         Result(size, digest.of_file(path), headers, turns, problems).write(self.job.result(shard))
 

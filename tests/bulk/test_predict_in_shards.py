@@ -27,10 +27,10 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
     write_run(folder / "run", build_model())
     (folder / "in" / "deep").mkdir(parents=True)
-    for number in range(39):
+    for number in range(40):
         pixels = np.random.default_rng(number).integers(0, 256, (30 + number, 40, 3), np.uint8)
         Image.fromarray(pixels).save(folder / "in" / f"{number:02d}.{('png', 'jpg')[number % 2]}")
-    (folder / "in" / "17.png").write_bytes(b"poison")
+    (folder / "in" / "18.png").write_bytes(b"poison")
     with pytest.MonkeyPatch.context() as patch:
         assert call(predict, patch, *flags_of(folder, "plain")) == 0
     return folder
@@ -48,7 +48,7 @@ def files_in(folder) -> dict[str, bytes]:
 def test_killed_it_goes_on_and_ends_as_a_plain_prediction(place, monkeypatch, capsys):
     in_shards = flags_of(place, "out", "--runner=DirectRunner", "--shards=8")
     process = subprocess.Popen([sys.executable, "tools/predict.py", *in_shards], cwd=ROOT, stdout=subprocess.DEVNULL)
-    while process.poll() is None and not list(place.glob("out/unfinished/result-*")):
+    while process.poll() is None and not list(place.glob("out/unfinished/result-*.npz")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -59,7 +59,7 @@ def test_killed_it_goes_on_and_ends_as_a_plain_prediction(place, monkeypatch, ca
     assert call(predict, monkeypatch, *in_shards) == 0
     said = capsys.readouterr().out
     assert "of 8 shards are there and kept" in said and "goes on; 0 of" not in said
-    assert "1 of 39 files cannot be read and are left out:" in said and "17.png: not an image that can be read" in said
+    assert "1 of 40 files cannot be read and are left out:" in said and "18.png: not an image that can be read" in said
     assert files_in(place / "out") == files_in(place / "plain")
 
 

@@ -207,11 +207,11 @@ def test_the_garden_reads_the_shards(data):
 
 
 def test_killed_and_with_other_workers_it_writes_the_same_bytes(tmp_path, monkeypatch, capfd):
-    write_data(tmp_path, 40)
+    write_data(tmp_path, 20)
     assert prepare(monkeypatch, tmp_path, tmp_path / "at_once", "--shards=10") == 0
     command = [sys.executable, "tools/prepare_data.py", *flags_of(tmp_path, tmp_path / "killed", "--shards=10")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    while process.poll() is None and not list(tmp_path.glob("killed/unfinished/result-*")):
+    while process.poll() is None and not list(tmp_path.glob("killed/unfinished/result-*.npz")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
