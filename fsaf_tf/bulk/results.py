@@ -11,7 +11,7 @@ from fsaf_tf import storage
 from fsaf_tf.bulk import pictures, shards
 from fsaf_tf.data import digest, manifest, picture_files, records
 from fsaf_tf.data.coco_json import Annotations
-from fsaf_tf.data.findings import listed
+from fsaf_tf.data.findings import counted, listed
 
 TOOL = "fsaf-prepare-data"
 _REASONS = {pictures.MISSING: "missing", pictures.OTHER_SIZE: "other size", "": "cannot be read"}
@@ -44,7 +44,8 @@ def write(
         say(f"{len(rejected):,} of {len(table.file_names):,} pictures are left out: {shown}")
     for finding in content["findings"]:
         say(f"  {finding['message']}")
-    say(f"{content['pictures']:,} pictures, {content['boxes']:,} boxes in {len(results)} shards: {work.output}")
+    in_shards = counted(len(results), "shard", "shards")
+    say(f"{content['pictures']:,} pictures, {content['boxes']:,} boxes in {in_shards}: {work.output}")
 
 
 def _content(work: shards.Writing, kept: Annotations, results: Sequence[shards.Result], identity: dict) -> dict:

@@ -378,3 +378,8 @@ def test_mistakes_are_one_line(data, tmp_path, monkeypatch):
     assert line.startswith(f"error: {output}/data-00000-of-00001.tfrecord") and "\n" not in line
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert 'pip install -c constraints.txt -e ".[beam]"' in prepare(monkeypatch, data, output)
+
+
+def test_records_say_which_way_up_their_pictures_are(data):
+    with pytest.raises(UserError, match="shards: its records say which way up each picture is; leave exif_orientation"):
+        opened(input_path=f"{data}/shards", exif_orientation="stored")
