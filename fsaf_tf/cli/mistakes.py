@@ -33,6 +33,7 @@ _FLAGS = {
     "source": "framework origin kind",
     "video": "movie stream clip",
     "camera": "webcam cam",
+    "shards": "num_shards shard_count",
 }
 _DEVICES = (
     "TensorFlow takes the GPUs that it sees: CUDA_VISIBLE_DEVICES=0 before the command chooses, CUDA_VISIBLE_DEVICES=-1"

@@ -45,7 +45,7 @@ class Data(hyperparams.Config):
         image_dir: the folder of the images that `annotation_file` names.
         images_outside: these names may lead out of `image_dir`, as `../1.jpg` and `/photos/1.jpg` do. If not, such a
             picture is looked for in `image_dir` by the end of its name, and refused where it is not there.
-        input_path: TFRecord files in the Garden's keys, a glob; or what `tools/prepare_data.py` has written, its folder.
+        input_path: TFRecord files in the Garden's keys, a glob; or the folder that `tools/prepare_data.py` has written.
         label_map: names of the category ids of `input_path`: a JSON file `{"1": "person", ...}`; empty for
             `label_map.json` beside the shards.
         exif_orientation: which way up boxes take a picture with an EXIF orientation: `upright`, `stored` or `auto`. The
