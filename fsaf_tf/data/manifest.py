@@ -64,17 +64,17 @@ class Manifest:
         """The shards whose names a glob means, whether they are there or not."""
         return tuple(shard for shard in self.shards if fnmatch.fnmatchcase(shard.file, os.path.basename(pattern)))
 
-    def check_shards(self, shards: Sequence[Shard], most_hashed: int = MOST_HASHED) -> None:
+    def check_shards(self, shards: Sequence[Shard], *, all_digests: bool = False) -> None:
         """Checks shards against their files.
 
         Args:
             shards: some of them.
-            most_hashed: up to so many bytes together have their digests compared, too.
+            all_digests: compare digests, too, however large they are; else up to `MOST_HASHED` together.
 
         Raises:
             UserError: one is missing, or is another file.
         """
-        is_hashed = sum(shard.bytes for shard in shards) <= most_hashed
+        is_hashed = all_digests or sum(shard.bytes for shard in shards) <= MOST_HASHED
         for number, shard in enumerate(shards):
             path, where = f"{self.folder}/{shard.file}", f"shard {number + 1} of {len(shards)} of {self.path}"
             try:

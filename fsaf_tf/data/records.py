@@ -141,8 +141,8 @@ def count_records(file: str) -> int:
 
 
 def damaged(input_path: str) -> str | None:
-    """The first record of the files of a glob whose checksum is wrong, in words; None if there is none."""
-    for file in sorted(tf.io.gfile.glob(input_path)):
+    """The first record of the files of an `input_path` whose checksum is wrong, in words; None if there is none."""
+    for file in sorted(tf.io.gfile.glob(manifest.glob(input_path))):
         whole = 0
         try:
             for _ in tf.data.TFRecordDataset(file):

@@ -132,7 +132,6 @@ def test_what_is_known_without_reading_a_record_is_that_of_the_files(data, monke
     for path in folder.glob("*.tfrecord"):
         path.write_bytes(bytes(path.stat().st_size))
     monkeypatch.setattr(manifest, "MOST_HASHED", 0)
-    monkeypatch.setattr(manifest.Manifest.check_shards, "__defaults__", (0,))
     _, ours = opened(input_path=str(folder))
     assert (ours.num_images, ours.classes, ours.most_boxes) == (12, files.classes, files.most_boxes)
     assert digest.of(ours.ground_truth()) == digest.of(files.ground_truth())
@@ -325,6 +324,16 @@ def test_a_manifest_that_does_not_fit_is_one_line(data, tmp_path, how):
     spoil(tmp_path / "shards", how)
     with pytest.raises(UserError, match=MISFITS[how]):
         opened(input_path=f"{tmp_path}/shards/data-*.tfrecord")
+
+
+def test_a_record_that_is_damaged_is_named_of_a_folder_too(data, tmp_path):
+    shutil.copytree(data / "shards", tmp_path / "shards")
+    shard = tmp_path / "shards" / "data-00001-of-00003.tfrecord"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    line = records.damaged(str(tmp_path / "shards"))
+    assert line.startswith(f"{shard}: record ") and "is damaged (its checksum is wrong)" in line
 
 
 def test_some_of_the_shards(data):
