@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from fsaf_tf.bulk import job as jobs
-from fsaf_tf.bulk import pictures, results, runner, shards, watch
-from fsaf_tf.data import coco, digest, manifest, picture_files
+from fsaf_tf.bulk import results, runner, shards, watch
+from fsaf_tf.data import coco, manifest, picture_files
 from fsaf_tf.data.bad_pictures import BadPictures
 from fsaf_tf.data.coco_json import Annotations
 from fsaf_tf.data.findings import counted, listed
@@ -120,7 +120,7 @@ def _is_done(output: str, identity: dict, say: Callable[[str], None]) -> bool:
     there.table(there.shards)
     if has_job:  # killed between the manifest and this
         jobs.Job(f"{output}/{jobs.FOLDER}", len(there.shards)).end()
-    say(f"{there.path}: all of it is there, {len(there.shards)} shards, and as it says")
+    say(f"{there.path}: all of it is there, {counted(len(there.shards), 'shard', 'shards')}, and as it says")
     return True
 
 
@@ -135,24 +135,13 @@ def _refuse_missing(wanted: Wanted, table: Annotations, folder: picture_files.Fo
 
 
 def _todo(work: shards.Writing, say: Callable[[str], None]) -> list[int]:
-    """The shards without a result, with a file that does not fit it, or whose bad pictures are no longer bad."""
-    reader, done = work.load(), work.job.done()
-    kept = [shard for shard in done if _is_kept(work, shard, reader)]
+    """The shards without a result, and those that are no longer what it says."""
+    done = work.job.done()
+    kept = [shard for shard in done if work.is_kept(shard)]
     for shard in set(done) - set(kept):
         work.job.forget(shard)
     say(f"{work.output}: goes on; {len(kept)} of {work.job.num_shards} shards are there and kept")
     return sorted(set(range(work.job.num_shards)) - set(kept))
-
-
-def _is_kept(work: shards.Writing, shard: int, reader: pictures.Reader) -> bool:
-    result, path = shards.Result.read(work.job.result(shard)), work.path(shard)
-    if not tf.io.gfile.exists(path) or digest.of_file(path) != result.digest:
-        return False
-    if not result.problems:
-        return True
-    table = work.plan(shard)
-    table = table.of_images(np.array([name in result.problems for name in table.file_names]))
-    return reader.go_through(table.file_names, table.sizes, lambda good: None) == result.problems
 
 
 def _refuse_bad(wanted: Wanted, written: Sequence[shards.Result], total: int) -> None:

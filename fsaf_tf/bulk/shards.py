@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import json
+import os
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +27,7 @@ class Result:
         headers: of its pictures by their names, in the order of the records.
         turns: of each the EXIF orientation that is applied to it.
         problems: what is wrong with those that were left out, by name.
+        stamp: of all of them when they were read, see `Writing.stamp`.
     """
 
     bytes: int
@@ -32,6 +35,7 @@ class Result:
     headers: dict[str, pixels.Header]
     turns: list[int]
     problems: dict[str, str]
+    stamp: str
 
     def write(self, path: str) -> None:
         """Writes it in one piece."""
@@ -72,6 +76,16 @@ class Writing:
         """The pictures of a shard with all their boxes."""
         return manifest.read_table(self.job.plan(shard), self.job.plan(shard), self.classes)
 
+    def stamp(self, names: Sequence[str]) -> str:
+        """What picture files are, by their sizes and times: another one where one has come, gone or changed."""
+        return digest.of_rows([[name, *_state(os.path.join(self.image_dir, name))] for name in names])
+
+    def is_kept(self, shard: int) -> bool:
+        """Whether the file of a shard that is done, and its pictures, good or bad, are what they were."""
+        result, path = Result.read(self.job.result(shard)), self.path(shard)
+        is_whole = tf.io.gfile.exists(path) and digest.of_file(path) == result.digest
+        return is_whole and self.stamp(self.plan(shard).file_names) == result.stamp
+
     def load(self) -> pictures.Reader:
         """What reads the pictures."""
         return pictures.Reader(self.image_dir, self.rule)
@@ -79,6 +93,7 @@ class Writing:
     def do(self, shard: int, loaded: pictures.Reader) -> None:
         """Writes a shard, and its result."""
         table, path = self.plan(shard).distinct(), self.path(shard)
+        stamp = self.stamp(table.file_names)
         boxes, headers, turns = coco.clipped_yxyx(table).astype(np.float32), {}, []
         with storage.named_at_end(path) as part, tf.io.TFRecordWriter(part) as writer:
 
@@ -90,7 +105,16 @@ class Writing:
 
             problems = loaded.go_through(table.file_names, table.sizes, take)
         size = tf.io.gfile.stat(path).length
-        Result(size, digest.of_file(path), headers, turns, problems).write(self.job.result(shard))
+        Result(size, digest.of_file(path), headers, turns, problems, stamp).write(self.job.result(shard))
+
+
+def _state(path: str) -> list[int]:
+    """Size and time of a file; nothing of one that is not there."""
+    try:
+        state = tf.io.gfile.stat(path)
+    except tf.errors.NotFoundError:
+        return []
+    return [state.length, state.mtime_nsec]
 
 
 def _example(table: Annotations, boxes: np.ndarray, picture: pictures.Picture, header: pixels.Header) -> bytes:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -16,10 +17,10 @@ from in_process import call
 from official.vision.dataloaders import tf_example_decoder
 from PIL import Image
 
-from fsaf_tf.bulk import shards
+from fsaf_tf.bulk import job, shards
 from fsaf_tf.cli import prepare_data
 from fsaf_tf.config import schema
-from fsaf_tf.data import digest, manifest, pipeline, records
+from fsaf_tf.data import coco_json, digest, manifest, pipeline, records
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
 
@@ -259,6 +260,19 @@ def test_bad_pictures_are_named_and_once_mended_only_their_shards_are_written(tm
     assert "goes on; 1 of 4 shards are there and kept" in capsys.readouterr().out
     assert prepare(monkeypatch, tmp_path, tmp_path / "again", "--shards=4", "--noshuffle") == 0
     assert files_in(tmp_path / "out") == files_in(tmp_path / "again")
+
+
+def test_a_shard_is_kept_while_its_pictures_are_what_they_were(tmp_path):
+    write_data(tmp_path, 4)
+    a_job, _ = job.begin(str(tmp_path), 1, {})
+    table = coco_json.read(f"{tmp_path}/train.json")
+    manifest.write_table(a_job.plan(0), table)
+    writing = shards.Writing(a_job, str(tmp_path), f"{tmp_path}/photos", "auto", table.classes)
+    (tmp_path / "photos" / "2.webp").unlink()
+    writing.do(0, writing.load())
+    assert writing.is_kept(0) and list(shards.Result.read(a_job.result(0)).problems) == ["2.webp"]
+    os.utime(tmp_path / "photos" / "1.png", ns=(1, 1))
+    assert not writing.is_kept(0)
 
 
 def test_what_belongs_to_other_data_is_not_written_over(data, tmp_path, monkeypatch):

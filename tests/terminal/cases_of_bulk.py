@@ -47,7 +47,7 @@ def write_shard(folder) -> shards.Writing:
 
 def is_kept(folder) -> bool:
     """Whether a shard that is there is kept."""
-    return prepare._is_kept(write_shard(folder), 0, None)
+    return write_shard(folder).is_kept(0)
 
 
 def begin_again(folder) -> None:
@@ -100,7 +100,8 @@ CASES = {
     "bulk/job.py:begin:tf.io.gfile.makedirs": Case(work, TF_CREATE),
     "bulk/predict.py:_state:os.stat": Case(lambda folder: predict._state(text(folder, "a.jpg")), LOOK, goes_on=True),
     "bulk/prepare.py:_is_done:tf.io.gfile.listdir": Case(is_done, TF_OPEN),
-    "bulk/prepare.py:_is_kept:tf.io.gfile.exists": Case(is_kept, TF_OPEN),
+    "bulk/shards.py:Writing.is_kept:tf.io.gfile.exists": Case(is_kept, TF_OPEN),
+    "bulk/shards.py:_state:tf.io.gfile.stat": Case(write_shard, TF_OPEN[1:]),
     "bulk/shards.py:Writing.do:tf.io.TFRecordWriter": WRITE_SHARD,
     "bulk/shards.py:Writing.do:tf.io.gfile.stat": WRITE_SHARD._replace(errors=TF_OPEN),
     "bulk/shards.py:Writing.do.take:writer.write": WRITE_SHARD._replace(
