@@ -231,22 +231,22 @@ def test_killed_and_with_other_workers_it_writes_the_same_bytes(tmp_path, monkey
     assert "all of it is there, 10 shards" in capfd.readouterr().out
 
 
-def test_bad_pictures_are_named_and_once_mended_only_their_shards_are_written(tmp_path, monkeypatch, capsys):
+def test_bad_pictures_are_named_and_once_mended_only_their_shards_are_written(data, tmp_path, monkeypatch, capsys):
     write_data(tmp_path)
     good = files_in(tmp_path / "photos")
     photos = tmp_path / "photos"
     (photos / "2.webp").write_bytes(good["2.webp"][:300])
     (photos / "7.bmp").unlink()
     noise(0, (9, 9)).save(photos / "10.webp")
-    line = prepare(monkeypatch, tmp_path, tmp_path / "out", "--shards=4", "--noshuffle")
+    line = prepare(monkeypatch, tmp_path, tmp_path / "out", "--shards=5", "--noshuffle")
     assert line == (
         f"error: {tmp_path}/train.json: image missing in {photos} (1 of 12 images, first: 7.bmp); --max_bad_pictures"
         " leaves some out"
     )
-    few = prepare(monkeypatch, tmp_path, tmp_path / "out", "--shards=4", "--noshuffle", "--max_bad_pictures=0.2")
+    few = prepare(monkeypatch, tmp_path, tmp_path / "out", "--shards=5", "--noshuffle", "--max_bad_pictures=0.2")
     assert "3 pictures of 12 cannot be taken, more than --max_bad_pictures=0.2 allows: 2.webp cannot be read" in few
     assert "10.webp has height, width 9, 9 and not as declared" in few and few.endswith("the same command goes on")
-    assert prepare(monkeypatch, tmp_path, tmp_path / "left_out", "--shards=4", "--max_bad_pictures=0.25") == 0
+    assert prepare(monkeypatch, tmp_path, tmp_path / "left_out", "--shards=1", "--max_bad_pictures=0.25") == 0
     said = capsys.readouterr().out
     assert "3 of 12 pictures are left out: " in said and "7.bmp is missing" in said
     content = json.loads((tmp_path / "left_out" / "manifest.json").read_text())
@@ -256,10 +256,9 @@ def test_bad_pictures_are_named_and_once_mended_only_their_shards_are_written(tm
     assert source.num_images == content["pictures"] == 9 == len(list(source.examples()))
     for name in ("2.webp", "7.bmp", "10.webp"):
         (photos / name).write_bytes(good[name])
-    assert prepare(monkeypatch, tmp_path, tmp_path / "out", "--shards=4", "--noshuffle") == 0
-    assert "goes on; 1 of 4 shards are there and kept" in capsys.readouterr().out
-    assert prepare(monkeypatch, tmp_path, tmp_path / "again", "--shards=4", "--noshuffle") == 0
-    assert files_in(tmp_path / "out") == files_in(tmp_path / "again")
+    assert prepare(monkeypatch, tmp_path, tmp_path / "out", "--shards=5", "--noshuffle") == 0
+    assert "goes on; 2 of 5 shards are there and kept" in capsys.readouterr().out
+    assert files_in(tmp_path / "out") == files_in(data / "in_order")
 
 
 def test_a_shard_is_kept_while_its_pictures_are_what_they_were(tmp_path):
