@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -65,6 +66,7 @@ def _content(work: shards.Writing, kept: Annotations, results: Sequence[shards.R
     ]
     reasons = [problem["reason"] for problem in problems]
     boxes = np.bincount(kept.class_indices, minlength=len(kept.classes)).tolist()
+    where = os.path.basename(kept.file)  # no path: the same data have the same manifest on every machine
     table_digest = digest.of_file(f"{work.output}/{manifest.TABLE}")
     whole = hashlib.blake2b(json.dumps([rows, table_digest]).encode(), digest_size=digest.SIZE).hexdigest()
     return {
@@ -79,7 +81,7 @@ def _content(work: shards.Writing, kept: Annotations, results: Sequence[shards.R
         "identity": identity,
         "shards": rows,
         "table": {"file": manifest.TABLE, "digest": table_digest},
-        "findings": [dataclasses.asdict(finding) for finding in (*kept.findings, *of_pictures)],
+        "findings": [{**dataclasses.asdict(finding), "where": where} for finding in (*kept.findings, *of_pictures)],
     }
 
 
