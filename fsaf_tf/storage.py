@@ -80,17 +80,25 @@ def _nothing() -> None:
 def whole(
     path: str, on_error: Callable[[str], None] | None = None, before: Callable[[], None] = _nothing
 ) -> Iterator[tf.io.gfile.GFile]:
-    """A file to write to, as a context, which gets its name at the end.
+    """A file to write to, as a context, which gets its name at the end; see `named_at_end`."""
+    with named_at_end(path, on_error, before) as part, tf.io.gfile.GFile(_name(part), "wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def named_at_end(
+    path: str, on_error: Callable[[str], None] | None = None, before: Callable[[], None] = _nothing
+) -> Iterator[str]:
+    """The name to write a file under, as a context, at whose end it gets its own.
 
     Args:
-        path: its name.
+        path: its own name.
         on_error: takes the name of what an error leaves of it; that is removed if it is not given.
         before: is called when all is written, before it gets its name.
     """
     part = parts.of_file(path)
     try:
-        with tf.io.gfile.GFile(_name(part), "wb") as file:
-            yield file
+        yield part
         _flush_to_disk(part)
         before()
         tf.io.gfile.rename(_name(part), _name(path), overwrite=True)
@@ -186,6 +194,12 @@ def write_results(path: str, results: Iterable[dict], before: Callable[[], None]
             add(result)
 
 
+def read_bytes(path: str) -> bytes:
+    """The content of a file, where TensorFlow reads files. Raises `tf.errors.OpError` if it cannot be read."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return file.read()
+
+
 def read_text(path: str) -> str:
     """The content of a text file, where TensorFlow reads files.
 
@@ -193,10 +207,8 @@ def read_text(path: str) -> str:
         UserError: it is not UTF-8.
         tf.errors.OpError: it cannot be read.
     """
-    with tf.io.gfile.GFile(path, "rb") as file:
-        data = file.read()
     try:
-        return data.decode("utf-8")
+        return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8: {error}") from None
 

@@ -31,7 +31,7 @@ MODULES = re.compile(
 PURE = re.compile(
     r"os\.path\.(join|basename|dirname|split|splitext|abspath|commonpath|commonprefix|relpath|normpath|isabs|expanduser)"
     r"|os\.(fspath|fsdecode|fsencode|strerror|environ[\w.]*|getpid|cpu_count|pathsep[\w.]*|devnull|PathLike|O_\w+)"
-    r"|os\.([A-Z]_OK|SEEK_\w+)|shutil\.get_terminal_size|subprocess\.\w+(Error|Process)|zipfile\.(ZipInfo|ZIP_\w+)|h5py\.(Dataset|Group)|tf\.io\.gfile"
+    r"|os\.([A-Z]_OK|SEEK_\w+)|shutil\.get_terminal_size|subprocess\.\w+(Error|Process)|zipfile\.(ZipInfo|ZIP_\w+|BadZipFile)|h5py\.(Dataset|Group)|tf\.io\.gfile"
     r"|importlib\.metadata\.PackageNotFoundError|urllib\.request\.Request|cv2\.VideoWriter_fourcc|ImageFont\.Free\w+"
     r"|font_manager\.(FontProperties|fontManager)|tf\.train\.Checkpoint(Manager|View)?|tf\.saved_model\.Asset"
 )

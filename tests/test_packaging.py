@@ -91,6 +91,7 @@ def test_an_unknown_name_lists_those_that_exist(installed):
         ("fsaf-predict", "--experiment"),
         ("fsaf-import-weights", "--experiment"),
         ("fsaf-analyze", "--detections"),
+        ("fsaf-prepare-data", "--annotations"),
         ("fsaf-data", "--validation_annotations"),
     ],
 )

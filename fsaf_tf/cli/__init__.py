@@ -13,6 +13,8 @@ from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.errors import UserError
 from fsaf_tf.terminal import faults, lasting
 
+RUNNER = "runner"
+
 
 def run(main: Callable[..., None], own_flags: flags.FlagValues, description: str, verbs: Sequence[str] = ()) -> None:
     """Runs a tool and exits: 0 when it is done, 1 with one line when the user can mend it.
@@ -20,7 +22,8 @@ def run(main: Callable[..., None], own_flags: flags.FlagValues, description: str
     Args:
         main: the tool; imports TensorFlow itself, so that help and wrong flags are told at once. Gets the verb where
             there are some.
-        own_flags: its flags, read here from the command line.
+        own_flags: its flags, read here from the command line. Where `define_runner` is among them, what stands after a
+            `--` is left to it.
         description: what `--help` says above them.
         verbs: what the tool can do, where the first word says which.
     """
@@ -29,12 +32,13 @@ def run(main: Callable[..., None], own_flags: flags.FlagValues, description: str
 
 
 def _run(main: Callable[..., None], own_flags: flags.FlagValues, description: str, verbs: Sequence[str]) -> None:
-    if any(word in ("-h", "--help", "-help") for word in sys.argv[1:]):
+    words = mistakes.before_dashes(sys.argv)[0] if RUNNER in own_flags else sys.argv
+    if any(word in ("-h", "--help", "-help") for word in words[1:]):
         print(f"{description.strip()}\n\nFlags:\n{own_flags.get_help(include_special_flags=False)}")
         sys.exit(0)
     quiet()
     try:
-        verb = mistakes.read(own_flags, sys.argv, verbs)
+        verb = mistakes.read(own_flags, words, verbs)
         main(*[verb] * bool(verbs))
         _say_missing_letters()
         parts.sweep_written(print)
@@ -75,6 +79,28 @@ def define_pictures(own_flags: flags.FlagValues) -> tuple[flags.FlagHolder, ...]
 def define_recursive(own_flags: flags.FlagValues) -> flags.FlagHolder:
     """Defines --recursive, of the tools whose --images may be a folder."""
     return flags.DEFINE_bool("recursive", False, "Take the folders inside of --images, too.", flag_values=own_flags)
+
+
+def define_runner(own_flags: flags.FlagValues, default: str | None) -> Callable[[], tuple[str, list[str]] | None]:
+    """Defines --runner, of the tools that work by Apache Beam.
+
+    Args:
+        own_flags: of the tool.
+        default: a runner; None where the tool works without Beam if none is given.
+
+    Returns:
+        What gives the runner and the words after `--`, its own options; None without a runner.
+    """
+    help_of_it = "Of Apache Beam: DirectRunner, DataflowRunner, FlinkRunner, ...; its own options come after a `--`."
+    runner = flags.DEFINE_string(RUNNER, default, help_of_it, flag_values=own_flags, allow_overwrite=False)
+
+    def given() -> tuple[str, list[str]] | None:
+        options = mistakes.before_dashes(sys.argv)[1]
+        if options and not runner.value:
+            raise UserError(f"{options[0]!r} stands after `--`, where options of --runner are; there is no --runner")
+        return (runner.value, options) if runner.value else None
+
+    return given
 
 
 def define_checkpoint(own_flags: flags.FlagValues, whose: str, define=flags.DEFINE_string):

@@ -40,6 +40,7 @@ _FLAGS = {
     "source": "framework origin kind",
     "video": "movie stream clip",
     "camera": "webcam cam",
+    "shards": "num_shards shard_count",
 }
 _DEVICES = (
     "TensorFlow takes the GPUs that it sees: CUDA_VISIBLE_DEVICES=0 before the command chooses, CUDA_VISIBLE_DEVICES=-1"
@@ -106,6 +107,13 @@ def _check_verb(words: Sequence[str], verbs: Sequence[str]) -> None:
         raise UserError(f"the first word says what to do; {known} (--help says more)")
     if words[0] not in verbs:
         raise UserError(f"{words[0]!r} is nothing that this tool does; {known} (--help says more)")
+
+
+def before_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words of a command line before a `--` that stands alone, and those after it, for another program."""
+    words = list(arguments)
+    place = words.index("--") if "--" in words else len(words)
+    return words[:place], words[place + 1 :]
 
 
 def require(own_flags: flags.FlagValues, *names: str) -> None:

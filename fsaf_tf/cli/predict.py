@@ -35,6 +35,10 @@ the whole, and merges what is found; docs/tiles.md.
 The last two have no scores: they hold what is drawn, from --score_threshold on. --image_ids=instances.json gives the
 pictures the ids that they have in these annotations; else they are numbered from 1.
 
+--runner=DirectRunner looks at pictures in shards, by Apache Beam, and writes the same files when all are done: the same
+command goes on where it was killed. Other runners take more machines; their options come after a `--`. It needs the
+extra [beam]; docs/bulk.md.
+
 Of a video it is out/video.mp4, without sound, and out/detections.json with `frame`, counted from 0, and `seconds`. A
 camera goes on until Ctrl-C, which keeps what there is.
 """
@@ -66,6 +70,13 @@ _MODEL = flags.DEFINE_string(
 )
 _CHECKPOINT = cli.define_checkpoint(_FLAGS, "--model")
 _IMAGES, _RECURSIVE, _OUTPUT, _SCORE_THRESHOLD, _OVERWRITE = cli.define_pictures(_FLAGS)
+_IMAGE_LIST = flags.DEFINE_string(
+    "image_list",
+    None,
+    "In the place of --images: a text file that names a picture a line.",
+    flag_values=_FLAGS,
+    allow_overwrite=False,
+)
 _VIDEO = flags.DEFINE_string("video", None, "A video file.", flag_values=_FLAGS, allow_overwrite=False)
 _CAMERA = flags.DEFINE_string(
     "camera",
@@ -116,6 +127,10 @@ _NMS_IOU = flags.DEFINE_float(
 )
 _BRANCH = cli.define_branch(_FLAGS)
 _tiles = cli.define_tiles(_FLAGS)
+_runner = cli.define_runner(_FLAGS, None)
+_SHARDS = flags.DEFINE_integer(
+    "shards", None, "Of --runner: how many; one of every 50 pictures if not given.", lower_bound=1, flag_values=_FLAGS
+)
 _MAX_FRAMES = flags.DEFINE_integer(
     "max_frames", 0, "Of a video or a camera at most so many; 0 for all.", lower_bound=0, flag_values=_FLAGS
 )
@@ -129,7 +144,7 @@ def main() -> None:
 def _predict() -> None:
     _check_flags()
     model, checkpoint = _which()
-    if _IMAGES.value:
+    if _IMAGES.value or _IMAGE_LIST.value:
         _pictures(model, checkpoint)
     else:
         _frames(model, checkpoint)
@@ -137,21 +152,25 @@ def _predict() -> None:
 
 def _check_flags() -> None:
     """Raises a UserError where flags do not go together."""
-    given = [flag.name for flag in (_IMAGES, _VIDEO, _CAMERA) if flag.value]
+    by = _runner()
+    given = [flag.name for flag in (_IMAGES, _IMAGE_LIST, _VIDEO, _CAMERA) if flag.value]
     if not given:
-        raise UserError("--images is missing, or --video or --camera (--help lists the flags)")
+        raise UserError("--images is missing, or --image_list, --video or --camera (--help lists the flags)")
     if len(given) > 1:
         raise UserError(f"give --{given[0]} or --{given[1]}, not both")
+    of_pictures = given[0] in ("images", "image_list")
     if _RECURSIVE.present and not _IMAGES.value:
         raise UserError("--recursive is for --images, a folder")
-    for flag in (_FORMS, _IMAGE_IDS):
-        if flag.value and not _IMAGES.value:
-            raise UserError(f"--{flag.name} is for --images")
-    if _IMAGES.value and _MAX_FRAMES.present:
+    for name in ("forms", "image_ids", cli.RUNNER, "shards"):
+        if _FLAGS[name].value and not of_pictures:
+            raise UserError(f"--{name} is for --images")
+    if of_pictures and _MAX_FRAMES.present:
         raise UserError("--max_frames is for --video and --camera only")
+    if _SHARDS.value and not by:
+        raise UserError("--shards is for --runner, which looks at pictures in shards")
     mistakes.require(_FLAGS, "output")
     mistakes.want_folders(_FLAGS, "output")
-    mistakes.want_files(_FLAGS, "video", "thresholds")
+    mistakes.want_files(_FLAGS, "image_list", "video", "thresholds")
 
 
 def _which() -> tuple[str, str | None]:
@@ -168,12 +187,18 @@ def _pictures(model: str, checkpoint: str | None) -> None:
     from fsaf_tf.detect import forms, image_files, predict_files
 
     forms.check(_FORMS.value)
-    files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
+    if _IMAGE_LIST.value:
+        files = image_files.listed(_IMAGE_LIST.value)
+    else:
+        files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value, output=_OUTPUT.value)
     written = [*predict_files.picture_paths(files, _OUTPUT.value).values()]
     written += forms.paths(_FORMS.value, _OUTPUT.value, predict_files.shared_names(files).values())
-    reads = [*files, _IMAGE_IDS.value, _THRESHOLDS.value]
+    reads = [*files, _IMAGE_LIST.value, _IMAGE_IDS.value, _THRESHOLDS.value]
     outputs.check_predictions(_OUTPUT.value, written, reads=reads, overwrite=_OVERWRITE.value)
     ids = predict_files.read_image_ids(_IMAGE_IDS.value, files) if _IMAGE_IDS.value else None
+    if _runner():
+        _in_shards(model, checkpoint, files, ids)
+        return
     predict_files.run(
         _load(model, checkpoint),
         files,
@@ -182,6 +207,32 @@ def _pictures(model: str, checkpoint: str | None) -> None:
         wanted_forms=_FORMS.value,
         image_ids=ids,
     )
+
+
+def _in_shards(model: str, checkpoint: str | None, files: list[str], ids: dict[str, int] | None) -> None:
+    """The same by Beam."""
+    from fsaf_tf.bulk import runner
+
+    runner.check_installed()
+    from fsaf_tf.bulk import predict
+    from fsaf_tf.serving import load
+
+    arguments = _arguments(model, checkpoint)
+    detector = load.load_detector(*arguments)
+    for line in load.describe(detector):
+        print(line)
+    wanted = predict.Wanted(
+        arguments=arguments,
+        files=files,
+        output=_OUTPUT.value,
+        score_threshold=_drawn_from(),
+        least=_least(detector.class_names),
+        forms=_FORMS.value,
+        image_ids=ids,
+        num_shards=_SHARDS.value,
+    )
+    name, options = _runner()
+    predict.run(wanted, detector, runner.Runner(name, tuple(options)))
 
 
 def _frames(model: str, checkpoint: str | None) -> None:
@@ -211,32 +262,36 @@ def _run_folder(name: str | None) -> str:
     return folder
 
 
-def _load(model: str, checkpoint: str | None):
-    from fsaf_tf.serving import load
-
+def _arguments(model: str, checkpoint: str | None) -> tuple:
+    """Those of `load_detector`."""
     given = {flag.name: flag.value for flag in (_MAX_DETECTIONS, _NMS_IOU) if flag.value is not None}
-    of_run = given, _BRANCH.value, _tiles()
-    detector = load.load_detector(model, checkpoint, _TEST_AUGMENTATION.value, _EXPERIMENT.value, *of_run)
-    for line in load.describe(detector):
-        print(line)
-    return _kept_of(detector)
+    return model, checkpoint, _TEST_AUGMENTATION.value, _EXPERIMENT.value, given, _BRANCH.value, _tiles()
 
 
-def _kept_of(detector):
+def _load(model: str, checkpoint: str | None):
     """The detector with what --classes and --thresholds keep of its detections."""
     from fsaf_tf.detect import kept
+    from fsaf_tf.serving import load
 
-    names = detector.class_names
-    if _THRESHOLDS.value:
-        from fsaf_tf.analysis import thresholds
+    detector = load.load_detector(*_arguments(model, checkpoint))
+    for line in load.describe(detector):
+        print(line)
+    return kept.Kept(detector, _least(detector.class_names))
 
-        given = thresholds.read(_THRESHOLDS.value)
-        least = kept.least_scores(names, _CLASSES.value, given.of, given.one)
-        known = ", ".join(f"{name} {given.of[name]:g}" for name in names[: kept.SHOWN] if name in given.of)
-        print(f"Kept from these scores on: {known}; classes without one from {given.one:g} on")
-    else:
-        least = kept.least_scores(names, _CLASSES.value)
-    return kept.Kept(detector, least)
+
+def _least(names: list[str]):
+    """From which score on detections of each class are kept."""
+    from fsaf_tf.detect import kept
+
+    if not _THRESHOLDS.value:
+        return kept.least_scores(names, _CLASSES.value)
+    from fsaf_tf.analysis import thresholds
+
+    given = thresholds.read(_THRESHOLDS.value)
+    known = ", ".join(f"{name} {given.of[name]:g}" for name in names[: kept.SHOWN] if name in given.of)
+    least = kept.least_scores(names, _CLASSES.value, given.of, given.one)
+    print(f"Kept from these scores on: {known}; classes without one from {given.one:g} on")
+    return least
 
 
 def _drawn_from() -> float:

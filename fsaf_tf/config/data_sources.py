@@ -48,11 +48,13 @@ class Data(hyperparams.Config):
             YOLO or labelme.
         images_outside: these names may lead out of `image_dir`, as `../1.jpg` and `/photos/1.jpg` do. If not, such a
             picture is looked for in `image_dir` by the end of its name, and refused where it is not there.
-        input_path: TFRecord files in the Garden's keys, or of the Object Detection API, a glob.
+        input_path: TFRecord files in the Garden's keys, or of the Object Detection API, a glob; or the folder that
+            `tools/prepare_data.py` has written.
         label_map: names of the category ids of `input_path`: a JSON file `{"1": "person", ...}`, or the `.pbtxt` of the
             Object Detection API; empty for `label_map.json` or the only `.pbtxt` beside the shards.
         exif_orientation: which way up boxes take a picture with an EXIF orientation: `upright`, `stored` or `auto`. The
-            last is for COCO JSON what the declared size fits, upright if it fits both, and else stored.
+            last is for COCO JSON what the declared size fits, upright if it fits both; for what `tools/prepare_data.py`
+            has written what that was; and else stored.
         global_batch_size: images a step, over all replicas.
         max_instances: N, boxes that there is room for in an image of a batch; more where COCO JSON has an image with
             more. Of other data such an image is an error that names it.

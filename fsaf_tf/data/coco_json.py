@@ -26,7 +26,7 @@ __all__ = (
     *("image_ids", "is_number", "read", "sizes"),
 )
 
-_COLUMNS = ("boxes_xywh", "class_indices", "crowd", "ignored", "duplicate", "area")  # one value an annotation
+COLUMNS = ("boxes_xywh", "class_indices", "crowd", "ignored", "duplicate", "area")  # one value an annotation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,15 +74,20 @@ class Annotations:
 
     def of_images(self, kept: np.ndarray) -> "Annotations":
         """The same of some of the images, `[I]` bool."""
-        counts = np.diff(self.splits)
-        are_kept = np.repeat(kept, counts)  # [n]
+        return self.at(np.flatnonzero(kept))
+
+    def at(self, places: np.ndarray) -> "Annotations":
+        """The same of the images at some places `[J]`, in their order."""
+        counts = np.diff(self.splits)[places]
+        splits = np.concatenate([[0], np.cumsum(counts)])
+        of_boxes = np.repeat(self.splits[places] - splits[:-1], counts) + np.arange(splits[-1])  # [m]
         return dataclasses.replace(
             self,
-            image_ids=self.image_ids[kept],
-            file_names=[name for name, is_kept in zip(self.file_names, kept) if is_kept],
-            sizes=self.sizes[kept],
-            splits=np.concatenate([[0], np.cumsum(counts[kept])]),
-            **{name: getattr(self, name)[are_kept] for name in _COLUMNS},
+            image_ids=self.image_ids[places],
+            file_names=[self.file_names[place] for place in places],
+            sizes=self.sizes[places],
+            splits=splits,
+            **{name: getattr(self, name)[of_boxes] for name in COLUMNS},
         )
 
     def of_boxes(self, kept: np.ndarray) -> "Annotations":
@@ -91,7 +96,7 @@ class Annotations:
         return dataclasses.replace(
             self,
             splits=np.concatenate([[0], np.cumsum(counts)]),
-            **{name: getattr(self, name)[kept] for name in _COLUMNS},
+            **{name: getattr(self, name)[kept] for name in COLUMNS},
         )
 
     def distinct(self) -> "Annotations":

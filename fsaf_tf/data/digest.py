@@ -7,7 +7,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
+import tensorflow as tf
+
 PICTURES, BOXES = "pictures", "boxes"
+SIZE = 16  # bytes of a digest
+_AT_ONCE = 2**22  # bytes of a file
 
 
 def of(ground_truth: Mapping) -> dict[str, str]:
@@ -24,9 +28,19 @@ def of(ground_truth: Mapping) -> dict[str, str]:
         + [int(row["iscrowd"])]
         for row in ground_truth["annotations"]
     ]
-    return {PICTURES: _digest(pictures), BOXES: _digest([*pictures, *boxes])}
+    return {PICTURES: of_rows(pictures), BOXES: of_rows([*pictures, *boxes])}
 
 
-def _digest(rows: Iterable[list]) -> str:
+def of_file(path: str) -> str:
+    """The digest of a file, whatever its size. Raises what TensorFlow raises of one that cannot be read."""
+    content = hashlib.blake2b(digest_size=SIZE)
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while piece := file.read(_AT_ONCE):
+            content.update(piece)
+    return content.hexdigest()
+
+
+def of_rows(rows: Iterable[list]) -> str:
+    """The digest of rows of texts and numbers, whatever their order."""
     lines = sorted(json.dumps(row) for row in rows)
-    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=SIZE).hexdigest()

@@ -75,7 +75,11 @@ def read_declared(rows: tf.data.Dataset, bad: BadPictures, rule: str, *, in_grap
 def take(example: dict, *, upright: bool) -> dict:
     """Puts `turn`, the EXIF orientation, in the place of `orientation`, and the turned size into `size`.
 
-    As it is stored, an example has no `turn`.
+    As it is stored, an example has no `turn`. One that it has already, above 0, is what its record says of itself.
     """
-    orientation = example.pop("orientation")
-    return {**example, "size": seen_size(example["size"], orientation), "turn": orientation} if upright else example
+    orientation, said = example.pop("orientation"), example.pop("turn", None)
+    if said is None and not upright:
+        return example
+    turned = orientation if upright else tf.ones_like(orientation)
+    turned = turned if said is None else tf.where(said > 0, said, turned)
+    return {**example, "size": seen_size(example["size"], turned), "turn": turned}

@@ -152,7 +152,7 @@ def check(
             case = f"{seen[1]} x {seen[0]} and not {size[1]} x {size[0]}"
             refuse(name, "image of another size than declared", case)
     mistakes.raise_any()
-    return _findings(file, image_dir, headers, orientations, turns)
+    return findings(file, image_dir, headers, turns)
 
 
 def _listing(folder: str) -> set[str]:
@@ -176,16 +176,22 @@ def _read_header(path: str) -> pixels.Header:
     return header
 
 
-def _findings(
-    file: str, image_dir: str, headers: dict[str, pixels.Header], orientations: np.ndarray, turns: np.ndarray
-) -> tuple[Finding, ...]:
+def findings(file: str, image_dir: str, headers: dict[str, pixels.Header], turns: Sequence[int]) -> tuple[Finding, ...]:
+    """What is to be known of good pictures.
+
+    Args:
+        file: of their annotations, for messages.
+        image_dir: their folder.
+        headers: by their names.
+        turns: of each the EXIF orientation that is applied to it, `frames.turn`.
+    """
     kinds = {
-        "orientation": [name for name, orientation in zip(headers, orientations) if orientation > 1],
+        "orientation": [name for name, header in headers.items() if header.orientation > 1],
         "bit_depth": [name for name, header in headers.items() if header.bits > 8],
         "pages": [name for name, header in headers.items() if header.pages > 1],
         "format": [name for name, header in headers.items() if header.format not in _USUAL],
     }
-    turned, upright = len(kinds["orientation"]), np.count_nonzero(turns > 1)
+    turned, upright = len(kinds["orientation"]), np.count_nonzero(np.asarray(turns) > 1)
     words = {
         "orientation": f"pictures have an EXIF orientation; boxes are taken to be of the upright picture in {upright},"
         f" of the stored one in {turned - upright}",

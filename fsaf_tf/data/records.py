@@ -1,4 +1,4 @@
-"""TFRecord files in the Garden's keys, with a label map.
+"""TFRecord files in the Garden's keys, with a label map, and with a manifest where they have one.
 
 The Garden's `TfExampleDecoder` reads the same keys; it is not used, as it decodes the picture at once, before its size
 can be checked, and cannot say in which record something is wrong.
@@ -7,26 +7,36 @@ The Object Detection API's files have these keys, too, and `difficult` and `grou
 
 The label map (`label_map`) has the category ids in the shards and their names. It gives K; the classes are in the order
 of the ids. An id outside of it is an error that names file and record.
+
+What `tools/prepare_data.py` writes has two keys more. `image/object/bbox/pixels` are the boxes in pixels, which shares
+of 32 bits do not give back exactly; `image/turn` is the EXIF orientation that leads to the frame they are in, while the
+Garden's keys are of the picture as it is stored. Its manifest is taken in the place of a scan: see `data.manifest`.
 """
 
+import dataclasses
 import functools
 import os
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from fsaf_tf.data import frames, images, label_map
+from fsaf_tf.data import box_table, coco, frames, images, label_map, manifest
 from fsaf_tf.data.bad_pictures import BadPictures
+from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import FIXED_ORDER, Order, Source, at_places, check_finite, clip_boxes, collect_ground_truth
 from fsaf_tf.errors import UserError
 
 _SIDES = tuple(f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax"))
 _LABEL, _CROWD, _AREA = "image/object/class/label", "image/object/is_crowd", "image/object/area"
 _IGNORED = ("image/object/difficult", "image/object/group_of")  # as crowds, like those of other data
+PIXELS, TURN = "image/object/bbox/pixels", "image/turn"
 _FEATURES = {
     "image/encoded": tf.io.FixedLenFeature((), tf.string, ""),
     "image/source_id": tf.io.FixedLenFeature((), tf.string, ""),
     "image/filename": tf.io.FixedLenFeature((), tf.string, ""),
-    **{key: tf.io.RaggedFeature(tf.float32) for key in (*_SIDES, _AREA)},
+    TURN: tf.io.FixedLenFeature((), tf.int64, 0),
+    **{key: tf.io.RaggedFeature(tf.float32) for key in (*_SIDES, _AREA, PIXELS)},
     **{key: tf.io.RaggedFeature(tf.int64) for key in (_LABEL, _CROWD, *_IGNORED)},
 }
 
@@ -35,19 +45,23 @@ def open_records(input_path: str, label_map_file: str, *, upright: bool, max_bad
     """Opens TFRecord files.
 
     Args:
-        input_path: a glob.
+        input_path: a glob; or of files with a manifest that, or their folder.
         label_map_file: the label map; empty for `label_map.json`, or the only `.pbtxt`, beside the files.
         upright: boxes are of the pictures turned by their EXIF orientation, not as they are stored.
         max_bad: the share of pictures that may be left out because they cannot be read.
 
     Raises:
-        UserError: no files, a file that is cut off, or a label map that is missing or wrong.
+        UserError: no files, a file that is cut off, a label map that is missing or wrong, or a manifest that does not
+            fit the files.
     """
-    files = sorted(tf.io.gfile.glob(input_path))
+    pattern = manifest.glob(input_path)
+    files = sorted(tf.io.gfile.glob(pattern))
+    prepared = manifest.of_files(pattern, files)
     if not files:
         raise UserError(f"input_path {input_path}: no file matches")
     classes = label_map.read(label_map.find(label_map_file, os.path.dirname(files[0])))
-    num_images = sum(count_records(file) for file in files)
+    known = _of_manifest(*prepared, input_path, classes) if prepared else {}
+    num_images = known.get("num_images") or sum(count_records(file) for file in files)
     if not num_images:
         raise UserError(f"input_path {input_path}: the files hold no records")
     bad = BadPictures(max_bad, num_images)
@@ -59,15 +73,34 @@ def open_records(input_path: str, label_map_file: str, *, upright: bool, max_bad
     def rows(order: Order) -> tf.data.Dataset:
         return given(order).map(clip_boxes)
 
-    return Source(
-        name=input_path,
-        classes=classes,
-        num_images=num_images,
-        rows=rows,
-        ground_truth=lambda: collect_ground_truth(rows(FIXED_ORDER), classes),
-        bad=bad,
-        given=given,
-    )
+    scanned = {
+        "num_images": num_images,
+        "ground_truth": lambda: collect_ground_truth(rows(FIXED_ORDER), classes),
+        "given": given,
+    }
+    return Source(name=input_path, classes=classes, rows=rows, bad=bad, **(known or scanned))
+
+
+def _of_manifest(
+    prepared: manifest.Manifest, shards: tuple[manifest.Shard, ...], name: str, classes: Classes
+) -> dict[str, Any]:
+    """What a manifest knows of shards, as `Source` has it: what it would be of the annotations that they were made of.
+
+    Raises:
+        UserError: the label map has other classes.
+    """
+    other = classes.difference(prepared.classes)
+    if other:
+        raise UserError(f"{name}: the label map has other classes than {prepared.path}: {other}; leave label_map out")
+    table = prepared.table(shards)
+    findings = (dataclasses.replace(finding, where=name) for finding in prepared.findings)
+    return {
+        "num_images": len(table.image_ids),
+        "ground_truth": lambda: coco.ground_truth(table),
+        "findings": (*findings, *box_table.findings(coco.box_table(table), name)),
+        "boxes": lambda: coco.box_table(table),
+        "most_boxes": int(np.diff(table.distinct().splits).max(initial=0)),
+    }
 
 
 def count_records(file: str) -> int:
@@ -90,8 +123,8 @@ def count_records(file: str) -> int:
 
 
 def damaged(input_path: str) -> str | None:
-    """The first record of the files of a glob whose checksum is wrong, in words; None if there is none."""
-    for file in sorted(tf.io.gfile.glob(input_path)):
+    """The first record of the files of an `input_path` whose checksum is wrong, in words; None if there is none."""
+    for file in sorted(tf.io.gfile.glob(manifest.glob(input_path))):
         whole = 0
         try:
             for _ in tf.data.TFRecordDataset(file):
@@ -167,9 +200,10 @@ def _example(file: tf.Tensor, number: tf.Tensor, parsed: dict, ids: tf.Tensor) -
         images.require(tf.reduce_all([tf.size(parsed[side]) == count for side in _SIDES]), name, ": not a box a label"),
         images.require(tf.size(unknown) == 0, name, ": the label map has no category id ", _joined(unknown)),
     ]
-    for key in (_CROWD, *_IGNORED, _AREA):
+    for key, of_one in ((_CROWD, 1), *((key, 1) for key in _IGNORED), (_AREA, 1), (PIXELS, 4)):
         given = tf.size(parsed[key])
-        checks.append(images.require((given == count) | (given == 0), name, f": not one value of {key} a label"))
+        words = f": not {'one value' if of_one == 1 else of_one} of {key} a label"
+        checks.append(images.require((given == of_one * count) | (given == 0), name, words))
     with tf.control_dependencies(checks):
         labels = tf.identity(labels)
         boxes = tf.stack([parsed[side] for side in _SIDES], axis=1)
@@ -178,6 +212,8 @@ def _example(file: tf.Tensor, number: tf.Tensor, parsed: dict, ids: tf.Tensor) -
         "file_name": tf.strings.strip(name),
         "image_id": _number(parsed["image/source_id"], name),
         "boxes": boxes,
+        "pixels": parsed[PIXELS],
+        "turn": tf.cast(parsed[TURN], tf.int32),
         "classes": tf.cast(tf.searchsorted(ids, labels), tf.int32),
         "crowd": tf.reduce_any([_or_zeros(parsed[key], labels) > 0 for key in (_CROWD, *_IGNORED)], axis=0),
         "area": parsed[_AREA],
@@ -200,7 +236,8 @@ def _number(source_id: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
 
 
 def _in_pixels(example: dict) -> dict:
-    boxes = example["boxes"] * tf.cast(tf.tile(example["size"], [2]), tf.float32)
+    in_shares, given = example["boxes"] * tf.cast(tf.tile(example["size"], [2]), tf.float32), example.pop("pixels")
+    boxes = tf.cond(tf.size(given) > 0, lambda: tf.reshape(given, [-1, 4]), lambda: in_shares)
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     given = example["area"]
     return {**example, "boxes": boxes, "area": tf.cond(tf.size(given) > 0, lambda: given, lambda: area)}

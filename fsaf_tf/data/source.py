@@ -98,7 +98,10 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
     if config.tfds_name:
         name, split, folder = config.tfds_name, config.tfds_split, config.tfds_data_dir
         return tfds.open_tfds(name, split, folder, download=download, upright=upright, max_bad=max_bad)
-    return records.open_records(config.input_path, config.label_map, upright=upright, max_bad=max_bad)
+    source = records.open_records(config.input_path, config.label_map, upright=upright, max_bad=max_bad)
+    if source.boxes and frame != frames.AUTO:
+        raise UserError(f"{source.name}: its records say which way up each picture is; leave exif_orientation out")
+    return source
 
 
 def _read(config: schema.TrainData) -> annotated.Annotated:

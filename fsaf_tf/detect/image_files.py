@@ -9,6 +9,7 @@ from PIL import Image
 from fsaf_tf.data.pixels import SUFFIXES
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths
+from fsaf_tf.terminal import faults
 
 # What else Pillow takes for a picture may be a document, a film or a table.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -39,12 +40,31 @@ def find(
         raise UserError(f"--images={pattern}: there is no such file or folder")
     pictures, left_out = [], collections.Counter()
     _sort(inside, pictures, left_out, recursive=recursive, output=paths.real(output) if output else None)
-    others = _listed(left_out)
+    others = _counted(left_out)
     if not pictures:
         raise UserError(f"--images={pattern}: there is no picture in it{f'; there are: {others}' if others else ''}")
     if others:
         say(f"{pattern}: {len(pictures)} pictures; left out: {others}")
     return sorted(pictures)
+
+
+def listed(path: str) -> list[str]:
+    """The pictures that a text file names, one a line, as one would name them on the command line; in its order.
+
+    Raises:
+        UserError: it names none, or one twice.
+        OSError: it cannot be read.
+    """
+    with faults.named(path):
+        text = paths.read_bytes(path).decode("utf-8", "surrogateescape")
+    names = text.splitlines()
+    names = [name for name in names if name.strip()]
+    if not names:
+        raise UserError(f"{path} names no picture; it has one a line")
+    twice = [name for name, count in collections.Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(f"{path} names {twice[0]} twice ({len(twice)} of {len(names)} lines); leave one")
+    return names
 
 
 def _inside(folder: str) -> list[str]:
@@ -91,7 +111,7 @@ def _is_picture(path: str) -> bool:
         return False
 
 
-def _listed(left_out: collections.Counter) -> str:
+def _counted(left_out: collections.Counter) -> str:
     """`3 .txt, 1 .mp4, 2 hidden; 2 folders: --recursive takes them`."""
     folders = left_out.pop("folder", 0)
     kinds = [f"{count} {kind}" for kind, count in sorted(left_out.items(), key=lambda item: (-item[1], item[0]))]

@@ -2,10 +2,12 @@
 
 import collections
 import contextlib
+import dataclasses
 import io
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -65,9 +67,14 @@ def run(
     others = forms.writer(wanted_forms, output, detector.classes, score_threshold) if wanted_forms else None
     ids = detector.category_ids
     write(found(), files, output, ids, score_threshold=score_threshold, others=others, image_ids=image_ids)
-    if detector.cut_off:
+    say_cut_off(detector.cut_off, len(files), detector.most)
+
+
+def say_cut_off(count: int, total: int, most: int) -> None:
+    """Says how many of the pictures have as many detections as are kept, if any have."""
+    if count:
         print(
-            f"{detector.cut_off} of {len(files)} pictures have {detector.most} detections, and no more are kept"
+            f"{count} of {total} pictures have {most} detections, and no more are kept"
             " (task.model.postprocess.max_detections, of a run --max_detections): they may show more objects."
         )
 
@@ -100,34 +107,72 @@ def write(
         UserError: no file can be read, a picture would replace one of the files, another prediction writes to `output`,
             or it cannot be written to; then the detections are there as far as they were made.
     """
-    pictures, names = picture_paths(files, output), shared_names(files)
-    line, unreadable, undrawn, counts = Progress(), {}, {}, collections.Counter()
-    turns = track(zip(files, found), line, lambda done, rate: prediction_line(done, len(files), rate, "images"))
+    pictures, line = picture_paths(files, output), Progress()
+    to = Output(output, files, category_ids, score_threshold, others, image_ids)
+
+    def drawn() -> Iterator[Seen | UserError]:
+        for file, each in zip(files, found):
+            yield each if isinstance(each, UserError) else draw(pictures[file], *each, score_threshold)
+
+    with lock.held(output, [lock.PREDICTION], line.say):
+        seen = track(drawn(), line, lambda done, rate: prediction_line(done, len(files), rate, "images"))
+        record(seen, to, line.say)
+
+
+class Seen(NamedTuple):
+    """What came of a picture: its size in pixels, its detections, and why it could not be drawn, if it could not."""
+
+    height: int
+    width: int
+    detections: Mapping
+    undrawn: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Where the detections of files go; see `write`, which has the same by these names."""
+
+    folder: str
+    files: Sequence[str]
+    category_ids: Sequence[int]
+    score_threshold: float = visualize.SHOWN_SCORE
+    others: forms.Writer | None = None
+    image_ids: Mapping[str, int] | None = None
+
+
+def record(seen: Iterable[Seen | UserError], to: Output, say: Callable[[str], None]) -> None:
+    """Writes `detections.json` and further forms, and says what was done; see `write`. The folder is locked already.
+
+    Args:
+        seen: of each file in their order what came of it, or why it cannot be read; taken one by one.
+        to: where they go.
+        say: prints a line.
+    """
+    files, output = to.files, to.folder
+    names, unreadable, undrawn, counts = shared_names(files), {}, {}, collections.Counter()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(lock.held(output, [lock.PREDICTION], line.say))
         storage.make_folder(f"{output}/{PICTURES}")
-        add = stack.enter_context(storage.results_file(f"{output}/detections.json", line.say))
-        add_to_others = stack.enter_context(others) if others else None
-        for number, (file, each) in enumerate(turns, start=1):
+        add = stack.enter_context(storage.results_file(f"{output}/detections.json", say))
+        add_to_others = stack.enter_context(to.others) if to.others else None
+        for number, (file, each) in enumerate(zip(files, seen), start=1):
             if isinstance(each, UserError):
                 unreadable[file] = each
                 continue
-            image, detections = each
-            image_id = image_ids[file] if image_ids else number
+            image_id = to.image_ids[file] if to.image_ids else number
             if add_to_others:
-                add_to_others(forms.Found(file, names[file], image_id, *image.shape[:2], detections))
-            for result in to_coco(detections, image_id, category_ids):
+                add_to_others(forms.Found(file, names[file], image_id, each.height, each.width, each.detections))
+            for result in to_coco(each.detections, image_id, to.category_ids):
                 add({**result, "file_name": names[file]})
                 counts["found"] += 1
-                counts["drawn"] += result["score"] >= score_threshold
-            if problem := _draw(pictures[file], image, detections, score_threshold):
-                undrawn[file] = problem
+                counts["drawn"] += result["score"] >= to.score_threshold
+            if each.undrawn:
+                undrawn[file] = each.undrawn
         if len(unreadable) == len(files):
             _report_unreadable(unreadable, len(files))
             raise UserError("no picture can be read")
     _report_unreadable(unreadable, len(files))  # when the file is safe, whatever comes of printing
     said = f"{counts['found']} detections in {len(files) - len(unreadable)} images: {output}/detections.json"
-    line.say(f"{said}; {counts['drawn']} with score {score_threshold:g} or more: {output}/{PICTURES}")
+    say(f"{said}; {counts['drawn']} with score {to.score_threshold:g} or more: {output}/{PICTURES}")
     if undrawn:
         first = next(iter(undrawn.values()))
         raise UserError(f"{len(undrawn)} of {len(files)} pictures cannot be written, all detections are: {first}")
@@ -193,8 +238,8 @@ def to_coco(detections: dict, image_id: int, category_ids: Sequence[int]) -> lis
     )
 
 
-def _draw(path: str, image: np.ndarray, detections: dict, score_threshold: float) -> str | None:
-    """Writes the picture of detections; why the machine cannot, which is no reason to lose the detections."""
+def draw(path: str, image: np.ndarray, detections: Mapping, score_threshold: float) -> Seen:
+    """Writes the picture of detections. That the machine cannot is no reason to lose the detections."""
     try:
         picture, encoded = visualize.marked(image, detections, score_threshold), io.BytesIO()
         # Full colour, for the small letters; whose it is, for the next time.
@@ -205,8 +250,8 @@ def _draw(path: str, image: np.ndarray, detections: dict, score_threshold: float
         problem = str(error) if isinstance(error, UserError) else faults.line(error)
         if not problem:
             raise
-        return problem
-    return None
+        return Seen(*image.shape[:2], detections, problem)
+    return Seen(*image.shape[:2], detections, None)
 
 
 def _report_unreadable(unreadable: dict[str, UserError], total: int) -> None:

@@ -23,8 +23,8 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths
 from fsaf_tf.terminal import faults
 
-# What is written: the checkpoints of a run, its figures, predictions.
-TRAINING, EVALUATION, PREDICTION = "train.lock", "evaluate.lock", "predict.lock"
+# What is written: the checkpoints of a run, its figures, predictions, shards of data.
+TRAINING, EVALUATION, PREDICTION, PREPARATION = "train.lock", "evaluate.lock", "predict.lock", "prepare.lock"
 SIGN, SILENCE = 60, 600  # seconds between two signs of an owner's life, and without one until it is dead elsewhere
 _NO_FLOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # file systems without it
 

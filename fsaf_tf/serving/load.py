@@ -2,8 +2,12 @@
 
 import os
 import warnings
+from collections.abc import Sequence
+
+import tensorflow as tf
 
 from fsaf_tf.config import experiment as experiments
+from fsaf_tf.data.classes import LABELS
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import checkpoints
@@ -88,6 +92,30 @@ def load_trained(
     for note in chosen.notes:
         warnings.warn(f"{note}; taking {chosen}", stacklevel=4)  # the caller of `fsaf_tf.load_detector`
     return trained.restore_detector(params.task, run or os.path.dirname(chosen.prefix), chosen, left_out)
+
+
+def arguments_of(detector, arguments: Sequence) -> tuple:
+    """The arguments of `load_detector` that load this one again, whatever is trained or exported meanwhile.
+
+    Args:
+        detector: from `load_detector`.
+        arguments: that it got, in their order.
+    """
+    path, _, *others = arguments
+    checkpoint = getattr(detector, "checkpoint", None)
+    return (path, checkpoint.prefix, *others) if checkpoint else (exported_models.find(path), None, *others)
+
+
+def files_of(arguments: Sequence) -> list[str]:
+    """The files that say which detector `arguments_of` means: of a checkpoint the one with its tensors' checksums."""
+    path, prefix, *_ = arguments
+    if prefix:
+        run = experiments.folder_of(path) or experiments.folder_of(prefix) or os.path.dirname(prefix)
+        files = [f"{prefix}.index", f"{run}/params.yaml", f"{run}/{LABELS}"]
+        return [file for file in files if tf.io.gfile.exists(file)]
+    if os.path.isfile(path):
+        return [path]
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
 
 
 def describe(detector) -> list[str]:

@@ -151,6 +151,11 @@ def prediction_line(done: int, total: int, per_second: float, unit: str) -> str:
     return f"predicting {unit[:-1]} {done}" + (f"  {per_second:.1f} {unit}/s" if per_second else "")
 
 
+def preparation_line(done: int, total: int, per_second: float) -> str:
+    """The live line while shards are written; a rate of 0 is not known yet."""
+    return _counted(f"preparing {done}/{total} pictures", done, total, per_second, "pictures")
+
+
 def _counted(start: str, done: int, total: int, per_second: float, unit: str) -> str:
     seconds_left = max(total - done, 0) / per_second if per_second else 0.0
     return "  ".join([start, *_pace(per_second, unit, seconds_left)])

@@ -49,7 +49,18 @@ def test_a_mistake_is_one_line(arguments, message):
 
 
 @pytest.mark.parametrize(
-    "name", ["train", "predict", "import_weights", "export", "serve_client", "visualize", "draw_shapes", "data"]
+    "name",
+    [
+        "train",
+        "predict",
+        "import_weights",
+        "export",
+        "serve_client",
+        "visualize",
+        "draw_shapes",
+        "data",
+        "prepare_data",
+    ],
 )
 def test_help_lists_the_tools_own_flags(name):
     done = tool(name, "--help")

@@ -6,11 +6,12 @@ import shlex
 import pytest
 from in_process import call
 
-from fsaf_tf.cli import analyze, data, export, import_weights, predict, serve_client, train, visualize
+from fsaf_tf.cli import analyze, data, export, import_weights, predict, prepare_data, serve_client, train, visualize
 
 TOOLS = {
     "train": train,
     "predict": predict,
+    "prepare_data": prepare_data,
     "export": export,
     "import_weights": import_weights,
     "analyze": analyze,
@@ -111,8 +112,16 @@ MISTAKES = {
     f"{KEYS}=task.model.pyramid=fpm": ("cannot be 'fpm', did you mean 'fpn'?; there are: fpn, ssd, dssd, nas_fpn",),
     "train --mode=eval --model_dir=none": ("none/params.yaml cannot be read: is none the folder of a run?",),
     f"{DEMO} --mode=train --checkpoint=best": ("--checkpoint is for --mode=eval",),
+    # Data.
+    "prepare_data": ("--annotations is missing",),
+    "prepare_data --annotations=file.txt --images=file.txt --output=out": (
+        "--images=file.txt is a file; give a folder",
+    ),
+    "prepare_data --annotations=file.txt --images=folder --output=out": ("file.txt: ",),
+    "prepare_data --num_shards=3": ("no flag --num_shards, did you mean --shards?",),
+    "prepare_data --exif_orientation=up": ("--exif_orientation cannot be 'up'", "there are: auto, upright, stored"),
     # Prediction.
-    "predict": ("--images is missing, or --video or --camera",),
+    "predict": ("--images is missing, or --image_list, --video or --camera",),
     "predict --images=folder": ("--output is missing",),
     f"predict {PICTURE}": ("give --model, the folder of a run or an exported model",),
     f"predict {PICTURE} --model=folder": ("folder holds no checkpoint; train first",),

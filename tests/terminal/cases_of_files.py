@@ -109,7 +109,7 @@ TRY_WRITING = Case(lambda folder: storage.try_writing(f"{folder}/new/report.html
 CASES = {
     "storage.py:write_bytes:file.write": Case(WRITE_BYTES, TF_WRITE, GFILE, "write"),
     "storage.py:whole:tf.io.gfile.GFile": Case(WRITE_BYTES, TF_CREATE),
-    "storage.py:whole:tf.io.gfile.rename": Case(WRITE_BYTES, TF_CREATE),
+    "storage.py:named_at_end:tf.io.gfile.rename": Case(WRITE_BYTES, TF_CREATE),
     "storage.py:_flush_to_disk:open": Case(WRITE_BYTES, OPEN),
     "storage.py:_flush_to_disk:os.fsync": Case(WRITE_BYTES, WRITE, names="result.json"),
     "storage.py:results_file:file.write": Case(add_results, TF_WRITE, GFILE, "write"),
@@ -120,8 +120,8 @@ CASES = {
     "storage.py:results_file.keep:tf.io.gfile.rename": Case(
         functools.partial(BROKEN_RESULTS, say=print), TF_OPEN[:-1], names="camera", leaves=True
     ),
-    "storage.py:read_text:tf.io.gfile.GFile": Case(lambda folder: experiment.read_params(run_folder(folder)), TF_OPEN),
-    "storage.py:read_text:file.read": Case(
+    "storage.py:read_bytes:tf.io.gfile.GFile": Case(lambda folder: experiment.read_params(run_folder(folder)), TF_OPEN),
+    "storage.py:read_bytes:file.read": Case(
         lambda folder: experiment.read_params(run_folder(folder)), TF_READ, GFILE, "read"
     ),
     "parts.py:_sweep:os.listdir": SWEEP,

@@ -6,6 +6,7 @@ written, and takes nothing away that was there.
 
 import re
 
+import cases_of_bulk
 import cases_of_checkpoints
 import cases_of_data
 import cases_of_detection
@@ -21,7 +22,7 @@ import pytest
 PLACES = io_calls.places()
 ROOMS = (
     *(cases_of_files, cases_of_data, cases_of_weights, cases_of_checkpoints, cases_of_runs, cases_of_models),
-    *(cases_of_detection, cases_of_tools),
+    *(cases_of_detection, cases_of_tools, cases_of_bulk),
 )
 CASES = {name: case for room in ROOMS for name, case in room.CASES.items()}
 # A result that is there after a fault: that of before, or the new one as a whole.
@@ -40,16 +41,19 @@ NOT_INJECTED = {
     "analysis/data_page.py:_encoded:small.save": IN_MEMORY,
     "analysis/inputs.py:thumbnails:picture.save": IN_MEMORY,
     "analysis/page.py:curves:_curves.savefig": IN_MEMORY,
+    "bulk/pictures.py:Reader._dataset:tf.data.Dataset.from_generator": IN_A_GRAPH,
     "cli/outputs.py:files_below:paths.glob": "gives nothing where it cannot look",
     "cli/outputs.py:files_below:paths.files_below": "gives nothing where it cannot look",
     "config/catalog.py::_PACKAGED.is_dir": "is asked when the module is imported",
+    "data/arrays.py:read:np.load": "reads from memory",
+    "data/arrays.py:write:zipfile.ZipFile": IN_MEMORY,
     "data/images.py:read_files.read:tf.io.read_file": IN_A_GRAPH,
     "data/records.py:_read.records:tf.data.TFRecordDataset": IN_A_GRAPH,
     "data/shapes.py:Shapes._generate_examples:Image.fromarray.save": IN_MEMORY,
     "data/shapes.py:Shapes._generate_examples:encoded.seek": IN_MEMORY,
     "data/writers/write.py:write:os.sync": "answers nothing",
     "data/writers/write.py:write:shutil.rmtree": "ignores errors",
-    "detect/predict_files.py:_draw:picture.save": IN_MEMORY,
+    "detect/predict_files.py:draw:picture.save": IN_MEMORY,
     "detect/predict_video.py:_Camera.__exit__:self._capture.release": ANSWERS_NO,
     "detect/predict_video.py:_File.__exit__:self._capture.release": ANSWERS_NO,
     "detect/predict_video.py:_Writer.__exit__:self._video.release": ANSWERS_NO,
@@ -83,6 +87,7 @@ NOT_INJECTED = {
     "run/lock.py:_signs_of_life.give:os.utime": "in a thread of its own, which goes on",
     "serving/delegation.py:report:interpreter.allocate_tensors": "studies and tests alone call it",
     "serving/delegation.py:report:litert.Interpreter": "studies and tests alone call it",
+    "serving/load.py:files_of:os.walk": "gives nothing where it cannot look",
     "serving/metadata.py:pack:archive.writestr": IN_MEMORY,
     "serving/metadata.py:pack:zipfile.ZipFile": IN_MEMORY,
     "serving/saved_model.py:export:shutil.rmtree": "ignores errors",
