@@ -10,7 +10,7 @@ import numpy as np
 
 from fsaf_tf import storage
 from fsaf_tf.bulk import pictures, shards
-from fsaf_tf.data import digest, manifest, picture_files, records
+from fsaf_tf.data import digest, label_map, manifest, picture_files
 from fsaf_tf.data.coco_json import Annotations
 from fsaf_tf.data.findings import counted, listed
 
@@ -34,8 +34,8 @@ def write(
     names = [name for result in results for name in result.headers]
     kept = table.at(np.array([place_of[name] for name in names], np.int64))
     manifest.write_table(f"{work.output}/{manifest.TABLE}", kept)
-    label_map = {str(number): name for number, name in zip(table.classes.ids, table.classes.names)}
-    storage.write_json(f"{work.output}/{records.DEFAULT_LABEL_MAP}", label_map)
+    names_of_ids = {str(number): name for number, name in zip(table.classes.ids, table.classes.names)}
+    storage.write_json(f"{work.output}/{label_map.DEFAULT}", names_of_ids)
     content = _content(work, kept, results, identity)
     storage.write_json(f"{work.output}/{manifest.FILE}", content)
     work.job.end()

@@ -95,8 +95,8 @@ class AnnotatedFolder(hyperparams.Config):
     """One of several sources of training data.
 
     Attributes:
-        annotation_file: as of `Data`.
-        image_dir: likewise.
+        annotation_file: of this source; see `task.train_data.annotation_file`.
+        image_dir: of this source; see `task.train_data.image_dir`.
         weight: its share of the pictures that are drawn, as a multiple of the others' weights. 0 in all of them: each
             picture is drawn as often.
     """

@@ -55,7 +55,7 @@ def _of(config: hyperparams.Config, above: str) -> Iterator[Key]:
     for field in dataclasses.fields(config):
         path, value = f"{above}{field.name}", getattr(config, field.name)
         part = value if isinstance(value, hyperparams.Config) else _optional_part(hints[field.name])
-        if part is None or value is None:
+        if part is not value or value is None:
             allowed = _allowed(field, path)
             meaning = _unread(path) or told.get(field.name) or garden_keys.meaning(path)
             yield Key(path, _type(hints[field.name]), plain_values.shown(value), allowed, meaning)
@@ -64,7 +64,7 @@ def _of(config: hyperparams.Config, above: str) -> Iterator[Key]:
 
 
 def _optional_part(hint: type) -> hyperparams.Config | None:
-    """The part that a key may hold, with its defaults, where it is null."""
+    """The part that a key may hold, one or several, with its defaults, where it is null or an empty list."""
     classes = [choice for choice in typing.get_args(hint) if inspect.isclass(choice)]
     return next((choice() for choice in classes if issubclass(choice, hyperparams.Config)), None)
 

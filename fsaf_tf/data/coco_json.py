@@ -23,7 +23,7 @@ from fsaf_tf.errors import UserError
 
 __all__ = (
     *("Annotations", "Findings", "categories", "classes_of", "duplicates"),
-    *("image_ids", "is_number", "read", "sizes"),
+    *("image_ids", "read", "sizes"),
 )
 
 COLUMNS = ("boxes_xywh", "class_indices", "crowd", "ignored", "duplicate", "area")  # one value an annotation

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 from fsaf_tf import storage
-from fsaf_tf.data import coco_json
+from fsaf_tf.data import coco_values
 from fsaf_tf.data.classes import GREATEST_ID
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths
@@ -63,7 +63,7 @@ def _mistake(row: dict, keys: Sequence[str]) -> str | None:
     if "file_name" in keys and not (isinstance(row["file_name"], str) and row["file_name"]):
         return f"file_name is no name: {row['file_name']!r:.200}"
     box = row["bbox"]
-    if not isinstance(box, list) or len(box) != 4 or not all(map(coco_json.is_number, (*box, row["score"]))):
+    if not isinstance(box, list) or len(box) != 4 or not all(map(coco_values.is_number, (*box, row["score"]))):
         return f"bbox is not four finite numbers, or score not one: {box!s:.200}, {row['score']!r:.200}"
     if min(box[2:]) < 0:
         return f"bbox has a width or height under 0: {box!s:.200}"

@@ -146,9 +146,9 @@ def test_predictions_of_before_are_replaced(folder, monkeypatch, file, text):
 
 def test_pictures_that_a_full_disk_left_without_detections_are_replaced(folder, monkeypatch):
     os.makedirs("out/pictures")
-    drawn = predict_files._draw("out/pictures/1.png.jpg", np.zeros([8, 8, 3], np.uint8), NOTHING, 0.3)
+    drawn = predict_files.draw("out/pictures/1.png.jpg", np.zeros([8, 8, 3], np.uint8), NOTHING, 0.3)
     said = in_process.call(predict, monkeypatch, *PREDICT[1], "--output=out")
-    assert drawn is None and "not written by this tool" not in said and "none" in said
+    assert drawn.undrawn is None and "not written by this tool" not in said and "none" in said
 
 
 @pytest.mark.parametrize("file", ["params.yaml", "metrics.json", "info.json", "checkpoint", "train.lock"])

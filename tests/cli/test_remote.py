@@ -65,6 +65,7 @@ def run(folders, tmp_path, monkeypatch):
 
 def test_the_way_from_annotations_to_a_report_is_the_same(run, folders, tmp_path, capsys):
     for where in folders:
+        paths.make_folder(f"{folders[where]}/model/4")  # of an earlier export
         experiment = tmp_path / f"{where}.yaml"
         experiment.write_text(EXPERIMENT.replace("FOLDER", folders[where]))
         run(data, where, "check", "--annotations=FOLDER/a.json", "--images=FOLDER", "--json=FOLDER/out/check.json")
@@ -72,11 +73,20 @@ def test_the_way_from_annotations_to_a_report_is_the_same(run, folders, tmp_path
         run(train, where, f"--experiment={experiment}", "--model_dir=FOLDER/run", "--mode=eval", "--checkpoint=newest")
         run(predict, where, "--model=FOLDER/run", "--images=FOLDER", "--output=FOLDER/out/predicted")
         run(analyze, where, "--model_dir=FOLDER/run", "--output=FOLDER/out/report.html")
+        run(export, where, "--format=saved_model", "--model_dir=FOLDER/run", "--output=FOLDER/model")
+        run(predict, where, "--model=FOLDER/model", "--images=FOLDER/1.png", "--output=FOLDER/out/exported")
     said = capsys.readouterr().out
     assert f"{REMOTE}/run cannot be locked" in said and "Going on" not in said
-    for file in ("out/check.json", "run/metrics.json", "run/best/detections.json", "out/predicted/detections.json"):
+    for file in (
+        "out/check.json",
+        "run/metrics.json",
+        "run/best/detections.json",
+        "out/predicted/detections.json",
+        "out/exported/detections.json",
+    ):
         ours, theirs = (_content(f"{folder}/{file}", folder) for folder in folders.values())
         assert ours == theirs, file
+    assert all(paths.is_file(f"{folder}/model/5/saved_model.pb") for folder in folders.values())
     local, remote = (sorted(paths.names(f"{folder}/out/predicted/pictures")) for folder in folders.values())
     assert local == remote == [f"{number}.png.jpg" for number in range(1, 5)]
 
@@ -87,16 +97,6 @@ def _content(path: str, folder: str):
     if isinstance(content, dict):
         content.pop("seconds", None)
     return content
-
-
-def test_an_exported_model_is_written_read_and_numbered_there(run, folders, tmp_path):
-    (tmp_path / "e.yaml").write_text(EXPERIMENT.replace("FOLDER", REMOTE))
-    run(train, "remote", f"--experiment={tmp_path}/e.yaml", "--model_dir=FOLDER/exports", "--mode=train")
-    for version in ("1", "2"):
-        run(export, "remote", "--format=saved_model", "--model_dir=FOLDER/exports", "--output=FOLDER/model")
-        assert paths.is_file(f"{REMOTE}/model/{version}/saved_model.pb")
-    run(predict, "remote", "--model=FOLDER/model", "--images=FOLDER/1.png", "--output=FOLDER/out/exported")
-    assert paths.is_file(f"{REMOTE}/out/exported/detections.json")
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,9 @@ CASES = {
     "data/manifest.py:Manifest.check_shards:tf.io.gfile.stat": Case(check_shards, TF_OPEN),
     "data/manifest.py:Manifest.table:tf.io.gfile.exists": Case(read_table, TF_OPEN),
     "data/manifest.py:read:tf.io.gfile.exists": Case(read_manifest, TF_OPEN),
-    "detect/image_files.py:listed:open": Case(lambda folder: image_files.listed(text(folder, "list.txt", "a")), OPEN),
+    "detect/image_files.py:listed:paths.read_bytes": Case(
+        lambda folder: image_files.listed(text(folder, "list.txt", "a")), OPEN
+    ),
     "serving/load.py:files_of:tf.io.gfile.exists": Case(
         lambda folder: load.files_of((str(folder), f"{folder}/ckpt-1")), TF_OPEN
     ),
