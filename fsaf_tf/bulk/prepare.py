@@ -27,8 +27,8 @@ class Wanted:
     """What is to be prepared.
 
     Attributes:
-        annotation_file: whatever is read as one.
-        image_dir: the folder of its pictures.
+        annotation_file: of any form that is read; of several parts the one to train on.
+        image_dir: the folder of its pictures; empty for the one that lies beside it, of some forms.
         output: the folder of the shards.
         num_shards: how many; None for one of every `PICTURES_OF_SHARD` pictures.
         seed: of the order of the pictures; None for that of the file.
@@ -59,7 +59,8 @@ def run(wanted: Wanted, by: runner.Runner) -> None:
 
     do = beam_pipeline.ready(by)
     line = Progress()
-    read = annotated.read(wanted.annotation_file, wanted.image_dir, frame=wanted.frame, outside=wanted.outside)
+    ways = {"frame": wanted.frame, "outside": wanted.outside, "split": "train"}
+    read = annotated.read(wanted.annotation_file, wanted.image_dir, **ways)
     wanted = dataclasses.replace(wanted, image_dir=read.image_dir)
     folder = picture_files.Folder(wanted.image_dir, wanted.frame, wanted.outside)
     table = dataclasses.replace(read.table, findings=read.findings)

@@ -22,8 +22,10 @@ from fsaf_tf.cli import mistakes
 
 _FLAGS = flags.FlagValues()
 _OWN = {"flag_values": _FLAGS, "allow_overwrite": False}
-_ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO JSON.", **_OWN)
-_IMAGES = flags.DEFINE_string("images", None, "The folder of its images.", **_OWN)
+_ANNOTATIONS = flags.DEFINE_string("annotations", None, "COCO JSON, or another form; docs/data.md.", **_OWN)
+_IMAGES = flags.DEFINE_string(
+    "images", "", "The folder of its images; not needed beside Pascal VOC, YOLO or labelme.", flag_values=_FLAGS
+)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write the shards to.", **_OWN)
 _SHARDS = flags.DEFINE_integer("shards", None, "How many; one of every 500 pictures if not given.", 1, **_OWN)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the order of the pictures.", **_OWN)
@@ -50,7 +52,7 @@ def main() -> None:
 
 
 def _prepare() -> None:
-    mistakes.require(_FLAGS, "annotations", "images", "output")
+    mistakes.require(_FLAGS, "annotations", "output")
     mistakes.want_folders(_FLAGS, "images", "output")
     name, options = _runner()
     from fsaf_tf.bulk import runner
