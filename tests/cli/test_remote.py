@@ -65,30 +65,30 @@ def run(folders, tmp_path, monkeypatch):
 
 def test_the_way_from_annotations_to_a_report_is_the_same(run, folders, tmp_path, capsys):
     for where in folders:
-        paths.make_folder(f"{folders[where]}/model/4")  # of an earlier export
         experiment = tmp_path / f"{where}.yaml"
         experiment.write_text(EXPERIMENT.replace("FOLDER", folders[where]))
         run(data, where, "check", "--annotations=FOLDER/a.json", "--images=FOLDER", "--json=FOLDER/out/check.json")
         run(train, where, f"--experiment={experiment}", "--model_dir=FOLDER/run")
-        run(train, where, f"--experiment={experiment}", "--model_dir=FOLDER/run", "--mode=eval", "--checkpoint=newest")
         run(predict, where, "--model=FOLDER/run", "--images=FOLDER", "--output=FOLDER/out/predicted")
         run(analyze, where, "--model_dir=FOLDER/run", "--output=FOLDER/out/report.html")
-        run(export, where, "--format=saved_model", "--model_dir=FOLDER/run", "--output=FOLDER/model")
-        run(predict, where, "--model=FOLDER/model", "--images=FOLDER/1.png", "--output=FOLDER/out/exported")
     said = capsys.readouterr().out
     assert f"{REMOTE}/run cannot be locked" in said and "Going on" not in said
-    for file in (
-        "out/check.json",
-        "run/metrics.json",
-        "run/best/detections.json",
-        "out/predicted/detections.json",
-        "out/exported/detections.json",
-    ):
+    for file in ("out/check.json", "run/metrics.json", "run/best/detections.json", "out/predicted/detections.json"):
         ours, theirs = (_content(f"{folder}/{file}", folder) for folder in folders.values())
         assert ours == theirs, file
-    assert all(paths.is_file(f"{folder}/model/5/saved_model.pb") for folder in folders.values())
     local, remote = (sorted(paths.names(f"{folder}/out/predicted/pictures")) for folder in folders.values())
     assert local == remote == [f"{number}.png.jpg" for number in range(1, 5)]
+
+
+def test_an_exported_model_is_the_next_of_its_folder_there(run, folders, tmp_path):
+    if not paths.is_file(f"{REMOTE}/run/params.yaml"):  # the test before has trained one
+        (tmp_path / "e.yaml").write_text(EXPERIMENT.replace("FOLDER", REMOTE))
+        run(train, "remote", f"--experiment={tmp_path}/e.yaml", "--model_dir=FOLDER/run", "--mode=train")
+    paths.make_folder(f"{REMOTE}/model/4")  # of an earlier export
+    run(export, "remote", "--format=saved_model", "--model_dir=FOLDER/run", "--output=FOLDER/model")
+    assert paths.is_file(f"{REMOTE}/model/5/saved_model.pb")
+    run(predict, "remote", "--model=FOLDER/model", "--images=FOLDER/1.png", "--output=FOLDER/out/exported")
+    assert json.loads(paths.read_bytes(f"{REMOTE}/out/exported/detections.json"))
 
 
 def _content(path: str, folder: str):
