@@ -29,10 +29,10 @@ import tensorflow as tf  # noqa: E402
 import tf_keras  # noqa: E402
 from official.core import exp_factory  # noqa: E402
 
-from fsaf_tf import storage  # noqa: E402
 from fsaf_tf.config import schema, strict  # noqa: E402
 from fsaf_tf.data.classes import Classes  # noqa: E402
 from fsaf_tf.detect import trained  # noqa: E402
+from fsaf_tf.files import storage  # noqa: E402
 from fsaf_tf.modeling import backbones, detector, keras_applications, normalization  # noqa: E402
 from fsaf_tf.run.task import FSAFTask  # noqa: E402
 from fsaf_tf.serving import delegation, frozen, tflite  # noqa: E402

@@ -18,9 +18,9 @@ from fsaf_tf import cli
 
 cli.quiet()
 
-from fsaf_tf import storage  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
 from fsaf_tf.evaluate import average_precision, coco_engine  # noqa: E402
+from fsaf_tf.files import storage  # noqa: E402
 
 FLAGS = flags.FlagValues()
 IMAGES = flags.DEFINE_integer("images", 5000, "Images.", 1, flag_values=FLAGS)

@@ -9,7 +9,6 @@ Machines differ, and so a budget is named by what it costs in the time of 100 st
 a step, on the same machine, which is measured once into OUTPUT/reference.json.
 """
 
-import dataclasses
 import json
 import pathlib
 import statistics
@@ -24,16 +23,12 @@ cli.quiet()
 
 import tensorflow as tf  # noqa: E402
 
-from fsaf_tf import storage  # noqa: E402
 from fsaf_tf.config import experiment  # noqa: E402
-from fsaf_tf.data.examples import Source  # noqa: E402
-from fsaf_tf.data.source import open_sources  # noqa: E402
-from fsaf_tf.detect.trained import Detector  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
-from fsaf_tf.evaluate import average_precision, metrics_table  # noqa: E402
+from fsaf_tf.evaluate import metrics_table  # noqa: E402
+from fsaf_tf.files import storage  # noqa: E402
 from fsaf_tf.modeling.detector import build_detector  # noqa: E402
 from fsaf_tf.run.task import FSAFTask  # noqa: E402
-from fsaf_tf.serving import load  # noqa: E402
 
 FLAGS = flags.FlagValues()
 EXPERIMENT = flags.DEFINE_string("experiment", None, "As of tools/train.py.", FLAGS)
@@ -48,42 +43,12 @@ SHOWN = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 
 def train(seed: int, folder: pathlib.Path) -> None:
-    """One seed, if it is not there: what `cells.train` returns, and the AP of each branch alone."""
+    """One seed, if it is not there: what `cells.train` returns."""
     result = folder / f"{seed}.json"
     if result.exists():
         return
     outcome = cells.train(EXPERIMENT.value, CONFIG_FILE.value, seed, f"{folder}/{seed}", OVERRIDE.value)
-    if "metrics" in outcome:
-        outcome["by_branch"] = by_branch(f"{folder}/{seed}")
     storage.write_json(str(result), {"seed": seed, **outcome})
-
-
-def by_branch(model_dir: str) -> dict[str, float]:
-    """AP of the newest checkpoint where one branch alone finds; empty where there is one branch."""
-    detector = load.load_trained(model_dir, "newest")
-    branches = detector.program.decoding.branches
-    if len(branches) < 2:
-        return {}
-    task = experiment.read_params(model_dir).task
-    source = open_sources(task, train=False, validation=True).validation
-    found = {}
-    for branch in branches:
-        alone = dataclasses.replace(detector.program.decoding, branches=(branch,))
-        detector.program = dataclasses.replace(detector.program, decoding=alone)
-        found[branch.name] = average_precision.coco_metrics(source.ground_truth(), _detect(detector, source))["AP"]
-    return found
-
-
-def _detect(detector: Detector, source: Source) -> list[dict]:
-    """Every picture of a data set, eagerly, so that the program is the one that the detector has now."""
-    results = []
-    for example in source.decode(source.examples()):
-        canvas, size = detector.program.fit(example["image"])
-        original = tf.shape(example["image"])[None, :2]
-        detections = detector.program.detect(detector.model, canvas[None], size[None], original)
-        plain = {name: values.numpy() for name, values in detections.items()}
-        results += average_precision.detections_to_coco(plain, [example["image_id"]], detector.category_ids)
-    return results
 
 
 def reference_seconds(folder: pathlib.Path) -> float:
@@ -129,10 +94,11 @@ def table(rows: list[dict], reference: float) -> str:
         if "error" in row:
             lines.append(f"| {row['seed']} | {row['error']} " + "| " * (len(SHOWN) + 2) + "|")
             continue
-        figures = " | ".join(_figure(row["metrics"][name]) for name in SHOWN)
-        branches = ", ".join(f"{name} {value:.3f}" for name, value in row["by_branch"].items())
+        all_figures = " | ".join(_figure(row["metrics"][name]) for name in SHOWN)
+        of_branches = row["metrics"].get("branches", {})
+        branches = ", ".join(f"{name} {_figure(figures['AP'])}" for name, figures in of_branches.items())
         seconds = f"{row['seconds'] / reference:.1f}"
-        lines.append(f"| {row['seed']} | {figures} | {_levels(row['metrics'])} | {branches} | {seconds} |")
+        lines.append(f"| {row['seed']} | {all_figures} | {_levels(row['metrics'])} | {branches} | {seconds} |")
     for name, summary in (("mean", statistics.mean), ("least", min), ("greatest", max), ("spread", _spread)):
         values = [[row["metrics"][key] for row in ended if row["metrics"][key] is not None] for key in SHOWN]
         lines.append(f"| **{name}** | {' | '.join(_figure(summary(each)) if each else '' for each in values)} | | | |")

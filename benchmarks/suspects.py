@@ -28,8 +28,8 @@ def main() -> None:
 
 
 def _study() -> None:
-    from fsaf_tf import storage
     from fsaf_tf.analysis import inputs
+    from fsaf_tf.files import storage
 
     ground_truth = storage.read_dict(ANNOTATIONS.value)
     results = inputs.read_results(DETECTIONS.value, ground_truth)

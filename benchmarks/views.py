@@ -34,10 +34,10 @@ def _study() -> None:
         raise UserError(f"--ratios are numbers with commas between them: {error}") from error
     if not _MODEL_DIR.value or 1.0 not in ratios:
         raise UserError("--model_dir is missing, or 1 is not among --ratios")
-    from fsaf_tf import storage
     from fsaf_tf.config import experiment
     from fsaf_tf.data.source import open_source
     from fsaf_tf.evaluate import average_precision
+    from fsaf_tf.files import storage
     from fsaf_tf.serving import load
 
     folder = _MODEL_DIR.value

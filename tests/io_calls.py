@@ -1,6 +1,7 @@
 """Every place of the library and the tools that reads or writes a file, the network or a device, by its syntax tree.
 
-A place is `FILE:FUNCTION:CALL`, as `storage.py:whole:tf.io.gfile.rename`; several equal calls in a function are one.
+A place is `FILE:FUNCTION:CALL`, as `files/storage.py:whole:tf.io.gfile.rename`; several equal calls in a function are
+one.
 Taken for such a call is any mention of `MODULES`, any call of a method that is named in `METHODS` on what is not of
 this library, and any call with `weights=`, for which Keras opens a file. `tests/terminal/test_injection.py` wants a
 case for each of them.
@@ -24,7 +25,7 @@ MODULES = re.compile(
     r"|tf\.data\.(TFRecordDataset|TextLineDataset|FixedLengthRecordDataset)|tf\.summary\.\w+"
     r"|tf\.saved_model\.\w+|tf\.compat\.v1\.saved_model\.\w+|tf\.lite\.TFLiteConverter\.\w+"
     r"|tf\.train\.(Checkpoint\w*|load_\w+|list_\w+|latest_checkpoint|checkpoints_iterator)"
-    r"|paths\.(names|size|glob|open_to_read|read_bytes|make_folder|files_below|remove_folder)"
+    r"|paths\.(names|size|state|glob|open_to_read|read_bytes|make_folder|files_below|remove_folder)"
     r"|paths\.open_checkpoint|tfds\.(builder|load)|tf_keras\.(models\.load\w*|utils\.get_file)|sys\.(stdout|stderr)\.\w+"
 )
 # Of those what touches nothing: words about paths, constants, types, values that are kept in memory.

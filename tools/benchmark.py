@@ -31,9 +31,10 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from fsaf_tf import boxes as box_ops  # noqa: E402
-from fsaf_tf import criterion, pyramid, regions, storage  # noqa: E402
+from fsaf_tf import criterion, pyramid, regions  # noqa: E402
 from fsaf_tf.config import schema  # noqa: E402
 from fsaf_tf.errors import UserError  # noqa: E402
+from fsaf_tf.files import storage  # noqa: E402
 from fsaf_tf.selection import Step  # noqa: E402
 
 _FLAGS = flags.FlagValues()

@@ -9,10 +9,11 @@ import pathlib
 from absl import flags
 from PIL import Image, PngImagePlugin
 
-from fsaf_tf import cli, parts
+from fsaf_tf import cli
 from fsaf_tf.cli import outputs
 from fsaf_tf.data import drawing
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import parts
 
 SEED = 3  # 1 and 2 are the splits'
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from absl import flags
 
-from fsaf_tf import cli, storage
+from fsaf_tf import cli
 from fsaf_tf.data.classes import Classes
+from fsaf_tf.files import storage
 from fsaf_tf.run import best, checkpoints, early_stop, leftovers, lock, on_disk, records
 
 STEPS, EVALUATED, KEPT = 6, 2, 2  # of one start: its length, how often it is evaluated, how many checkpoints are kept

@@ -116,7 +116,7 @@ def _is_of_its_step(prefix: str) -> bool:
 
 def of_evaluations(folder: pathlib.Path) -> list[str]:
     """Figures that are not of the detections beside them, and JSON that is not whole."""
-    from fsaf_tf import storage
+    from fsaf_tf.files import storage
 
     broken = [path for path in folder.glob("*.json") if storage.read_json(str(path)) is None]
     metrics = storage.read_dict(f"{folder}/metrics.json")
@@ -127,7 +127,7 @@ def of_evaluations(folder: pathlib.Path) -> list[str]:
 
 def _at_the_end(model_dir: pathlib.Path) -> list[str]:
     """What is wrong with a run that came to its end at last: what lies about, which is the best, what is recorded."""
-    from fsaf_tf import storage
+    from fsaf_tf.files import storage
     from fsaf_tf.run import checkpoints
 
     last = persistence.STEPS * (_KILLS + 1)

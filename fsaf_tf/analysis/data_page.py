@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from fsaf_tf import storage
 from fsaf_tf.analysis import data_template, page
 from fsaf_tf.data import inspection, kept_boxes
 from fsaf_tf.data.examples import Order, named_errors
 from fsaf_tf.data.findings import counted
 from fsaf_tf.data.inspection import Inspection
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 from fsaf_tf.run.data_report import DataReport
 
 CLASSES_SHOWN, OF_A_CLASS, OF_A_KIND = 20, 4, 8  # classes in the table and with pictures; pictures of each gallery

@@ -4,12 +4,11 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from fsaf_tf import storage
 from fsaf_tf.config import experiment
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate.coco_results import DETECTIONS
-from fsaf_tf.files import paths
+from fsaf_tf.files import paths, storage
 from fsaf_tf.run import checkpoints
 from fsaf_tf.terminal import commands
 

@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from fsaf_tf import storage
 from fsaf_tf.config import data_sources, experiment, schema
 from fsaf_tf.data import box_table, coco, coco_json, digest, examples, frames
 from fsaf_tf.data.classes import LABELS, Classes, recorded_classes
@@ -20,6 +19,7 @@ from fsaf_tf.data.readers import door
 from fsaf_tf.data.source import open_validation
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
+from fsaf_tf.files import storage
 from fsaf_tf.run import records
 from fsaf_tf.terminal import commands
 

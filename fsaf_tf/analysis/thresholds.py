@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fsaf_tf import storage
 from fsaf_tf.analysis.judged import Judged, judge
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 
 ONE = "one for all"  # the row of the threshold that all classes share
 

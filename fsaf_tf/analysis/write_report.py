@@ -4,12 +4,12 @@ import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fsaf_tf import storage
 from fsaf_tf.analysis import bootstrap, inputs, measures, page, report, thresholds
 from fsaf_tf.analysis.evaluations import Evaluation
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, coco_results, metrics_table
+from fsaf_tf.files import storage
 from fsaf_tf.terminal import faults
 from fsaf_tf.terminal.progress import Progress
 

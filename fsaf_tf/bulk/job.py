@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from fsaf_tf import storage
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 
 FILE = "job.json"
 FOLDER = "unfinished"  # in the folder of the output

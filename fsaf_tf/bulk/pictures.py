@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf import storage
 from fsaf_tf.data import frames, images
 from fsaf_tf.data.bad_pictures import BadPictures
 from fsaf_tf.data.examples import named_errors
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 from fsaf_tf.terminal import faults
 
 MISSING, OTHER_SIZE = "is missing", "has height, width"  # how problems begin, beside `images.UNREADABLE`

@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from fsaf_tf.bulk import job as jobs
 from fsaf_tf.bulk import runner, seen, watch
@@ -15,6 +15,7 @@ from fsaf_tf.bulk.job import Job
 from fsaf_tf.data import arrays, digest
 from fsaf_tf.detect import forms, kept, predict_files
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.run import lock
 from fsaf_tf.serving import load
 from fsaf_tf.terminal.progress import Progress, prediction_line
@@ -178,7 +179,6 @@ def _identity(wanted: Wanted, arguments: tuple, num_shards: int) -> dict[str, An
 def _state(file: str) -> list[int]:
     """Size and time of a file; nothing of one that cannot be looked at, which is named when its turn comes."""
     try:
-        state = os.stat(file)
-    except OSError:
+        return paths.state(file)
+    except (OSError, tf.errors.OpError):
         return []
-    return [state.st_size, state.st_mtime_ns]

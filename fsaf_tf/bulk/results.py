@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fsaf_tf import storage
 from fsaf_tf.bulk import pictures, shards
 from fsaf_tf.data import digest, label_map, manifest, picture_files
 from fsaf_tf.data.coco_json import Annotations
 from fsaf_tf.data.findings import counted, listed
+from fsaf_tf.files import storage
 
-TOOL = "fsaf-prepare-data"
 _REASONS = {pictures.MISSING: "missing", pictures.OTHER_SIZE: "other size", "": "cannot be read"}
 
 
@@ -70,7 +69,7 @@ def _content(work: shards.Writing, kept: Annotations, results: Sequence[shards.R
     table_digest = digest.of_file(f"{work.output}/{manifest.TABLE}")
     whole = hashlib.blake2b(json.dumps([rows, table_digest]).encode(), digest_size=digest.SIZE).hexdigest()
     return {
-        "tool": TOOL,
+        "tool": manifest.TOOL,
         "version": manifest.VERSION,
         "digest": whole,
         "pictures": len(headers),

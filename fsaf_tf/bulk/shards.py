@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf import storage
 from fsaf_tf.bulk import pictures
 from fsaf_tf.bulk.job import Job
 from fsaf_tf.data import arrays, coco, digest, manifest, pixels, records
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.coco_json import Annotations
+from fsaf_tf.files import paths, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,10 +111,9 @@ class Writing:
 def _state(path: str) -> list[int]:
     """Size and time of a file; nothing of one that is not there."""
     try:
-        state = tf.io.gfile.stat(path)
-    except tf.errors.NotFoundError:
+        return paths.state(path)
+    except (FileNotFoundError, tf.errors.NotFoundError):
         return []
-    return [state.length, state.mtime_nsec]
 
 
 def _example(table: Annotations, boxes: np.ndarray, picture: pictures.Picture, header: pixels.Header) -> bytes:

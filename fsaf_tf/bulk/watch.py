@@ -1,12 +1,12 @@
 """How far the shards of a job are, on the terminal."""
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
 from fsaf_tf.bulk.job import Job
+from fsaf_tf.terminal import beat
 from fsaf_tf.terminal.progress import Progress
 
 SECONDS = 1.0  # between two looks
@@ -22,24 +22,18 @@ def told(job: Job, sizes: Sequence[int], line: Progress, tell: Callable[[int, fl
         line: rewritten after each look that finds more.
         tell: what it says, from the pictures that are done and the pictures a second.
     """
-    at_start, start, is_over = _count(job, sizes), line.clock(), threading.Event()
+    at_start, start = _count(job, sizes), line.clock()
+    known = at_start
 
-    def look(known: int) -> None:
-        while not is_over.wait(SECONDS):
-            with contextlib.suppress(tf.errors.OpError):  # a store that is away for a while; the workers tell
-                done = _count(job, sizes)
-                if done > known:
-                    known = done
-                    line.update(tell(done, (done - at_start) / (line.clock() - start)))
+    def look() -> None:
+        nonlocal known
+        done = _count(job, sizes)
+        if done > known:
+            known = done
+            line.update(tell(done, (done - at_start) / (line.clock() - start)))
 
-    thread = threading.Thread(target=look, args=[at_start], daemon=True)
-    thread.start()
-    try:
+    with contextlib.closing(line), beat.every(SECONDS, look, away=tf.errors.OpError):
         yield
-    finally:
-        is_over.set()
-        thread.join()
-        line.close()
 
 
 def _count(job: Job, sizes: Sequence[int]) -> int:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from absl import flags, logging
 
-from fsaf_tf import parts
 from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import parts
 from fsaf_tf.terminal import faults, lasting
 
 RUNNER = "runner"

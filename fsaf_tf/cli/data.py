@@ -95,9 +95,9 @@ def _run(verb: str) -> None:
 
 def _check() -> None:
     _check_flags()
-    from fsaf_tf import storage
     from fsaf_tf.analysis import data_page
     from fsaf_tf.config import checks, experiment
+    from fsaf_tf.files import storage
     from fsaf_tf.run import data_report
 
     if _OUTPUT.value:

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable
 
 from absl import flags
 
-from fsaf_tf import parts
 from fsaf_tf.errors import UserError
-from fsaf_tf.files import paths
+from fsaf_tf.files import parts, paths
 from fsaf_tf.terminal import faults
 
 _HEAD = 1 << 16  # bytes at each end of a file that are looked at for the name of its tool

@@ -8,9 +8,10 @@ import tensorflow as tf
 from official.core import config_definitions, exp_factory
 from official.modeling.hyperparams import params_dict
 
-from fsaf_tf import branches, storage
+from fsaf_tf import branches
 from fsaf_tf.config import catalog, checks, data_sources, init_architecture, plain_values, schedule, strict
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 
 OVERRIDE = "--params_override"
 # What names data beside the keys of `data_sources.SOURCES`, with its value where it does not.

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fsaf_tf import storage
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 
 
 def write(path: str, arrays: Mapping[str, np.ndarray]) -> None:

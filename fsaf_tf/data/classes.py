@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
-from fsaf_tf import storage
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 
 LABELS = "labels.json"
 SHOWN = 4  # of the classes that differ, on either side

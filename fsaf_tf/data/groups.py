@@ -1,6 +1,5 @@
 """Which pictures of a set stay together: frames of one video, and pictures that are the same file."""
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from fsaf_tf.data.annotated import Annotated
 from fsaf_tf.data.findings import Tally, counted
 from fsaf_tf.data.readers import files
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 
 class Parts(NamedTuple):
@@ -71,7 +71,9 @@ def _together(annotated: Annotated, keys: Iterable[Sequence[str | None]]) -> tup
         alone = sum(key is None for key in own)
         without = f"; {counted(alone, 'picture has', 'pictures have')} no key" if alone else ""
         lines.append(f"{len(groups):,} pictures are {counted(len(set(groups.tolist())), 'group', 'groups')}{without}")
-    same = same_pictures.keys(folder, names) if os.path.isdir(folder) else []
+    same = [] if paths.is_remote(folder) else same_pictures.keys(folder, names)
+    if paths.is_remote(folder):
+        lines.append("pictures of remote storage are not compared: equal ones may come to different parts")
     if any(same):
         groups = _joined(groups, same)
         count = sum(key is not None for key in same)

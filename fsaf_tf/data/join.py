@@ -15,6 +15,7 @@ from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.coco_json import Annotations
 from fsaf_tf.data.findings import READ, Finding, found, listed
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 _SHOWN = 3  # files that a name lists
 
@@ -103,20 +104,18 @@ def common_folder(folders: Sequence[str]) -> str:
     """
     if len(set(folders)) == 1:
         return folders[0]
-    parts = [_absolute(folder).split("/") for folder in folders]
+    parts = [paths.absolute(folder).split("/") for folder in folders]
     shared = os.path.commonprefix(parts)
     if not shared or shared[-1].endswith(":"):
         raise UserError(f"{folders[0]} and {folders[-1]} are in no common folder; put the pictures on one file system")
     return "/".join(shared) or "/"
 
 
-def _absolute(folder: str) -> str:
-    return folder.rstrip("/") if "://" in folder else os.path.abspath(folder)
-
-
 def _names(each: Annotated, folder: str) -> list[str]:
     """Names from the common folder."""
-    start = "" if each.image_dir == folder else posixpath.relpath(_absolute(each.image_dir), _absolute(folder))
+    start = (
+        "" if each.image_dir == folder else posixpath.relpath(paths.absolute(each.image_dir), paths.absolute(folder))
+    )
     return [posixpath.normpath(posixpath.join(start, name)) for name in each.table.file_names]
 
 

@@ -9,9 +9,9 @@ import re
 
 import tensorflow as tf
 
-from fsaf_tf import storage
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 
 DEFAULT = "label_map.json"
 ENDING = ".pbtxt"
@@ -49,13 +49,9 @@ def read(file: str) -> Classes:
     """
     if not tf.io.gfile.exists(file):
         raise UserError(f"{file}: there is no such label map; {_WANTED}")
-    try:
-        text = storage.read_text(file)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not a label map ({error}); {_WANTED}") from None
-    pairs = (
-        _of_json(file, text) if text.lstrip().startswith("{") or not file.endswith(ENDING) else _of_pbtxt(file, text)
-    )
+    text = storage.read_text(file)
+    is_json = text.lstrip().startswith("{") or not file.endswith(ENDING)
+    pairs = (_of_json if is_json else _of_pbtxt)(file, text)
     names = dict(pairs)
     if not names or not all(isinstance(name, str) and name for name in names.values()):
         raise UserError(f"{file}: not a label map; {_WANTED}")

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf import storage
 from fsaf_tf.data import arrays, coco_json, digest
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.findings import Finding
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 
 FILE, TABLE, SHARDS = "manifest.json", "boxes.npz", "data-*.tfrecord"
+TOOL = "fsaf-prepare-data"  # what writes them
 VERSION = 1
 MOST_HASHED = 2**30  # bytes of shards whose digests are compared whenever they are opened; of more, their sizes
 
@@ -144,7 +145,7 @@ def digest_of(table: coco_json.Annotations) -> str:
 
 
 def read(folder: str) -> Manifest | None:
-    """The manifest of a folder, None if there is none.
+    """The manifest of a folder, None if there is none of ours.
 
     Raises:
         UserError: it is damaged, or of a later version.
@@ -153,6 +154,8 @@ def read(folder: str) -> Manifest | None:
     if not tf.io.gfile.exists(path):
         return None
     content = storage.read_dict(path)
+    if content and content.get("tool") != TOOL:
+        return None
     if content.get("version") not in (None, VERSION):
         raise UserError(f"{path} is of version {content['version']}; this program reads {VERSION}")
     try:

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fsaf_tf import storage
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.writers import coco, labelme, table, yolo
 from fsaf_tf.data.writers.form import check_distinct
 from fsaf_tf.data.writers.form import path_of as beside
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 
 TOOL = "fsaf-predict"
 COCO, CSV = "coco.json", "detections.csv"

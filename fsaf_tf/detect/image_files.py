@@ -57,8 +57,7 @@ def listed(path: str) -> list[str]:
     """
     with faults.named(path):
         text = paths.read_bytes(path).decode("utf-8", "surrogateescape")
-    names = text.splitlines()
-    names = [name for name in names if name.strip()]
+    names = [name for line in text.split("\n") if (name := line.rstrip("\r")).strip()]
     if not names:
         raise UserError(f"{path} names no picture; it has one a line")
     twice = [name for name, count in collections.Counter(names).items() if count > 1]

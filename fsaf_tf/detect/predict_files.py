@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fsaf_tf import storage, visualize
+from fsaf_tf import visualize
 from fsaf_tf.data import coco_json, pixels
 from fsaf_tf.data.readers import door
 from fsaf_tf.detect import forms, kept
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, coco_results
+from fsaf_tf.files import storage
 from fsaf_tf.run import lock
 from fsaf_tf.terminal import faults
 from fsaf_tf.terminal.progress import Progress, prediction_line, track

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from fsaf_tf import parts, storage, visualize
+from fsaf_tf import visualize
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import parts, storage
 from fsaf_tf.run import lock
 from fsaf_tf.terminal.interrupts import Interrupts
 from fsaf_tf.terminal.progress import Progress, prediction_line, track

@@ -7,11 +7,10 @@ import pathlib
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
-from fsaf_tf import storage
 from fsaf_tf.data import coco_values
 from fsaf_tf.data.classes import GREATEST_ID
 from fsaf_tf.errors import UserError
-from fsaf_tf.files import paths
+from fsaf_tf.files import paths, storage
 from fsaf_tf.terminal import faults
 
 DETECTIONS = "detections.json"

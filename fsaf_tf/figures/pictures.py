@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from fsaf_tf import storage
 from fsaf_tf.data import coco, coco_json, examples, frames, images, pipeline
 from fsaf_tf.data.bad_pictures import NONE_ALLOWED
 from fsaf_tf.data.classes import Classes
@@ -20,7 +19,7 @@ from fsaf_tf.detect import predict_files
 from fsaf_tf.detect.trained import Detector
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import coco_results
-from fsaf_tf.files import paths
+from fsaf_tf.files import paths, storage
 from fsaf_tf.terminal import faults
 
 MOST_BOXES = 1000  # of a picture, where the experiment does not allow more

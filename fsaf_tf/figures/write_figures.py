@@ -10,7 +10,6 @@ import tensorflow as tf
 from official.core import config_definitions
 from PIL import Image, PngImagePlugin
 
-from fsaf_tf import storage
 from fsaf_tf.analysis import evaluations, inputs
 from fsaf_tf.config import experiment
 from fsaf_tf.data import images
@@ -25,6 +24,7 @@ from fsaf_tf.figures import levels as level_figure
 from fsaf_tf.figures import pictures, training
 from fsaf_tf.figures import selection as selection_figure
 from fsaf_tf.figures import targets as target_figure
+from fsaf_tf.files import storage
 from fsaf_tf.serving import load
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
 from fsaf_tf.visualize import curves

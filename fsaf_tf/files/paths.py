@@ -7,6 +7,7 @@ is imported when the first remote path comes.
 import contextlib
 import glob as local_glob
 import os
+import posixpath
 import shutil
 from collections.abc import Iterator
 from typing import IO
@@ -71,6 +72,15 @@ def size(path: str) -> int:
     return _remote().stat(path).length if is_remote(path) else os.path.getsize(path)
 
 
+def state(path: str) -> list[int]:
+    """Size of a file and its time in nanoseconds: others where it has changed."""
+    if is_remote(path):
+        told = _remote().stat(path)
+        return [told.length, told.mtime_nsec]
+    told = os.stat(path)
+    return [told.st_size, told.st_mtime_ns]
+
+
 def names(folder: str) -> list[str]:
     """What is in a folder; empty where there is none."""
     if not is_folder(folder):
@@ -95,8 +105,9 @@ def join(folder: str, name: str) -> str:
 
 
 def absolute(path: str) -> str:
-    """From the root of its storage."""
-    return path.rstrip("/") if _MARK in path else os.path.abspath(path)
+    """From the root of its storage, without `..` in it."""
+    scheme, mark, rest = path.rpartition(_MARK)
+    return f"{scheme}{mark}{posixpath.normpath(rest)}" if mark else os.path.abspath(path)
 
 
 def real(path: str) -> str:

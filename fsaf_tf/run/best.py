@@ -5,7 +5,7 @@ from typing import Any
 
 from official.core import train_utils
 
-from fsaf_tf import storage
+from fsaf_tf.files import storage
 from fsaf_tf.run import checkpoints, leftovers, on_disk, records
 
 _STEP = "best_ckpt_global_step"

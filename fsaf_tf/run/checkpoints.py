@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from fsaf_tf import storage
 from fsaf_tf.config import experiment
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 from fsaf_tf.run import early_stop, on_disk, records
 
 BEST, NEWEST = "best", "newest"  # what `--checkpoint` takes beside a path; the first is a folder's name too

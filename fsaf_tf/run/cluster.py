@@ -16,6 +16,7 @@ from fsaf_tf.data import digest
 from fsaf_tf.data.examples import Source
 from fsaf_tf.data.source import Sources
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.run import devices, lock, tf_config
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode
@@ -66,7 +67,7 @@ def check_folder(workers: Workers, model_dir: str) -> None:
 
     A run that is started again would begin elsewhere on each.
     """
-    if workers.place.is_alone or "://" in model_dir:
+    if workers.place.is_alone or paths.is_remote(model_dir):
         return
     path = f"{model_dir}/{lock.TRAINING}"
     wanted = workers.of_chief(lambda: _read(path))

@@ -6,10 +6,10 @@ import time
 import orbit
 import tensorflow as tf
 
-from fsaf_tf import storage
 from fsaf_tf.config import experiment
 from fsaf_tf.data.bad_pictures import NONE_ALLOWED
 from fsaf_tf.data.findings import listed
+from fsaf_tf.files import storage
 from fsaf_tf.run import early_stop, init_weights, memory, on_disk, records, restore
 from fsaf_tf.run.level_watch import LevelWatch
 from fsaf_tf.run.run import Run

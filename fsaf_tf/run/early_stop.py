@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from fsaf_tf import storage
 from fsaf_tf.config import schedule
+from fsaf_tf.files import storage
 from fsaf_tf.run import records
 
 Record = list[dict]

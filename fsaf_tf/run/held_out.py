@@ -1,8 +1,8 @@
 """The pictures that a run holds out from training, recorded: data that change later must not hold out others."""
 
-from fsaf_tf import storage
 from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 
 FILE = "held_out.json"
 

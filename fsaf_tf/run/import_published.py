@@ -9,11 +9,10 @@ import tensorflow as tf
 import tf_keras
 from official.core import config_definitions
 
-from fsaf_tf import parts, storage
 from fsaf_tf.config import experiment, plain_values, schema, strict
 from fsaf_tf.data.classes import LABELS, Classes, in_place_of
 from fsaf_tf.errors import UserError
-from fsaf_tf.files import paths
+from fsaf_tf.files import parts, paths, storage
 from fsaf_tf.modeling import detector
 from fsaf_tf.run import on_disk
 from fsaf_tf.run.published_classes import Published, find_classes

@@ -5,8 +5,8 @@ import re
 
 import tensorflow as tf
 
-from fsaf_tf import parts
 from fsaf_tf.data.classes import LABELS
+from fsaf_tf.files import parts
 from fsaf_tf.run import checkpoints, on_disk
 
 _RECORDS = ("params.yaml", LABELS, "run.json", "evaluations.json", checkpoints.INFO, "checkpoint")

@@ -13,20 +13,28 @@ import fcntl
 import json
 import os
 import platform
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
-from fsaf_tf import parts, storage
 from fsaf_tf.errors import UserError
-from fsaf_tf.files import paths
-from fsaf_tf.terminal import faults
+from fsaf_tf.files import parts, paths, storage
+from fsaf_tf.run.mode import Mode
+from fsaf_tf.terminal import beat, faults
 
 # What is written: the checkpoints of a run, its figures, predictions, shards of data.
 TRAINING, EVALUATION, PREDICTION, PREPARATION = "train.lock", "evaluate.lock", "predict.lock", "prepare.lock"
 SIGN, SILENCE = 60, 600  # seconds between two signs of an owner's life, and without one until it is dead elsewhere
 _NO_FLOCK = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)  # file systems without it
+
+
+def names_of(mode: Mode, is_chief: bool) -> list[str]:
+    """What a run writes to its folder, and so keeps others from; in a cluster only the chief does.
+
+    One that watches goes beside a training; one evaluation does not, whose checkpoint might go meanwhile.
+    """
+    is_alone = not mode.watches
+    return is_chief * ([TRAINING] * is_alone + [EVALUATION] * mode.evaluates)
 
 
 @contextlib.contextmanager
@@ -73,7 +81,7 @@ def _held(path: str, say: Callable[[str], None]) -> Iterator[None]:
                 file.truncate(0)
                 file.write(json.dumps(owner))
                 file.flush()
-            with _signs_of_life(path):
+            with beat.every(SIGN, lambda: os.utime(path), away=OSError):
                 yield
         finally:
             with contextlib.suppress(OSError):  # the folder may be gone; a lock that stays is known for a dead one's
@@ -83,24 +91,6 @@ def _held(path: str, say: Callable[[str], None]) -> Iterator[None]:
 def _age(file: TextIO) -> float:
     """Seconds since the last sign of its owner."""
     return time.time() - os.fstat(file.fileno()).st_mtime
-
-
-@contextlib.contextmanager
-def _signs_of_life(path: str) -> Iterator[None]:
-    is_over = threading.Event()
-
-    def give() -> None:
-        while not is_over.wait(SIGN):
-            with contextlib.suppress(OSError):  # a file system that is away for a while is no reason to end
-                os.utime(path)
-
-    thread = threading.Thread(target=give, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
 
 
 def _open(path: str) -> TextIO:

@@ -8,8 +8,8 @@ import io
 import numpy as np
 import tensorflow as tf
 
-from fsaf_tf import storage
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 from fsaf_tf.terminal import faults
 
 FOLDER = "non_finite"

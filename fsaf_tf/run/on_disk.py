@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from fsaf_tf import storage
 from fsaf_tf.errors import UserError
-from fsaf_tf.files import paths
+from fsaf_tf.files import paths, storage
 from fsaf_tf.terminal import faults
 
 NAME, BEST_NAME = "ckpt", "best_ckpt"  # of files, before the step

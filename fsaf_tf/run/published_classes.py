@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from fsaf_tf import storage
 from fsaf_tf.data import coco_json
 from fsaf_tf.data.classes import Classes, in_place_of
 from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.data.readers import door
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 
 LABELS_WANTED = '--labels=FILE, annotations of the data, or {"names": [...], "category_ids": [...]}'
 

@@ -11,11 +11,11 @@ from typing import Any
 import tensorflow as tf
 from official.core import config_definitions
 
-from fsaf_tf import storage
 from fsaf_tf.config import data_sources, plain_values
 from fsaf_tf.data.classes import LABELS, Classes, recorded_classes
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
+from fsaf_tf.files import storage
 from fsaf_tf.terminal import commands
 
 PACKAGES = ("fsaf_tf", "tensorflow", "tf_keras", "tf-models-official", "tensorflow-datasets", "numpy")

@@ -1,13 +1,12 @@
 """The run: checks, devices, then training and evaluation by the Garden's runner."""
 
-import contextlib
 import dataclasses
 
 import tensorflow as tf
 import tf_keras
 from official.core import config_definitions
 
-from fsaf_tf import detection, storage
+from fsaf_tf import detection
 from fsaf_tf.config import checks, experiment, schedule
 from fsaf_tf.data import balance, digest, service
 from fsaf_tf.data.classes import LABELS, recorded_classes
@@ -15,6 +14,7 @@ from fsaf_tf.data.examples import with_classes
 from fsaf_tf.data.source import Sources, open_sources, open_validation
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
+from fsaf_tf.files import storage
 from fsaf_tf.modeling import backbones, freezing
 from fsaf_tf.run import (
     checkpoints,
@@ -106,8 +106,7 @@ def _as_one_of(workers: Workers, params, mode: Mode, model_dir: str, asked: _Ask
     with Interrupts() as interrupt, ending.told(progress, model_dir, params.task, workers.place):
         cluster.check_alike(workers, params, mode.name)
         this = Run(params, mode, model_dir, None, workers, progress, interrupt)
-        locks = lock.held(model_dir, locks_of(mode, is_chief), progress.say) if is_chief else contextlib.nullcontext()
-        with locks:
+        with lock.held(model_dir, lock.names_of(mode, is_chief), progress.say):
             cluster.check_folder(workers, model_dir)
             if params.trainer.epochs:
                 this = _with_steps(this, asked.download)
@@ -118,15 +117,6 @@ def _as_one_of(workers: Workers, params, mode: Mode, model_dir: str, asked: _Ask
             metrics = _run(dataclasses.replace(this, checkpoint=chosen), changed, asked.download)
             workers.gather("done")  # one that is gone early is one that is lost
             return metrics
-
-
-def locks_of(mode: Mode, is_chief: bool) -> list[str]:
-    """What a run writes to its folder, and so keeps others from; in a cluster only the chief does.
-
-    One that watches goes beside a training; one evaluation does not, whose checkpoint might go meanwhile.
-    """
-    is_alone = not mode.watches
-    return is_chief * ([lock.TRAINING] * is_alone + [lock.EVALUATION] * mode.evaluates)
 
 
 def _with_steps(run: Run, download: bool) -> Run:

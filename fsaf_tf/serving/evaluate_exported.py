@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from official.core import config_definitions
 
-from fsaf_tf import storage
 from fsaf_tf.data import digest
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.examples import Source, named_errors, with_classes
@@ -15,7 +14,7 @@ from fsaf_tf.detect import trained
 from fsaf_tf.detect.predict_files import to_coco
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
-from fsaf_tf.files import paths
+from fsaf_tf.files import paths, storage
 from fsaf_tf.run import lock, records
 from fsaf_tf.serving import canvas, exported_models
 from fsaf_tf.terminal.progress import Progress, evaluation_line, track

@@ -10,6 +10,7 @@ from fsaf_tf.config import experiment as experiments
 from fsaf_tf.data.classes import LABELS
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 from fsaf_tf.run import checkpoints
 from fsaf_tf.serving import exported_models
 
@@ -113,9 +114,7 @@ def files_of(arguments: Sequence) -> list[str]:
         run = experiments.folder_of(path) or experiments.folder_of(prefix) or os.path.dirname(prefix)
         files = [f"{prefix}.index", f"{run}/params.yaml", f"{run}/{LABELS}"]
         return [file for file in files if tf.io.gfile.exists(file)]
-    if os.path.isfile(path):
-        return [path]
-    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return [path] if paths.is_file(path) else sorted(paths.files_below(path))
 
 
 def describe(detector) -> list[str]:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from fsaf_tf import detection, parts, postprocess, storage
+from fsaf_tf import detection, postprocess
 from fsaf_tf.data import images
 from fsaf_tf.data.classes import LABELS
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.files import paths
+from fsaf_tf.files import parts, paths, storage
 from fsaf_tf.serving import decode, frozen, warmup
 from fsaf_tf.terminal import native_log
 

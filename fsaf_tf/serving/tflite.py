@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from fsaf_tf import pyramid, storage
+from fsaf_tf import pyramid
 from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
-from fsaf_tf.files import paths
+from fsaf_tf.files import paths, storage
 from fsaf_tf.serving import canvas as canvases
 from fsaf_tf.serving import converter, mobile
 

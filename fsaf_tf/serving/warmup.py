@@ -4,9 +4,8 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import text_format
 
-from fsaf_tf import storage
 from fsaf_tf.errors import UserError
-from fsaf_tf.files import paths
+from fsaf_tf.files import paths, storage
 from fsaf_tf.serving import decode
 
 try:

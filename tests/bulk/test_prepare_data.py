@@ -376,6 +376,13 @@ def test_without_its_manifest_a_shard_is_still_what_it_is(data, tmp_path):
         assert_equal(*({key: np.asarray(example[key]) for key in example} for example in (one, other)))
 
 
+def test_a_manifest_of_another_program_says_nothing_of_the_shards(data, tmp_path):
+    shutil.copytree(data / "shards", tmp_path / "shards")
+    (tmp_path / "shards" / "manifest.json").write_text('{"name": "an app", "icons": []}')
+    source = opened(input_path=f"{tmp_path}/shards/*.tfrecord")[1]
+    assert not source.boxes and source.num_images == opened(input_path=f"{data}/shards/*.tfrecord")[1].num_images
+
+
 def test_a_store_of_tensorflow(data, monkeypatch, capsys):
     assert prepare(monkeypatch, data, "ram://prepared/shards", "--shards=3", "--seed=5") == 0
     assert "cannot be locked" in capsys.readouterr().out

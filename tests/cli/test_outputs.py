@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsaf_tf import cli, parts
+from fsaf_tf import cli
 from fsaf_tf.cli import analyze, data, export, outputs, predict, serve_client, visualize
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import parts
 
 GROUND_TRUTH = {
     "images": [{"id": 1, "file_name": "1.png", "width": 64, "height": 48}],

@@ -3,9 +3,8 @@
 import json
 import os
 
-import numpy as np
-import PIL.Image
 import pytest
+import squares
 import tensorflow as tf
 from in_process import call
 
@@ -23,8 +22,8 @@ task:
     heads: {convs: 1, channels: 16}
     postprocess: {score_threshold: 0.001, max_detections: 10}
   input_size: {shorter_side: 64, longer_side: 64}
-  train_data: {annotation_file: 'FOLDER/a.json', image_dir: FOLDER, global_batch_size: 4, random_flip: false}
-  validation_data: {annotation_file: 'FOLDER/a.json', image_dir: FOLDER, global_batch_size: 4}
+  train_data: {annotation_file: 'FOLDER/squares.json', image_dir: FOLDER, global_batch_size: 4, random_flip: false}
+  validation_data: {annotation_file: 'FOLDER/squares.json', image_dir: FOLDER, global_batch_size: 4}
 trainer: {train_steps: 2, validation_interval: 2, checkpoint_interval: 1}
 """
 
@@ -33,16 +32,7 @@ trainer: {train_steps: 2, validation_interval: 2, checkpoint_interval: 1}
 def folders(tmp_path_factory):
     """The same pictures, annotations and experiment on disk and remote."""
     local = tmp_path_factory.mktemp("squares")
-    images, annotations = [], []
-    for number in range(1, 5):
-        picture = np.full([64, 64, 3], 10 * number, np.uint8)
-        picture[8:40, 8 * number : 8 * number + 24] = 220
-        PIL.Image.fromarray(picture).save(local / f"{number}.png")
-        images.append({"id": number, "file_name": f"{number}.png", "width": 64, "height": 64})
-        box = {"bbox": [8 * number, 8, 24, 32], "area": 24 * 32, "iscrowd": 0}
-        annotations.append({"id": number, "image_id": number, "category_id": 1, **box})
-    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "square"}]}
-    (local / "a.json").write_text(json.dumps(content))
+    squares.write(local, 4)
     tf.io.gfile.makedirs(REMOTE)
     for file in os.listdir(local):
         tf.io.gfile.copy(f"{local}/{file}", f"{REMOTE}/{file}")
@@ -67,7 +57,9 @@ def test_the_way_from_annotations_to_a_report_is_the_same(run, folders, tmp_path
     for where in folders:
         experiment = tmp_path / f"{where}.yaml"
         experiment.write_text(EXPERIMENT.replace("FOLDER", folders[where]))
-        run(data, where, "check", "--annotations=FOLDER/a.json", "--images=FOLDER", "--json=FOLDER/out/check.json")
+        run(
+            data, where, "check", "--annotations=FOLDER/squares.json", "--images=FOLDER", "--json=FOLDER/out/check.json"
+        )
         run(train, where, f"--experiment={experiment}", "--model_dir=FOLDER/run")
         run(predict, where, "--model=FOLDER/run", "--images=FOLDER", "--output=FOLDER/out/predicted")
         run(analyze, where, "--model_dir=FOLDER/run", "--output=FOLDER/out/report.html")

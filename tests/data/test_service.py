@@ -15,7 +15,7 @@ from fsaf_tf.config import schema
 from fsaf_tf.data import images, pipeline, service
 from fsaf_tf.data.source import open_source
 from fsaf_tf.errors import UserError
-from fsaf_tf.storage import write_json
+from fsaf_tf.files.storage import write_json
 
 IMAGES, BATCH = 6, 2
 WORKER = """

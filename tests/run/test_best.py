@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf import storage
+from fsaf_tf.files import storage
 from fsaf_tf.run import best, checkpoints, on_disk
 
 DATA = ".data-00000-of-00001"

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from fsaf_tf import storage
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 from fsaf_tf.run import checkpoints, on_disk, restore
 
 DATA = ".data-00000-of-00001"

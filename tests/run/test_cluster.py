@@ -14,12 +14,12 @@ import sys
 import time
 
 import numpy as np
-import PIL.Image
 import pytest
+import squares
 import tensorflow as tf
 
-from fsaf_tf import storage
 from fsaf_tf.config import experiment
+from fsaf_tf.files import storage
 from fsaf_tf.run import training
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -31,17 +31,7 @@ long = pytest.mark.skipif(not os.environ.get("FSAF_LONG"), reason="a minute each
 def config(tmp_path_factory):
     """Seven pictures, so that neither a batch of four nor two workers divide them, and the smallest detector."""
     folder = tmp_path_factory.mktemp("cluster")
-    images, annotations = [], []
-    for number in range(1, IMAGES + 1):
-        picture = np.full([64, 64, 3], 10 * number, np.uint8)
-        picture[8:40, 4 * number : 4 * number + 24] = 220
-        PIL.Image.fromarray(picture).save(folder / f"{number}.png")
-        images.append({"id": number, "file_name": f"{number}.png", "width": 64, "height": 64})
-        box = {"bbox": [4 * number, 8, 24, 32], "area": 24 * 32, "iscrowd": 0}
-        annotations.append({"id": number, "image_id": number, "category_id": 1 + number % 2, **box})
-    categories = [{"id": 1, "name": "odd"}, {"id": 2, "name": "even"}]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "squares.json").write_text(json.dumps(content))
+    squares.write(folder, IMAGES, step=4)
     source = f"annotation_file: {folder}/squares.json, image_dir: {folder}, global_batch_size: 4"
     path = folder / "tiny.yaml"
     path.write_text(f"""

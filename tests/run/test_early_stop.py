@@ -2,8 +2,8 @@
 
 import pytest
 
-from fsaf_tf import storage
 from fsaf_tf.config import schedule
+from fsaf_tf.files import storage
 from fsaf_tf.run import early_stop
 
 DIGEST = {"boxes": "0"}

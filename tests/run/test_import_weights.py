@@ -17,11 +17,11 @@ import torch_reference as reference
 from official.core import exp_factory
 
 import fsaf_tf
-from fsaf_tf import parts
 from fsaf_tf.config import experiment
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.data.coco_classes import COCO
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import parts
 from fsaf_tf.run import import_published
 
 torch = reference.torch

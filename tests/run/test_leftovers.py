@@ -9,7 +9,7 @@ import types
 import pytest
 import tensorflow as tf
 
-from fsaf_tf import parts, storage
+from fsaf_tf.files import parts, storage
 from fsaf_tf.run import best, checkpoints, early_stop, leftovers, on_disk, records, training
 from fsaf_tf.run.mode import parse
 from fsaf_tf.serving import saved_model

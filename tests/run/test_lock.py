@@ -14,7 +14,7 @@ import time
 import pytest
 
 from fsaf_tf.errors import UserError
-from fsaf_tf.run import lock, training
+from fsaf_tf.run import lock
 from fsaf_tf.run.mode import MODES, parse
 
 HOLD = """
@@ -140,11 +140,11 @@ def test_storage_elsewhere_cannot_be_locked_which_is_said():
 
 def test_what_each_mode_locks():
     """An evaluation of one checkpoint is not beside a training, whose sweep takes away what is half written."""
-    locked = {name: training.locks_of(parse(name), is_chief=True) for name in MODES}
+    locked = {name: lock.names_of(parse(name), is_chief=True) for name in MODES}
     assert locked == {
         "train": [lock.TRAINING],
         "eval": [lock.TRAINING, lock.EVALUATION],
         "train_and_eval": [lock.TRAINING, lock.EVALUATION],
         "continuous_eval": [lock.EVALUATION],
     }
-    assert training.locks_of(parse("train"), is_chief=False) == []
+    assert lock.names_of(parse("train"), is_chief=False) == []

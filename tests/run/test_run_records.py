@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from official.core import exp_factory
 
-from fsaf_tf import storage
 from fsaf_tf.config import experiment
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 from fsaf_tf.run import records
 
 

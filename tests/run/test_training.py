@@ -10,17 +10,17 @@ import sys
 import time
 
 import numpy as np
-import PIL.Image
 import pytest
+import squares
 import tensorflow as tf
 from in_process import call
 from official.modeling import optimization
 from tensorflow_datasets.object_detection import coco as tfds_coco
 
-from fsaf_tf import storage
 from fsaf_tf.cli import train
 from fsaf_tf.config import backbone_keys, experiment
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import storage
 from fsaf_tf.modeling import detector
 from fsaf_tf.run import checkpoints, controller, devices, lock, non_finite, replay, runner, training
 from fsaf_tf.run.mode import parse
@@ -38,17 +38,7 @@ RESNEXT_BY_XLA = {
 def data(tmp_path_factory):
     """Four 64 px pictures with a bright square each, and their COCO JSON."""
     folder = tmp_path_factory.mktemp("squares")
-    images, annotations = [], []
-    for number in range(1, IMAGES + 1):
-        picture = np.full([64, 64, 3], 10 * number, np.uint8)
-        picture[8:40, 8 * number : 8 * number + 24] = 220
-        PIL.Image.fromarray(picture).save(folder / f"{number}.png")
-        images.append({"id": number, "file_name": f"{number}.png", "width": 64, "height": 64})
-        box = {"bbox": [8 * number, 8, 24, 32], "area": 24 * 32, "iscrowd": 0}
-        annotations.append({"id": number, "image_id": number, "category_id": 1 + number % 2, **box})
-    categories = [{"id": 1, "name": "odd"}, {"id": 2, "name": "even"}]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "squares.json").write_text(json.dumps(content))
+    squares.write(folder, IMAGES)
     return folder
 
 

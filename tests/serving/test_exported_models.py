@@ -18,13 +18,13 @@ from in_process import call
 from PIL import Image
 
 import fsaf_tf
-from fsaf_tf import storage
 from fsaf_tf.cli import export, predict, train
 from fsaf_tf.config import experiment
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import image_files, predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
+from fsaf_tf.files import storage
 from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.serving import canvas, client, evaluate_exported, exported_models
 

@@ -61,7 +61,8 @@ def read_manifest(folder) -> manifest.Manifest:
     file = text(folder, "data-0.tfrecord", "x")
     text(folder, manifest.TABLE)
     rows = [{"file": "data-0.tfrecord", "pictures": 1, "bytes": 1, "digest": digest.of_file(file)}]
-    content = {"classes": CLASSES.categories(), "shards": rows, "findings": [], "table": {"digest": ""}}
+    content = {"tool": manifest.TOOL, "classes": CLASSES.categories(), "shards": rows, "findings": []}
+    content["table"] = {"digest": ""}
     text(folder, manifest.FILE, json.dumps(content))
     return manifest.read(str(folder))
 
@@ -98,10 +99,12 @@ CASES = {
     "bulk/job.py:begin:tf.io.gfile.exists": BEGIN,
     "bulk/job.py:begin:tf.io.gfile.listdir": BEGIN,
     "bulk/job.py:begin:tf.io.gfile.makedirs": Case(work, TF_CREATE),
-    "bulk/predict.py:_state:os.stat": Case(lambda folder: predict._state(text(folder, "a.jpg")), LOOK, goes_on=True),
+    "bulk/predict.py:_state:paths.state": Case(
+        lambda folder: predict._state(text(folder, "a.jpg")), LOOK, goes_on=True
+    ),
     "bulk/prepare.py:_is_done:tf.io.gfile.listdir": Case(is_done, TF_OPEN),
     "bulk/shards.py:Writing.is_kept:tf.io.gfile.exists": Case(is_kept, TF_OPEN),
-    "bulk/shards.py:_state:tf.io.gfile.stat": Case(write_shard, TF_OPEN[1:]),
+    "bulk/shards.py:_state:paths.state": Case(write_shard, LOOK[1:]),
     "bulk/shards.py:Writing.do:tf.io.TFRecordWriter": WRITE_SHARD,
     "bulk/shards.py:Writing.do:tf.io.gfile.stat": WRITE_SHARD._replace(errors=TF_OPEN),
     "bulk/shards.py:Writing.do.take:writer.write": WRITE_SHARD._replace(

@@ -38,7 +38,7 @@ from fsaf_tf.data import (
     same_pictures,
 )
 from fsaf_tf.data import tfds as tfds_data
-from fsaf_tf.data.readers import files
+from fsaf_tf.data.readers import files, open_images, yolo_names
 from fsaf_tf.data.writers import forms, write
 from fsaf_tf.detect import image_files
 from fsaf_tf.evaluate import coco_results
@@ -91,13 +91,6 @@ def remote(folder):
     path = f"ram://{folder}"
     tf.io.gfile.makedirs(path)
     picture_files.check("file", picture_files.Folder(path, "auto"), ["x.png"], np.ones([1, 2]))
-
-
-def remote_names(folder):
-    """Looks for names of classes in a folder of another file system."""
-    path = f"ram://{folder}/names"
-    tf.io.gfile.makedirs(path)
-    files.names_in_one(path)
 
 
 def builder(folder):
@@ -161,9 +154,10 @@ CASES = {
     "data/readers/files.py:_walk:tf.io.gfile.walk": Case(
         lambda folder: files.names_in(f"ram://{folder}", (".xml",)), TF_OPEN
     ),
-    "data/readers/files.py:exists:tf.io.gfile.exists": Case(lambda folder: files.exists(f"ram://{folder}"), TF_OPEN),
-    "data/readers/files.py:names_in_one:os.listdir": Case(lambda folder: files.names_in_one(str(folder)), LOOK),
-    "data/readers/files.py:names_in_one:tf.io.gfile.listdir": Case(remote_names, TF_OPEN),
+    "data/readers/open_images.py:class_names:paths.names": Case(
+        lambda folder: open_images.class_names(f"{folder}/a.csv"), LOOK
+    ),
+    "data/readers/yolo_names.py:_files_in:paths.names": Case(lambda folder: yolo_names.near(str(folder)), LOOK),
     "data/records.py:count_records:tf.io.gfile.GFile": COUNT,
     "data/records.py:count_records:stream.seek": COUNT._replace(errors=TF_READ, owner=GFILE, attribute="seek"),
     "data/records.py:count_records:stream.read": COUNT._replace(errors=TF_READ, owner=GFILE, attribute="read"),

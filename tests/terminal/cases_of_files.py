@@ -29,9 +29,9 @@ from injected import (
 )
 from PIL import Image
 
-from fsaf_tf import parts, storage
 from fsaf_tf.config import catalog, experiment, plain_values
 from fsaf_tf.data.classes import Classes, recorded_classes
+from fsaf_tf.files import parts, storage
 
 # What Pillow's decoders and readers of archives raise of damaged files.
 DAMAGED = tuple(
@@ -107,34 +107,36 @@ def sweep(folder) -> None:
 SWEEP = Case(sweep, LOOK, goes_on=True)
 TRY_WRITING = Case(lambda folder: storage.try_writing(f"{folder}/new/report.html"), CREATE)
 CASES = {
-    "storage.py:write_bytes:file.write": Case(WRITE_BYTES, TF_WRITE, GFILE, "write"),
-    "storage.py:whole:tf.io.gfile.GFile": Case(WRITE_BYTES, TF_CREATE),
-    "storage.py:named_at_end:tf.io.gfile.rename": Case(WRITE_BYTES, TF_CREATE),
-    "storage.py:_flush_to_disk:open": Case(WRITE_BYTES, OPEN),
-    "storage.py:_flush_to_disk:os.fsync": Case(WRITE_BYTES, WRITE, names="result.json"),
-    "storage.py:results_file:file.write": Case(add_results, TF_WRITE, GFILE, "write"),
-    "storage.py:results_file.add:file.write": Case(add_results, TF_WRITE, GFILE, "write"),
-    "storage.py:results_file:file.flush": Case(add_results, TF_WRITE, GFILE, "flush"),
-    "storage.py:results_file:tf.io.gfile.exists": Case(functools.partial(add_results, say=print), TF_OPEN),
-    "storage.py:_remove:tf.io.gfile.remove": Case(finish_results, TF_OPEN),
-    "storage.py:results_file.keep:tf.io.gfile.rename": Case(
+    "files/storage.py:write_bytes:file.write": Case(WRITE_BYTES, TF_WRITE, GFILE, "write"),
+    "files/storage.py:whole:tf.io.gfile.GFile": Case(WRITE_BYTES, TF_CREATE),
+    "files/storage.py:named_at_end:tf.io.gfile.rename": Case(WRITE_BYTES, TF_CREATE),
+    "files/storage.py:_flush_to_disk:open": Case(WRITE_BYTES, OPEN),
+    "files/storage.py:_flush_to_disk:os.fsync": Case(WRITE_BYTES, WRITE, names="result.json"),
+    "files/storage.py:results_file:file.write": Case(add_results, TF_WRITE, GFILE, "write"),
+    "files/storage.py:results_file.add:file.write": Case(add_results, TF_WRITE, GFILE, "write"),
+    "files/storage.py:results_file:file.flush": Case(add_results, TF_WRITE, GFILE, "flush"),
+    "files/storage.py:results_file:tf.io.gfile.exists": Case(functools.partial(add_results, say=print), TF_OPEN),
+    "files/storage.py:_remove:tf.io.gfile.remove": Case(finish_results, TF_OPEN),
+    "files/storage.py:results_file.keep:tf.io.gfile.rename": Case(
         functools.partial(BROKEN_RESULTS, say=print), TF_OPEN[:-1], names="camera", leaves=True
     ),
-    "storage.py:read_bytes:tf.io.gfile.GFile": Case(lambda folder: experiment.read_params(run_folder(folder)), TF_OPEN),
-    "storage.py:read_bytes:file.read": Case(
+    "files/storage.py:read_bytes:tf.io.gfile.GFile": Case(
+        lambda folder: experiment.read_params(run_folder(folder)), TF_OPEN
+    ),
+    "files/storage.py:read_bytes:file.read": Case(
         lambda folder: experiment.read_params(run_folder(folder)), TF_READ, GFILE, "read"
     ),
-    "parts.py:_sweep:os.listdir": SWEEP,
-    "parts.py:_is_removed:os.remove": SWEEP,
-    "parts.py:_is_removed:shutil.rmtree": SWEEP,
-    "parts.py:is_alive:os.kill": SWEEP._replace(errors=system(errno.ESRCH, errno.EPERM)),
-    "storage.py:try_writing:os.makedirs": TRY_WRITING,
-    "storage.py:try_writing:open": TRY_WRITING,
-    "storage.py:try_writing:os.remove": TRY_WRITING._replace(leaves=True),
-    "storage.py:check_folder:tempfile.TemporaryDirectory": Case(
+    "files/parts.py:_sweep:os.listdir": SWEEP,
+    "files/parts.py:_is_removed:os.remove": SWEEP,
+    "files/parts.py:_is_removed:shutil.rmtree": SWEEP,
+    "files/parts.py:is_alive:os.kill": SWEEP._replace(errors=system(errno.ESRCH, errno.EPERM)),
+    "files/storage.py:try_writing:os.makedirs": TRY_WRITING,
+    "files/storage.py:try_writing:open": TRY_WRITING,
+    "files/storage.py:try_writing:os.remove": TRY_WRITING._replace(leaves=True),
+    "files/storage.py:check_folder:tempfile.TemporaryDirectory": Case(
         lambda folder: storage.check_folder(f"{folder}/run"), CREATE, names="/run"
     ),
-    "storage.py:make_folder:paths.make_folder": Case(lambda folder: storage.make_folder(f"{folder}/out"), CREATE),
+    "files/storage.py:make_folder:paths.make_folder": Case(lambda folder: storage.make_folder(f"{folder}/out"), CREATE),
     "data/classes.py:Classes.read:tf.io.gfile.exists": Case(
         lambda folder: Classes.read(f"{folder}/labels.json"), TF_OPEN
     ),

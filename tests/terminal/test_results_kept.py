@@ -15,7 +15,6 @@ from cases_of_detection import Nothing, video
 from cases_of_files import picture
 from injected import outcome
 
-from fsaf_tf import storage
 from fsaf_tf.analysis import inputs, write_report
 from fsaf_tf.config import schema
 from fsaf_tf.data import coco
@@ -23,7 +22,7 @@ from fsaf_tf.data.examples import named_errors
 from fsaf_tf.detect import predict_files, predict_video
 from fsaf_tf.errors import UserError
 from fsaf_tf.figures import write_figures
-from fsaf_tf.files import paths
+from fsaf_tf.files import paths, storage
 from fsaf_tf.run import checkpoints, ending, on_disk, records
 from fsaf_tf.terminal.progress import Progress
 

@@ -29,6 +29,7 @@ from fsaf_tf.data.readers.content import LISTS, Content
 from fsaf_tf.data.readers.pictures import ENDINGS
 from fsaf_tf.data.readers.request import Request
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 _SPLIT = re.compile(r"(.+):(train|val|test)")
 
@@ -53,7 +54,7 @@ def read(request: Request, wanted: Sequence[str] = LISTS) -> Content:
 
 def _read(request: Request, wanted: Sequence[str]) -> Content:
     file = request.file
-    if files.is_folder(file):
+    if paths.is_folder(file):
         return folders.read(request)
     data = files.read(file)
     start = _start_of(data)
@@ -89,7 +90,7 @@ def image_dir_of(file: str, split: str) -> str:
         UserError: something is wrong with them.
     """
     file, split = _parts(file)[0], _parts(file)[1] or split
-    if files.is_folder(file):
+    if paths.is_folder(file):
         return folders.image_dir(file, split)
     if posixpath.splitext(file)[1].lower() in (".json", ".xml", ".csv", ".gz"):
         return ""
@@ -114,7 +115,7 @@ def _start_of(data: bytes) -> bytes:
 def _parts(path: str) -> tuple[str, str]:
     """A path and the part that is meant, which may stand behind it."""
     match = _SPLIT.fullmatch(path)
-    return (match[1], match[2]) if match and not files.exists(path) else (path, "")
+    return (match[1], match[2]) if match and not paths.exists(path) else (path, "")
 
 
 def _of_xml(request: Request, data: bytes) -> Content:

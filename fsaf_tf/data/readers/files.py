@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from fsaf_tf.data.findings import short
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 _GZIP = b"\x1f\x8b"
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -67,22 +68,6 @@ def lines_of(path: str) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
-def exists(path: str) -> bool:
-    """Whether there is such a file or folder."""
-    return os.path.exists(path) or "://" in path and tf.io.gfile.exists(path)
-
-
-def is_folder(path: str) -> bool:
-    """Whether there is such a folder."""
-    return os.path.isdir(path) or "://" in path and tf.io.gfile.isdir(path)
-
-
-def absolute(path: str) -> str:
-    """A path without `..` in it, of this machine from its root."""
-    scheme, mark, rest = path.rpartition("://")
-    return f"{scheme}://{posixpath.normpath(rest)}" if mark else os.path.abspath(path)
-
-
 def common(folders: Iterable[str]) -> str:
     """The folder that absolute ones have in common."""
     parts = [folder.rpartition("://") for folder in folders]
@@ -104,15 +89,8 @@ def names_in(folder: str, endings: tuple[str, ...]) -> list[str]:
     return sorted(names)
 
 
-def names_in_one(folder: str) -> list[str]:
-    """The names of what is in a folder itself, sorted; none where there is no such folder."""
-    if os.path.isdir(folder):
-        return sorted(os.listdir(folder))
-    return sorted(tf.io.gfile.listdir(folder)) if "://" in folder and tf.io.gfile.isdir(folder) else []
-
-
 def _walk(folder: str):
-    if os.path.isdir(folder):  # TensorFlow stops at a name that is not UTF-8
+    if not paths.is_remote(folder):  # TensorFlow stops at a name that is not UTF-8
         return os.walk(folder, followlinks=True, onerror=_raise)
     return tf.io.gfile.walk(folder, onerror=_raise)
 

@@ -10,6 +10,7 @@ from fsaf_tf.data.readers import files, labelme, voc, yolo, yolo_layout
 from fsaf_tf.data.readers.content import Content
 from fsaf_tf.data.readers.request import Request
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 _SNIFFED = 20  # files of one kind, the first of which says what they are
 
@@ -35,7 +36,7 @@ def image_dir(folder: str, split: str) -> str:
 def _kind_of(folder: str) -> str:
     """The form of the files in a folder."""
     kinds = {}
-    if files.exists(f"{folder}/data.yaml") and yolo_layout.has_splits(f"{folder}/data.yaml"):
+    if paths.exists(f"{folder}/data.yaml") and yolo_layout.has_splits(f"{folder}/data.yaml"):
         kinds["data.yaml"] = ["data.yaml"]
     elif names := _yolo_names(folder):
         kinds[yolo.NAME] = names

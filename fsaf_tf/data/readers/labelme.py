@@ -15,6 +15,7 @@ from fsaf_tf.data.readers import content, files
 from fsaf_tf.data.readers.content import Content, Entries
 from fsaf_tf.data.readers.pictures import Pictures, first_folder
 from fsaf_tf.data.readers.request import Request
+from fsaf_tf.files import paths
 
 NAME = "labelme"
 NO_BOXES = ("point", "points", "line", "linestrip")
@@ -37,9 +38,9 @@ def image_dir(folder: str, names: list[str]) -> str:
         except ValueError:  # is told when it is read
             continue
         picture = posixpath.join(posixpath.dirname(path), _path(given)) if is_one(given) else ""
-        if picture and files.exists(picture):
+        if picture and paths.exists(picture):
             is_beside = posixpath.dirname(_path(given)) in ("", ".")
-            return folder if is_beside else files.absolute(posixpath.dirname(picture))
+            return folder if is_beside else paths.absolute(posixpath.dirname(picture))
     return first_folder(folder)
 
 
@@ -59,7 +60,7 @@ def read(request: Request, folder: str, names: list[str]) -> Content:
                 others.append(name)
     words = "files of JSON are not labelme's; they are not read"
     entries.add_findings(found("other_files", len(others), len(names), words, others, request.file))
-    if files.is_folder(request.file):
+    if paths.is_folder(request.file):
         entries.add_findings(request.pictures.unused(entries.names, request.file))
     return entries.content(f"{NAME}, {counted(len(names) - len(others), 'file', 'files')}")
 

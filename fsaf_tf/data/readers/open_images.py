@@ -5,6 +5,7 @@ import io
 import posixpath
 
 from fsaf_tf.data.readers import files
+from fsaf_tf.files import paths
 
 
 def class_names(file: str) -> dict[str, str]:
@@ -15,7 +16,7 @@ def class_names(file: str) -> dict[str, str]:
     """
     folder = posixpath.dirname(file) or "."
     for place in (folder, posixpath.join(folder, "..")):
-        names = [name for name in files.names_in_one(place) if "class-descriptions" in name and name.endswith(".csv")]
+        names = [name for name in sorted(paths.names(place)) if "class-descriptions" in name and name.endswith(".csv")]
         for name in sorted(names, key=lambda name: "boxable" not in name):
             path = posixpath.join(place, name)
             rows = csv.reader(io.StringIO(files.text_of(path, files.read(path)), newline=""))

@@ -8,6 +8,7 @@ from fsaf_tf.data.findings import Finding, found
 from fsaf_tf.data.mistakes import Mistake
 from fsaf_tf.data.pixels import SUFFIXES
 from fsaf_tf.data.readers import files
+from fsaf_tf.files import paths
 
 ENDINGS = (*SUFFIXES, ".j2k", ".jp2", ".pgm", ".pnm", ".ppm", ".tga")
 SizeOf = Callable[[str], tuple[int, int] | None]
@@ -86,4 +87,4 @@ class Pictures:
 
 def first_folder(*folders: str) -> str:
     """The first of some folders that is there and has a picture in it; empty if none has."""
-    return next((folder for folder in folders if files.is_folder(folder) and files.names_in(folder, ENDINGS)), "")
+    return next((folder for folder in folders if paths.is_folder(folder) and files.names_in(folder, ENDINGS)), "")

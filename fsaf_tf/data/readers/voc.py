@@ -15,6 +15,7 @@ from fsaf_tf.data.readers.content import Content, Entries
 from fsaf_tf.data.readers.pictures import Pictures, first_folder
 from fsaf_tf.data.readers.request import Request
 from fsaf_tf.data.readers.xml_lines import Node
+from fsaf_tf.files import paths
 
 NAME = "Pascal VOC"
 ANNOTATIONS = "Annotations"
@@ -42,7 +43,7 @@ class Files(NamedTuple):
 def of_folder(folder: str) -> Files:
     """The files of a folder: VOC's own with `Annotations` in it, or that itself."""
     inner = posixpath.join(folder, ANNOTATIONS)
-    folder = inner if files.is_folder(inner) else folder
+    folder = inner if paths.is_folder(inner) else folder
     names = files.names_in(folder, (".xml",))
     return Files(folder, names, [posixpath.splitext(name)[0] for name in names], True)
 
@@ -70,7 +71,7 @@ def of_list(file: str, lines: list[tuple[int, str]]) -> Files | None:
 
 def image_dir(annotations: Files) -> str:
     """Where the pictures of some files are: in `JPEGImages` beside them, or among them; empty if they are nowhere."""
-    above = annotations.folder if not annotations.are_all else posixpath.dirname(files.absolute(annotations.folder))
+    above = annotations.folder if not annotations.are_all else posixpath.dirname(paths.absolute(annotations.folder))
     return first_folder(
         *(posixpath.join(above, name) for name in _PICTURES), *[annotations.folder] * annotations.are_all
     )
@@ -173,10 +174,10 @@ def _flag(words: str) -> str:
 
 def _root_of_list(file: str) -> str:
     """The folder above a list in which there are `Annotations`; empty if there is none."""
-    folder = files.absolute(file)
+    folder = paths.absolute(file)
     for _ in range(3):
         folder = posixpath.dirname(folder)
-        if files.is_folder(posixpath.join(folder, ANNOTATIONS)):
+        if paths.is_folder(posixpath.join(folder, ANNOTATIONS)):
             return folder
     return ""
 

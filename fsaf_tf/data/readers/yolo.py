@@ -14,6 +14,7 @@ from fsaf_tf.data.readers.content import Content, Entries
 from fsaf_tf.data.readers.request import Request
 from fsaf_tf.data.readers.yolo_layout import Layout
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 NAME = "YOLO"
 _OVER = 0.01  # so much a share may lie outside of 0 to 1 by rounding; Ultralytics allows the same
@@ -36,7 +37,7 @@ def read(request: Request, layout: Layout) -> Content:
         with entries.attempt():
             size = request.pictures.needed_size(name, name)
             image_id = entries.image(name, size, name)
-            if not files.exists(text):
+            if not paths.exists(text):
                 without.append(name)
                 continue
             for line, words in files.lines_of(text):
@@ -78,5 +79,5 @@ def _box(words: list[str], layout: Layout, size: tuple[int, int], where: str) ->
 
 def _shown(text: str, file: str) -> str:
     """The path of a text, from the folder that was given where it is in there."""
-    folder = files.absolute(file if files.is_folder(file) else posixpath.dirname(file) or ".")
-    return files.absolute(text).removeprefix(f"{folder}/")
+    folder = paths.absolute(file if paths.is_folder(file) else posixpath.dirname(file) or ".")
+    return paths.absolute(text).removeprefix(f"{folder}/")

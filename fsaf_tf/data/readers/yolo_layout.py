@@ -10,6 +10,7 @@ from fsaf_tf.data.mistakes import Findings, Mistake
 from fsaf_tf.data.readers import files, yolo_names
 from fsaf_tf.data.readers.pictures import ENDINGS, Pictures, first_folder
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 SPLITS = ("train", "val", "test")
 _WORDS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -57,9 +58,9 @@ def of_yaml(path: str, split: str, image_dir: str) -> Layout:
         shown = ", ".join(f"{path}:{key}" for key in given) or "none; set `train` and `val` to folders of pictures"
         raise UserError(f"{path}: {f'no `{split}` is in it' if split else 'which part of it?'} There are: {shown}")
     tried = [_tried(path, values, place) for place in given[split]]
-    there = [next(filter(files.exists, ways), None) for ways in tried]
+    there = [next(filter(paths.exists, ways), None) for ways in tried]
     own = _of_places(path, there, names) if None not in there else None
-    if image_dir and (own is None or files.absolute(image_dir) != own.folder):
+    if image_dir and (own is None or paths.absolute(image_dir) != own.folder):
         layout = _in_another(path, image_dir, names, tried[0])
     elif own is None:
         ways = tried[there.index(None)]
@@ -93,7 +94,7 @@ def of_folder(folder: str, image_dir: str) -> Layout:
         UserError: a text without a picture, or nothing names the classes.
     """
     labels = labels_in(folder)
-    place = files.absolute(labels)
+    place = paths.absolute(labels)
     pictures = image_dir or first_folder(_swap(f"{place}/", "labels", "images").rstrip("/"), place)
     pictures = pictures or first_folder(posixpath.join(_above(place), "images"))
     names = yolo_names.near(labels)
@@ -118,7 +119,7 @@ def of_folder(folder: str, image_dir: str) -> Layout:
 def labels_in(folder: str) -> str:
     """The folder of the texts: `labels` in a folder, or that itself."""
     inner = posixpath.join(folder, "labels")
-    return inner if files.is_folder(inner) else folder
+    return inner if paths.is_folder(inner) else folder
 
 
 def text_names(folder: str) -> list[str]:
@@ -142,17 +143,17 @@ def _tried(path: str, values: Mapping[str, Any], place: str) -> list[str]:
     root, base = _above(path), str(values.get("path") or "")
     starts = [posixpath.join(root, base), base, root]
     return [
-        files.absolute(posixpath.join(start, end)) for start in starts for end in (place, place.removeprefix("../"))
+        paths.absolute(posixpath.join(start, end)) for start in starts for end in (place, place.removeprefix("../"))
     ]
 
 
 def _in_another(path: str, image_dir: str, names: dict[int, str], tried: list[str]) -> Layout:
     """The layout of pictures in another folder than the YAML's, whose texts may have stayed where that has them."""
     layout = _of_places(path, [image_dir], names)
-    if any(map(files.exists, layout.texts.values())):
+    if any(map(paths.exists, layout.texts.values())):
         return layout
     folders = [_swap(f"{way}/", "images", "labels") for way in tried]
-    labels = next(filter(files.is_folder, folders), None)
+    labels = next(filter(paths.is_folder, folders), None)
     texts = {name: f"{labels}{posixpath.splitext(name)[0]}.txt" for name in layout.texts}
     return layout._replace(texts=texts) if labels else layout
 
@@ -160,15 +161,15 @@ def _in_another(path: str, image_dir: str, names: dict[int, str], tried: list[st
 def _of_places(path: str, places: Sequence[str], names: dict[int, str]) -> Layout:
     """The layout of folders and lists of pictures, each text where Ultralytics looks for it."""
     pictures: list[str] = []
-    for place in map(files.absolute, places):
-        if files.is_folder(place):
+    for place in map(paths.absolute, places):
+        if paths.is_folder(place):
             pictures += [posixpath.join(place, name) for name in files.names_in(place, ENDINGS)]
         else:
             pictures += _listed(place)
     if not pictures:
         raise UserError(f"{path}: there is no picture in {', '.join(places)}")
     folders = {posixpath.dirname(picture) for picture in pictures}
-    root = files.absolute(places[0]) if len(places) == 1 and files.is_folder(places[0]) else files.common(folders)
+    root = paths.absolute(places[0]) if len(places) == 1 and paths.is_folder(places[0]) else files.common(folders)
     return Layout(root, {picture[len(root) + 1 :]: _text_of(picture) for picture in pictures}, names)
 
 
@@ -177,8 +178,8 @@ def _listed(path: str) -> list[str]:
     lines = files.lines_of(path)
     mistakes, pictures = Findings(path, "pictures", len(lines)), []
     for line, name in lines:
-        ways = (files.absolute(posixpath.join(_above(path), name)), files.absolute(name))
-        there = next((way for way in ways if files.exists(way)), None)
+        ways = (paths.absolute(posixpath.join(_above(path), name)), paths.absolute(name))
+        there = next((way for way in ways if paths.exists(way)), None)
         if there is None:
             mistakes.add("no such picture", f"{posixpath.basename(path)}:{line}: {short(name)}")
         else:
@@ -204,4 +205,4 @@ def _points(shape: Any) -> int:
 
 
 def _above(path: str) -> str:
-    return posixpath.dirname(files.absolute(path))
+    return posixpath.dirname(paths.absolute(path))

@@ -9,6 +9,7 @@ from fsaf_tf.data.coco_values import whole
 from fsaf_tf.data.findings import short
 from fsaf_tf.data.readers import files
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import paths
 
 TEXTS = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt", "classes.names", "labels.txt")
 _ENDINGS = (".yaml", ".yml", ".names", *TEXTS)
@@ -49,7 +50,7 @@ def near(folder: str) -> dict[int, str]:
     Raises:
         UserError: there are none, or two files of one folder say different things.
     """
-    place = files.absolute(folder)
+    place = paths.absolute(folder)
     for _ in range(_ABOVE):
         read = {path: names for path in _files_in(place) if (names := _of_file(path))}
         if read:
@@ -67,7 +68,7 @@ def near(folder: str) -> dict[int, str]:
 
 def _files_in(folder: str) -> list[str]:
     """Files of a folder that may have the names, without those of its folders."""
-    names = [name for name in files.names_in_one(folder) if name.lower().endswith(_ENDINGS)]
+    names = [name for name in sorted(paths.names(folder)) if name.lower().endswith(_ENDINGS)]
     return [posixpath.join(folder, name) for name in names]
 
 

@@ -5,12 +5,12 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 
-from fsaf_tf import parts, storage
 from fsaf_tf.data.annotated import Annotated
 from fsaf_tf.data.coco_json import Annotations
 from fsaf_tf.data.writers import losses
 from fsaf_tf.data.writers.form import Content, Form
 from fsaf_tf.errors import UserError
+from fsaf_tf.files import parts, paths, storage
 
 LEAVE, COPY, LINK = "leave", "copy", "link"
 STEM = "annotations"  # of a file that is the only one
@@ -57,7 +57,7 @@ def check_output(target: Target) -> None:
         raise UserError(
             f"{target.form.title} finds boxes by the place of the pictures: add --link_images, or --copy_images"
         )
-    if "://" in output:
+    if paths.is_remote(output):
         raise UserError(f"--output={output}: annotations are written to local folders alone; copy them from there")
     if output.endswith((".json", ".csv", ".xml", ".yaml", ".txt")):
         raise UserError(f"--output={output}: give a folder; what is in it is named by the tool")

@@ -7,10 +7,10 @@ import pytest
 import written
 from in_process import call
 
-from fsaf_tf import parts
 from fsaf_tf.cli import data
 from fsaf_tf.data import annotated, frames
 from fsaf_tf.data.writers import forms, write
+from fsaf_tf.files import parts
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from fsaf_tf import parts
 from fsaf_tf.errors import UserError
-from fsaf_tf.files import paths
+from fsaf_tf.files import parts, paths
 
 
 def try_writing(path: str) -> None:
