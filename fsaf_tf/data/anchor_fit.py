@@ -1,5 +1,6 @@
 """Whether the anchors of a branch fit the boxes of data, by shape alone, both centred; which others would."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -58,10 +59,10 @@ class Fit(NamedTuple):
         growths = sorted((2 ** (step / PER_OCTAVE) for step in range(-steps, steps + 1)), key=lambda x: abs(np.log(x)))
         shares = {growth: share(growth) for growth in growths}
         advised = []
-        scaled = _least(shares)
-        if scaled:
-            scales = ",".join(f"{scale / scaled:.2g}" for scale in self.branch.shapes.scales)
-            advised.append(f"task.model.anchor_based.scales=[{scales}] fit {shares[scaled]:.0%}")
+        growth = _least(shares)
+        if growth:
+            scales = self._scales(growth, keep=shares[1.0] >= WORTH)
+            advised.append(f"task.model.anchor_based.scales=[{scales}] fit {shares[growth]:.0%}")
         larger = _least({growth: share for growth, share in shares.items() if growth >= 1})
         if larger:
             side = round(larger * sizing.shorter_side / augment.MULTIPLE) * augment.MULTIPLE
@@ -70,6 +71,17 @@ class Fit(NamedTuple):
             return ", ".join(advised)
         low, high = np.quantile(sides[:, 0] / sides[:, 1], [0.25, 0.75])
         return f"half of the boxes are {low:.2g} to {high:.2g} times as high as wide: see anchor_based.aspect_ratios"
+
+    def _scales(self, growth: float, keep: bool) -> str:
+        """Those that are shorter by a growth; with `keep` those there are, and the ones between, beside them.
+
+        Without the ones there are, larger boxes would move to the coarser map of a higher level: docs/results.md.
+        """
+        octaves = math.log2(growth)
+        steps = round(abs(octaves) * PER_OCTAVE)
+        growths = [2 ** (octaves * step / steps) for step in range(0 if keep else steps, steps + 1)]
+        rounded = {f"{scale / growth:.2g}" for growth in growths for scale in self.branch.shapes.scales}
+        return ",".join(sorted(rounded, key=float))
 
 
 def _least(shares: dict[float, float]) -> float | None:

@@ -26,6 +26,11 @@ def of_sides(sides, sizing=AS_IS, **values):
     return anchor_fit.fit(table, sizing, branch(**values), LEVELS)
 
 
+def scales_of(advice):
+    """Those that a line names."""
+    return tuple(float(number) for number in advice.split("[")[1].split("]")[0].split(","))
+
+
 def test_best_iou_is_that_of_the_anchor_that_is_laid_on_the_box():
     sides = np.random.default_rng(0).uniform(4, 100, (30, 2)).astype(np.float32)
     corners = np.concatenate([anchors.anchors(1, 1, level, RETINANET, 0.0) for level in LEVELS])
@@ -44,10 +49,11 @@ def test_the_share_is_of_the_size_of_the_input_and_the_limit_of_the_branch():
 def test_small_objects_are_advised_smaller_anchors_or_a_larger_input_at_which_they_fit():
     sizing, sides = Sizing(96, 128), np.random.default_rng(1).uniform(7, 13, (200, 2))
     fit = of_sides(sides)
-    assert fit.share < 0.1
+    assert fit.share < 0.05
     advice = fit.advice(sizing)
     assert advice.startswith("task.model.anchor_based.scales=[")
-    scales = tuple(float(number) for number in advice.split("[")[1].split("]")[0].split(","))
+    scales = scales_of(advice)
+    assert len(scales) == 3
     shares = [int(part.rpartition(" ")[2].removesuffix("%")) for part in advice.split(", ")]
     assert min(shares) > 90
     fitting = of_sides(sides, shapes=RETINANET._replace(scales=scales)).share
@@ -55,6 +61,15 @@ def test_small_objects_are_advised_smaller_anchors_or_a_larger_input_at_which_th
     side = int(advice.split("an input of ")[1].split(" ")[0])
     assert side % 32 == 0
     assert of_sides(sides, Sizing(100 * side // 96, 1000)).share == pytest.approx(shares[1] / 100, abs=0.05)
+
+
+def test_small_objects_among_others_are_advised_smaller_anchors_beside_those_that_the_others_have():
+    sides = [(10, 10)] * 60 + [(32, 32)] * 40
+    fit = of_sides(sides)
+    assert fit.share == 0.4
+    scales = scales_of(fit.advice(AS_IS))
+    assert scales == (0.4, 0.5, 0.63, 0.79, 1, 1.3, 1.6)
+    assert of_sides(sides, shapes=RETINANET._replace(scales=scales)).share == 1
 
 
 def test_large_objects_are_advised_larger_anchors_alone():
