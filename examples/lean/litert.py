@@ -36,7 +36,7 @@ class Detector:
         size = np.array([photo.height, photo.width])
         height, width = fitted = self._fitted(canvas, size)
         image = np.full((*canvas, 3), self.canvas["padding"], np.uint8)
-        image[:height, :width] = photo.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+        image[:height, :width] = np.round(resized(photo, width, height))
         self.runtime.set_tensor(self.runtime.get_input_details()[0]["index"], image[None])
         self.runtime.invoke()
         outputs = (self.runtime.get_tensor(output["index"])[0] for output in self.runtime.get_output_details())
@@ -53,6 +53,12 @@ class Detector:
         scale = min(self.canvas["shorter_side"] / min(size), self.canvas["longer_side"] / max(size))
         fitted = np.maximum(np.round(size * scale), 1)
         return np.maximum(np.round(fitted * min(1, *(canvas / fitted))), 1).astype(int)
+
+
+def resized(photo, width, height):
+    """`[height, width, 3]` of a picture, in float32: in whole numbers Pillow rounds twice, which training does not."""
+    channels = (channel.convert("F") for channel in photo.convert("RGB").split())
+    return np.stack([channel.resize((width, height), Image.Resampling.BILINEAR) for channel in channels], axis=-1)
 
 
 def main(path, *pictures):

@@ -40,7 +40,7 @@ def main(path, *pictures):
     detect, refused = Detector(path), False
     for picture in pictures:
         try:
-            found = list(detect(tf.io.read_file(picture)))
+            found = list(detect(pathlib.Path(picture).read_bytes()))
         except tf.errors.InvalidArgumentError as error:  # the model says what is wrong with the picture
             print(f"{picture}: {re.search(r'inputs.0. (.*?)[];]', error.message)[1]}", file=sys.stderr)
             refused = True

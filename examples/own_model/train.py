@@ -80,9 +80,7 @@ def main():
     flags = parser.parse_args()
     tf_keras.utils.set_random_seed(SEED)
     network = build_network(len(drawing.CLASS_NAMES))
-    optimizer = tf_keras.optimizers.Adam(
-        tf_keras.optimizers.schedules.CosineDecay(2e-3, flags.steps), clipnorm=10.0
-    )
+    optimizer = tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.CosineDecay(2e-3, flags.steps), clipnorm=10.0)
     for step in range(flags.steps):
         first = step * flags.batch
         batch = drawing.draw_batch(SEED, [(first + row) % flags.pictures for row in range(flags.batch)])
