@@ -1,6 +1,6 @@
 """Runs a script, and says on the last line of standard error which packages it has imported.
 
-    python alone.py SCRIPT ARGUMENT...
+python alone.py SCRIPT ARGUMENT...
 """
 
 import runpy

@@ -192,7 +192,7 @@ def test_litert_alone_finds_what_our_own_finds(folder, square):
         assert len(found) == len(expected["scores"]) > 5
         assert [line["label"] for line in found] == expected["names"]
         np.testing.assert_allclose([line["score"] for line in found], expected["scores"], atol=1e-3)
-        np.testing.assert_allclose([line["box"] for line in found], expected["boxes"], atol=0.1)
+        np.testing.assert_allclose([line["box"] for line in found], expected["boxes"], atol=0.5)
     imported = set(done.stderr.splitlines()[-1].split())
     assert {"ai_edge_litert", "numpy", "PIL"} < imported
     assert not imported & {"fsaf_tf", "official", "tensorflow", "tf_keras", "keras"}
