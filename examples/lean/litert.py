@@ -68,6 +68,8 @@ def main(path, *pictures):
         photo = ImageOps.exif_transpose(Image.open(picture))  # as it is seen
         if photo.mode.startswith(("I", "F")):
             sys.exit(f"{picture} has more than 8 bits a channel, which Pillow would cut off at 255: convert it first")
+        if detect.canvas["orientation"] == ("landscape" if photo.height > photo.width else "portrait"):
+            print(f"{picture} is smaller here than in training: it wants the other file of the two", file=sys.stderr)
         for label, score, box in detect(photo):
             print(json.dumps({"picture": picture, "label": label, "score": score, "box": box}))
 

@@ -29,7 +29,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except (KeyError, TypeError, ValueError) as error:
             return self._send(400, {"error": f'not of the form {{"inputs": {{"inputs": [{{"b64": ...}}]}}}}: {error}'})
         try:
-            outputs = self.server.detect(inputs=tf.constant(pictures))
+            outputs = self.server.detect(inputs=tf.constant(pictures, tf.string))
         except tf.errors.InvalidArgumentError as error:
             return self._send(400, {"error": error.message})
         return self._send(200, {"outputs": {name: value.numpy().tolist() for name, value in outputs.items()}})

@@ -198,6 +198,15 @@ def test_litert_alone_finds_what_our_own_finds(folder, square):
     assert not imported & {"fsaf_tf", "official", "tensorflow", "tf_keras", "keras"}
 
 
+def test_litert_alone_says_that_a_picture_is_for_the_other_file(folder, both):
+    pictures = [str(folder / "data" / f"{number}.png") for number in (1, 2)]  # landscape, portrait
+    for file, other in zip(both[1], reversed(pictures)):
+        done = subprocess.run([sys.executable, LEAN, file, *pictures], capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0 and done.stdout
+        notes = [line for line in done.stderr.splitlines() if "other file" in line]
+        assert notes == [f"{other} is smaller here than in training: it wants the other file of the two"]
+
+
 def test_data_that_are_not_there_are_told_before_anything_is_written(folder, tmp_path, monkeypatch):
     run = tmp_path / "run"
     os.symlink(folder / "run", run)
