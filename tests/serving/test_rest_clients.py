@@ -1,5 +1,6 @@
 """The clients in JavaScript, in Node.js and in a browser, against a server on a real socket."""
 
+import base64
 import functools
 import http.server
 import io
@@ -161,6 +162,20 @@ def test_the_page_takes_files_and_a_threshold(server, folder, page, box):
     page.run("(threshold.value = 0.95, threshold.dispatchEvent(new Event('input')))")
     assert page.run(ROWS) == [] and page.run(TEXT) == "0 of 2 detections are shown."
     assert np.abs(pixel(page, (box[0] + box[2]) // 2, box[1]) - edge).max() > 60
+
+
+def test_a_picture_is_dropped_on_the_page(server, folder, page, box):
+    page.open(f"{(folder / 'index.html').as_uri()}?server={server.rest}&model={serving_server.NAME}")
+    encoded = base64.b64encode((folder / "turned.jpg").read_bytes()).decode()
+    page.run(
+        f"""(() => {{
+          const dropped = new DataTransfer(), bytes = Uint8Array.from(atob('{encoded}'), (each) => each.charCodeAt(0));
+          dropped.items.add(new File([bytes], 'turned.jpg', {{ type: 'image/jpeg' }}));
+          document.body.dispatchEvent(new DragEvent('drop', {{ dataTransfer: dropped, bubbles: true }}));
+        }})()"""
+    )
+    page.wait(f"{TEXT} == '1 of 2 detections are shown.'")
+    assert page.run(ROWS)[0][2:] == [f"{side:.1f}" for side in box]
 
 
 @pytest.mark.parametrize(
