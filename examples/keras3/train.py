@@ -38,13 +38,14 @@ def build_detector(num_classes):
     """Maps of levels 3 to 6, and two convolutions that all levels share."""
     images = keras.Input([256, 256, 3])
     x, logits, offsets = layers.Rescaling(1 / 127.5, offset=-1)(images), {}, {}
-    classify = layers.Conv2D(num_classes, 3, padding="same", bias_initializer=keras.initializers.Constant(-4.6))
-    regress = layers.Conv2D(
-        4, 3, padding="same", activation="relu", bias_initializer=keras.initializers.Constant(0.1)
-    )  # a score of 0.01 and small offsets to start from, as in the paper
-    for level in range(1, 7):
-        x = layers.Conv2D(64, 3, strides=2, padding="same", use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    constant, small = keras.initializers.Constant, keras.initializers.RandomNormal(stddev=0.01)
+    form = {"padding": "same", "kernel_initializer": small}  # a score of 0.01 and small offsets to start from
+    classify = layers.Conv2D(num_classes, 3, bias_initializer=constant(-4.6), **form)
+    regress = layers.Conv2D(4, 3, bias_initializer=constant(0.1), activation="relu", **form)
+    for level, channels in enumerate((16, 32, 64, 64, 64, 64), start=1):
+        for strides in (2, 1):
+            x = layers.Conv2D(channels, 3, strides=strides, padding="same", use_bias=False)(x)
+            x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
         if level >= 3:
             logits[str(level)], offsets[str(level)] = classify(x), regress(x)
     return Detector(images, [logits, offsets])
@@ -62,12 +63,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--pictures", type=int, default=64, help="to learn from")
+    parser.add_argument("--batch", type=int, default=8, help="pictures a step")
     flags = parser.parse_args()
     keras.utils.set_random_seed(1)
     detector = build_detector(len(drawing.CLASS_NAMES))
-    detector.compile(optimizer=keras.optimizers.Adam(2e-3))
+    rate = keras.optimizers.schedules.CosineDecay(2e-3, flags.steps)
+    detector.compile(optimizer=keras.optimizers.Adam(rate, clipnorm=10.0))
     history = detector.fit(
-        batches(flags.pictures, size=8), epochs=4, steps_per_epoch=max(flags.steps // 4, 1), shuffle=False, verbose=0
+        batches(flags.pictures, flags.batch),
+        epochs=4,
+        steps_per_epoch=max(flags.steps // 4, 1),
+        shuffle=False,
+        verbose=0,
     )
     print("loss by epoch:", *(f"{loss:.3f}" for loss in history.history["loss"]))
     found = detector.detect(tf.constant(drawing.draw_batch(1, range(4))["images"]))

@@ -74,7 +74,7 @@ def share_found(batch, detections, score=0.3, iou=0.5):
 def main():
     """Trains, and says what is found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--pictures", type=int, default=2000, help="to learn from")
     parser.add_argument("--batch", type=int, default=8, help="pictures a step")
     flags = parser.parse_args()

@@ -57,6 +57,6 @@ def test_it_runs_from_pictures_to_a_server(tmp_path, monkeypatch):
     assert "(training): 8 images, 7 classes" in output_of(notebook, 'run("data", "check"')
     assert "AP50" in output_of(notebook, "detector = fsaf_tf.load_detector(RUN)")
     (shown,) = [cell for cell in notebook.cells if cell.cell_type == "code" and "display(drawn)" in cell.source]
-    assert sum("image/png" in output.get("data", {}) for output in shown.outputs) == 4
+    assert sum("image/png" in output.get("data", {}) for output in shown.outputs) == 2
     assert output_of(notebook, "lean/serve.py").endswith("serves mine\n\n")
     assert int(output_of(notebook, "detections, the same").split()[0]) > 5
