@@ -61,7 +61,7 @@ def batches(count, size):
 def main():
     """Trains, and says what is found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--pictures", type=int, default=64, help="to learn from")
     parser.add_argument("--batch", type=int, default=8, help="pictures a step")
     flags = parser.parse_args()
