@@ -45,14 +45,16 @@ async function readLabels(file) {
 
 /** What the model finds in an encoded picture: JPEG, PNG or WebP. */
 async function detect(data, labels) {
-  const response = await fetch(`${flags.server.replace(/\/$/, "")}/v1/models/${flags.model}:predict`, {
+  const url = `${flags.server.replace(/\/$/, "")}/v1/models/${flags.model}:predict`;
+  const response = await fetch(url, {
     method: "POST",
     body: JSON.stringify({ inputs: { inputs: [{ b64: data.toString("base64") }] } }),
     signal: AbortSignal.timeout(1000 * timeout),
   });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(said(answer.error));
+  const answer = await response.json().catch(() => ({}));
+  if (answer.error) throw new Error(said(answer.error));
   const outputs = answer.outputs;
+  if (!outputs?.detection_boxes) throw new Error(`${url} is no detector of tools/export.py (status ${response.status})`);
   return outputs.detection_boxes[0].slice(0, outputs.num_detections[0]).map((box, row) => {
     const id = outputs.detection_classes[0][row];
     return { label: labels.get(id) ?? String(id), score: outputs.detection_scores[0][row], box };

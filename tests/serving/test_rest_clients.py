@@ -138,6 +138,12 @@ def test_a_mistake_of_the_command_line_is_told(server, folder, arguments, status
     assert "    at " not in done.stderr  # no trace of calls
 
 
+def test_node_says_what_answers_as_no_detector(site, folder):
+    done = node(f"--server={site}", "--model=detector", folder / "turned.jpg")
+    assert done.returncode == 1
+    assert f"{site}/v1/models/detector:predict is no detector of tools/export.py (status 501)" in done.stderr
+
+
 def test_the_page_draws_what_its_address_asks_for(server, folder, site, page, box):
     query = f"server={server.rest}&model={serving_server.NAME}&threshold=0.1&labels=labels.json&picture=turned.jpg"
     page.open(f"{site}/index.html?{query}")
