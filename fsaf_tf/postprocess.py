@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from fsaf_tf import boxes as box_ops
+from fsaf_tf import pyramid
 from fsaf_tf.branches import AnchorBased, AnchorFree, Branch, Outputs
 
 Detections = dict[str, tf.Tensor]
@@ -49,6 +50,46 @@ class Suppression:
     def of_one_branch(self) -> "Suppression":
         """The same where there are no two branches to be fused."""
         return dataclasses.replace(self, fusion="best")
+
+
+def anchor_free_detections(
+    logits: dict[str, tf.Tensor],
+    offsets: dict[str, tf.Tensor],
+    image_size: tf.Tensor,
+    *,
+    location_offset: float = 0.5,
+    offset_scale: float = 4.0,
+    max_per_level: int = 1000,
+    score_threshold: float = 0.05,
+    nms_iou: float = 0.5,
+    max_detections: int = 100,
+) -> Detections:
+    """What the anchor-free branch finds (section 3.2, inference).
+
+    This is the entry for other people's code, the counterpart of `criterion.anchor_free_losses`: eager or in a graph.
+    Its defaults are the paper's.
+
+    Args:
+        logits: by level `{"3": [B, H, W, K], ...}`, before the sigmoid.
+        offsets: by level, as for `criterion.anchor_free_losses`.
+        image_size: `[B, 2]` or `[2]` int32, height and width of the images without their padding.
+        location_offset: where a location stands, in cells; as in training.
+        offset_scale: S; as in training.
+        max_per_level: at most so many candidates of a level.
+        score_threshold: a detection's score is above this.
+        nms_iou: a box that overlaps a better one of its class by more than this is dropped.
+        max_detections: D, at most so many detections of an image.
+
+    Returns:
+        What `detect` returns.
+    """
+    some = next(iter(logits.values()))
+    geometry = pyramid.Geometry(tuple(sorted(map(int, logits))), location_offset, offset_scale, 0.0, 0.0)
+    branch = AnchorFree(geometry, selection=None, elementwise=None, loss_weight=0.0)  # nothing is learnt here
+    decoding = Decoding((branch,), max_per_level, multi_label=False)
+    suppression = Suppression(score_threshold, nms_iou, max_detections, fusion="best")
+    image_size = tf.broadcast_to(tf.cast(image_size, tf.int32), [tf.shape(some)[0], 2])
+    return detect({branch.logits: logits, branch.boxes: offsets}, image_size, some.shape[-1], decoding, suppression)
 
 
 def detect(

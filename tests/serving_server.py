@@ -37,12 +37,15 @@ class Server:
             None.
         requests: (signature, version or None, pictures) of each request.
         most: requests at a time, at most.
+        cors: whether pages of other addresses may read the answers of REST, as the stock server's
+            `--rest_api_enable_cors_support` has it. As there, nothing answers a browser's question beforehand.
     """
 
     def __init__(self, predict):
         """Takes a function from a signature's name and its encoded pictures to outputs, which may raise a `Fault`."""
         self._predict = predict
         self.faults, self.requests, self.most, self._now = [], [], 0, 0
+        self.cors = False
         self._lock = threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(16)
         self._grpc = grpc.server(self._pool)
@@ -126,6 +129,8 @@ class _Handler(server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
+        if self.server.owner.cors:
+            self.send_header("Access-Control-Allow-Origin", "*")
         self.end_headers()
         with contextlib.suppress(OSError):  # the client may have given up
             self.wfile.write(data)

@@ -1,6 +1,7 @@
 """Sections 3.2 and 3.4, inference: against loops, on edges, eagerly, in a graph and compiled."""
 
 import dataclasses
+import inspect
 import math
 
 import naive
@@ -301,6 +302,34 @@ def test_the_configuration_gives_the_values():
     assert (based.anchors.shapes, based.anchors.location_offset) == (((1.5,), (3.0,)), 0.25)
     assert (decoding.max_per_level, decoding.multi_label) == (9, True)
     assert model.postprocess.suppression() == postprocess.Suppression(0.1, 0.2, 3, "mean")
+
+
+@pytest.mark.parametrize("size", [[60, 90], [[60, 90], [33, 90]]], ids=["one size", "each its own"])
+def test_the_entry_for_other_code_has_the_papers_values_and_equals_detect(size):
+    outputs = random_outputs(5, (64, 96), names=BRANCHES[:1])
+    maps = outputs["anchor_free_logits"], outputs["anchor_free_offsets"]
+    found = postprocess.anchor_free_detections(*maps, size)
+    expected = detect(outputs, tf.broadcast_to(size, [2, 2]))
+    assert expected["num_detections"].numpy().min() > 5
+    tf.nest.map_structure(np.testing.assert_array_equal, found, expected)
+    values = dict(location_offset=0.0, offset_scale=2.0, max_per_level=30, score_threshold=0.2, nms_iou=0.3)
+    found = postprocess.anchor_free_detections(*maps, size, **values, max_detections=7)
+    geometry = dataclasses.replace(GEOMETRY, location_offset=0.0, offset_scale=2.0)
+    decoding = dataclasses.replace(DECODING, geometry=geometry, max_per_level=30)
+    suppression = postprocess.Suppression(score_threshold=0.2, nms_iou=0.3, max_detections=7, fusion="best")
+    expected = detect(outputs, tf.broadcast_to(size, [2, 2]), decoding, suppression)
+    tf.nest.map_structure(np.testing.assert_array_equal, found, expected)
+
+
+def test_the_defaults_of_that_entry_are_those_of_the_configuration():
+    given = {
+        key: each.default for key, each in inspect.signature(postprocess.anchor_free_detections).parameters.items()
+    }
+    model = schema.Model()
+    for key in ("max_per_level", "score_threshold", "nms_iou", "max_detections"):
+        assert given[key] == getattr(model.postprocess, key)
+    geometry = model.geometry()
+    assert (given["location_offset"], given["offset_scale"]) == (geometry.location_offset, geometry.offset_scale)
 
 
 def test_to_original_divides_by_the_scale_and_clips():

@@ -10,6 +10,7 @@ sine: the pixels depend on no version of anything. A change here needs a new `VE
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -177,3 +178,27 @@ def draw(seed: int, index: int) -> tuple[np.ndarray, list[dict]]:
         _paint(rng, picture, y, x, name)
         objects.append({"name": name, "box": box, "area": len(y)})
     return np.clip(picture, 0, 255).astype(np.uint8), objects
+
+
+def draw_batch(seed: int, indices: Sequence[int]) -> dict[str, np.ndarray]:
+    """Draws pictures as a batch, for other people's code: what `criterion.anchor_free_losses` wants of one.
+
+    Args:
+        seed: see `draw`; 1 and 2 are those of the data set's splits.
+        indices: the numbers of B pictures.
+
+    Returns:
+        `images` `[B, 256, 256, 3]` uint8, black below or beside a picture; and of its objects, padded to N of
+        `MAX_OBJECTS`, `boxes` `[B, N, 4]` float32 yxyx in pixels, `classes` `[B, N]` int32, a place in `CLASS_NAMES`,
+        and `valid` `[B, N]` bool.
+    """
+    size = (len(indices), MAX_OBJECTS)
+    images = np.zeros((len(indices), LONGER_SIDE, LONGER_SIDE, 3), np.uint8)
+    boxes, classes, valid = np.zeros((*size, 4), np.float32), np.zeros(size, np.int32), np.zeros(size, bool)
+    for place, index in enumerate(indices):
+        picture, drawn = draw(seed, index)
+        images[place, : picture.shape[0], : picture.shape[1]] = picture
+        for row, item in enumerate(drawn):
+            boxes[place, row], classes[place, row] = item["box"], CLASS_NAMES.index(item["name"])
+            valid[place, row] = True
+    return {"images": images, "boxes": boxes, "classes": classes, "valid": valid}

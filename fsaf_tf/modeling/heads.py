@@ -38,7 +38,7 @@ _output = functools.partial(_conv, dtype="float32")
 
 
 class Heads(tf_keras.layers.Layer):
-    """Class and box subnets.
+    """Class and box subnets, a layer of tf_keras (Keras 2), as all of the library's are; see docs/library.md.
 
     Sublayers: `class_tower_0` .., `box_tower_0` .., with batch normalisation `class_tower_0_bn_3` .. of each level, and
     one layer an output, with the name of its key below.
@@ -101,7 +101,15 @@ class Heads(tf_keras.layers.Layer):
                 `anchor_free_offsets`  `[B, H, W, 4]`, after the ReLU, units of `S * 2^l` px, order t, l, b, r
                 `anchor_based_logits`  `[B, H, W, A * K]`, K of the first anchor first
                 `anchor_based_deltas`  `[B, H, W, A * 4]`, likewise
+
+        Raises:
+            TypeError: the maps are of Keras 3.
         """
+        if any(type(features).__module__.startswith("keras.") for features in pyramid.values()):
+            raise TypeError(
+                "Heads is a layer of tf_keras (Keras 2), and these maps are of Keras 3: build the network with tf_keras"
+                " layers, or take the criterion alone (docs/library.md)"
+            )
         outputs = {key: {} for key in (*self.class_outputs, *self.box_outputs)}
         for level, features in pyramid.items():
             for tower, convs in ((self.class_tower, self.class_outputs), (self.box_tower, self.box_outputs)):

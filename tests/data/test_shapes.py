@@ -29,6 +29,24 @@ def _sides(pictures) -> np.ndarray:
     return np.array(sides)
 
 
+def test_a_batch_holds_pictures_and_objects_padded():
+    batch = drawing.draw_batch(1, [4, 5])
+    assert {name: (values.shape, values.dtype.name) for name, values in batch.items()} == {
+        "images": ((2, 256, 256, 3), "uint8"),
+        "boxes": ((2, drawing.MAX_OBJECTS, 4), "float32"),
+        "classes": ((2, drawing.MAX_OBJECTS), "int32"),
+        "valid": ((2, drawing.MAX_OBJECTS), "bool"),
+    }
+    for row, index in enumerate([4, 5]):
+        picture, objects = drawing.draw(1, index)
+        height, width = picture.shape[:2]
+        np.testing.assert_array_equal(batch["images"][row, :height, :width], picture)
+        assert not batch["images"][row, height:].any() and not batch["images"][row, :, width:].any()
+        valid = batch["valid"][row]
+        assert [drawing.CLASS_NAMES[place] for place in batch["classes"][row, valid]] == [x["name"] for x in objects]
+        assert batch["boxes"][row, valid].tolist() == [list(each["box"]) for each in objects]
+
+
 def test_the_pixels_are_these():
     digest = hashlib.sha256()
     for split_seed, index in ((1, 0), (1, 1), (2, 6), (2, 249)):

@@ -1,5 +1,6 @@
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -127,3 +128,10 @@ def test_frozen_normalisation_keeps_its_statistics():
     trained, at_rest = (layer(pyramid, training=training)["anchor_free_logits"]["3"] for training in (True, False))
     np.testing.assert_allclose(trained, at_rest, rtol=1e-5, atol=1e-6)
     assert len(kept) == 8 and np.array_equal([norm.moving_mean.numpy() for norm in layer.norms.values()], kept)
+
+
+def test_maps_of_keras_3_are_refused_with_what_to_do():
+    maps = keras.Input([8, 8, 16])
+    layer = heads.Heads(3, convs=1, channels=16, normalized_levels=(), **BOTH)
+    with pytest.raises(TypeError, match=r"is a layer of tf_keras \(Keras 2\), and these maps are of Keras 3: build"):
+        layer({"3": maps})

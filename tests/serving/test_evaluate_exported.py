@@ -9,7 +9,10 @@ import json
 import os
 import pathlib
 import re
+import subprocess
+import sys
 
+import encoded
 import numpy as np
 import pytest
 import small_run
@@ -27,7 +30,8 @@ from fsaf_tf.serving import canvas, evaluate_exported
 
 pytest.importorskip("ai_edge_litert")
 
-PAGE = pathlib.Path(__file__).parent.parent.parent / "docs" / "tflite.md"
+TESTS = pathlib.Path(__file__).parent.parent
+PAGE, LEAN = TESTS.parent / "docs" / "tflite.md", TESTS.parent / "examples" / "lean" / "litert.py"
 SIZES = [(64, 96), (96, 64), (192, 128)]  # height and width; each fills a canvas of training
 
 
@@ -169,18 +173,38 @@ def test_a_file_that_loses_is_said_in_capitals(both, detector, capsys):
     assert f"THE FILE LOSES {loss:.3f} AP: not every picture" in said and "take --canvas=both" in said
 
 
-def test_the_python_of_the_page_finds_what_our_own_finds(folder, square, monkeypatch, capsys):
+def test_the_page_shows_the_lean_example():
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    Image.open(folder / "data" / "2.png").save(folder / "photo.png")
-    monkeypatch.chdir(folder)
-    exec(code.replace("photo.jpg", "photo.png"), {})  # a JPEG is another picture
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    detect = fsaf_tf.load_detector("exported/model_float32.tflite")
-    found = detect(predict_files.read_image("photo.png"))
-    assert len(lines) == len(found["scores"]) > 5
-    for line, name, score, box in zip(lines, found["names"], found["scores"], found["boxes"]):
-        assert line[0] == name and float(line[1]) == pytest.approx(score, abs=1e-3)
-        np.testing.assert_allclose([float(each.strip("[]")) for each in line[2:] if each.strip("[]")], box, atol=0.1)
+    assert code.strip() in LEAN.read_text(encoding="utf-8")
+
+
+def test_litert_alone_finds_what_our_own_finds(folder, square):
+    """Of a large picture that EXIF turns, too; and nothing else is imported."""
+    small, large = folder / "data" / "2.png", folder / "turned.png"
+    pixels = np.repeat(np.repeat(make_picture((60, 90)), 4, axis=0), 4, axis=1)
+    large.write_bytes(encoded.turned(Image.fromarray(pixels), 6, "PNG"))
+    command = [sys.executable, TESTS / "alone.py", LEAN, square[1], small, large]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    lines, detect = [json.loads(line) for line in done.stdout.splitlines()], fsaf_tf.load_detector(square[1])
+    for file in (small, large):
+        found, expected = [line for line in lines if line["picture"] == str(file)], detect(str(file))
+        assert len(found) == len(expected["scores"]) > 5
+        assert [line["label"] for line in found] == expected["names"]
+        np.testing.assert_allclose([line["score"] for line in found], expected["scores"], atol=1e-3)
+        np.testing.assert_allclose([line["box"] for line in found], expected["boxes"], atol=0.5)
+    imported = set(done.stderr.splitlines()[-1].split())
+    assert {"ai_edge_litert", "numpy", "PIL"} < imported
+    assert not imported & {"fsaf_tf", "official", "tensorflow", "tf_keras", "keras"}
+
+
+def test_litert_alone_says_that_a_picture_is_for_the_other_file(folder, both):
+    pictures = [str(folder / "data" / f"{number}.png") for number in (1, 2)]  # landscape, portrait
+    for file, other in zip(both[1], reversed(pictures)):
+        done = subprocess.run([sys.executable, LEAN, file, *pictures], capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0 and done.stdout
+        notes = [line for line in done.stderr.splitlines() if "other file" in line]
+        assert notes == [f"{other} is smaller here than in training: it wants the other file of the two"]
 
 
 def test_data_that_are_not_there_are_told_before_anything_is_written(folder, tmp_path, monkeypatch):

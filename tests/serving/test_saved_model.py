@@ -26,6 +26,7 @@ from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.serving import exported_models, saved_model, warmup
 
 TESTS = pathlib.Path(__file__).parent.parent
+LEAN = TESTS.parent / "examples" / "lean" / "saved_model.py"
 SIGNATURES = {"serving_default", "image_tensor", "tf_example"}
 OUTPUTS = {
     "detection_boxes": (tf.float32, [-1, 20, 4]),
@@ -272,6 +273,7 @@ def elsewhere(tmp_path_factory):
     folder = tmp_path_factory.mktemp("elsewhere")
     for name, image in zip("ab", pictures()):
         (folder / f"{name}.png").write_bytes(png(image))
+    (folder / "none.jpg").write_text("no picture")
     environment = {**os.environ, "PYTHONPATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
     def run(*command, **kwargs):
@@ -302,6 +304,22 @@ def test_without_tensorflow_of_python(elsewhere, version, meta, detector):
     outputs = {key: np.array(value) for key, value in json.loads(done.stdout).items()}
     for place, image in enumerate(pictures()[:2]):
         check_same(detector, image, outputs, place)
+
+
+def test_tensorflow_alone_finds_what_the_detector_finds(elsewhere, version, detector):
+    """By the example, which takes the folder of the versions; what is no picture is named, and imports are few."""
+    parent = str(pathlib.Path(version).parent)
+    done = elsewhere(f"{TESTS}/alone.py", str(LEAN), parent, "a.png", "none.jpg", "b.png")
+    *said, imported = done.stderr.splitlines()
+    assert done.returncode == 1 and said[-1] == "none.jpg: is no JPEG, PNG or WebP", done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    for name, image in zip(("a.png", "b.png"), pictures()):
+        found, expected = [line for line in lines if line["picture"] == name], detector(image)
+        assert [line["label"] for line in found] == expected["names"] and len(found) > 5
+        np.testing.assert_allclose([line["box"] for line in found], expected["boxes"], atol=0.01)
+        np.testing.assert_allclose([line["score"] for line in found], expected["scores"], atol=1e-5)
+    assert "tensorflow" in imported.split()
+    assert not set(imported.split()) & {"fsaf_tf", "official", "tf_keras"}
 
 
 def test_ids_beyond_31_bits_are_int64():
