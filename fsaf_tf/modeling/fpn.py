@@ -3,6 +3,8 @@
 Differs from the Garden's FPN, which normalises its levels, takes P6 from P5 and needs maps of even size.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 import tf_keras
 
@@ -32,7 +34,9 @@ class FPN(tf_keras.layers.Layer):
         }
         self.pad = tf_keras.layers.ZeroPadding2D(1)
 
-    def call(self, features: dict[str, tf.Tensor], upsample=None, relu=tf.nn.relu) -> dict[str, tf.Tensor]:
+    def call(
+        self, features: dict[str, tf.Tensor], upsample: Callable | None = None, relu: Callable = tf.nn.relu
+    ) -> dict[str, tf.Tensor]:
         """Takes `{"3": [B, H3, W3, C3], ... "5"}`, gives `{"3": [B, H3, W3, channels], ... "7"}`.
 
         Args:

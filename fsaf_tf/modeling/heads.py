@@ -96,8 +96,8 @@ class Heads(tf_keras.layers.Layer):
             pyramid: `{"3": [B, H3, W3, C], ... "7"}`.
 
         Returns:
-            anchor_free_logits: by level `{"3": [B, H, W, K], ...}`, before the sigmoid. Keys of an absent branch are not
-                there.
+            anchor_free_logits: by level `{"3": [B, H, W, K], ...}`, before the sigmoid. An absent branch has no
+                keys.
             anchor_free_offsets: by level `[B, H, W, 4]`, after the ReLU, top, left, bottom, right in units of
                 `S * 2^l` pixels.
             anchor_based_logits: by level `[B, H, W, A * K]`, K of the first anchor first.
