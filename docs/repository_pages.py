@@ -18,6 +18,7 @@ NAMED = ("CONTRIBUTING.md", "CHANGELOG.md", "experiments")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".sh": "bash", ".toml": "toml", ".json": "json", ".kt": "kotlin"}
 LANGUAGES |= {".html": "html", ".js": "javascript", ".cff": "yaml", ".swift": "swift"}
 _LINK = re.compile(r"(\]\()([^)#\s]+)")
+_FILE_NAME = re.compile(r"\[(?:\w+/)*(\w+)\.md\](?=\()")  # as the words of a link: a reader of the site sees no files
 _FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2", re.M | re.S)
 
 
@@ -38,7 +39,7 @@ def on_files(files: Files, config) -> Files:
 
 
 def on_page_markdown(markdown: str, page, **_) -> str:
-    """Turns links that lead out of docs/ to the pages made above, and those of such a page back into docs/."""
+    """Turns links out of docs/ to the pages made above, and those of such a page back into docs/; no link names a file."""
     here = page.file.src_uri
 
     def to_page(target: str) -> str:
@@ -48,7 +49,7 @@ def on_page_markdown(markdown: str, page, **_) -> str:
         wanted = _page_of(place) if _is_outside(place) else posixpath.relpath(place, "docs")
         return posixpath.relpath(wanted, posixpath.dirname(here) or ".")
 
-    return _replaced(markdown, to_page)
+    return _FILE_NAME.sub(lambda words: f"[{words[1].replace('_', ' ')}]", _replaced(markdown, to_page))
 
 
 def _outside(files: Files) -> Iterator[str]:
