@@ -39,7 +39,7 @@ def on_files(files: Files, config) -> Files:
 
 
 def on_page_markdown(markdown: str, page, **_) -> str:
-    """Turns links out of docs/ to the pages made above, and those of such a page back into docs/; no link names a file."""
+    """Turns links out of docs/ to the pages made above, those of such a page back into docs/; none names a file."""
     here = page.file.src_uri
 
     def to_page(target: str) -> str:
