@@ -17,6 +17,7 @@ ROOM = "repository"  # of the site, where these pages are
 NAMED = ("CONTRIBUTING.md", "CHANGELOG.md", "experiments")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".sh": "bash", ".toml": "toml", ".json": "json", ".kt": "kotlin"}
 LANGUAGES |= {".html": "html", ".js": "javascript", ".cff": "yaml", ".swift": "swift"}
+LAST_IN_SEARCH = "---\nsearch:\n  boost: 0.1\n---\n\n"
 _LINK = re.compile(r"(\]\()([^)#\s]+)")
 _FILE_NAME = re.compile(r"\[(?:\w+/)*(\w+)\.md\](?=\()")  # as the words of a link: a reader of the site sees no files
 _FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2", re.M | re.S)
@@ -110,7 +111,7 @@ def _text(place: str) -> str:
     if path.suffix == ".md":
         return content
     fence = "`" * (3 + max((len(run) for run in re.findall("`+", content)), default=0))
-    return f"# {place}\n\n{fence}{LANGUAGES.get(path.suffix, 'text')}\n{content.rstrip()}\n{fence}\n"
+    return f"{LAST_IN_SEARCH}# {place}\n\n{fence}{LANGUAGES.get(path.suffix, 'text')}\n{content.rstrip()}\n{fence}\n"
 
 
 def _listing(place: str) -> str:
