@@ -73,7 +73,7 @@ def _meaning(key: reference.Key) -> str:
 
 
 def _cell(text: str) -> str:
-    text = " ".join(text.split()).replace("|", "\\|").replace("<", "\\<")
+    text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
     return _PAGE.sub(r"[\1](\1)", text)
 
 
@@ -98,7 +98,7 @@ def _flag_row(flag: flags.Flag) -> str:
     choices = getattr(flag.parser, "enum_values", None)
     allowed = f" ({', '.join(choices)})" if choices else ""
     words = _ABSL.sub("", flag.help or "").rstrip(".;")
-    default = "" if flag.default is None else f"`{flag.default}`"
+    default = "" if flag.default in (None, "") else f"`{flag.default}`"
     return f"| `--{flag.name}` | {default} | {_cell(words + allowed)} |"
 
 
