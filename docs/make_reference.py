@@ -4,7 +4,6 @@ python docs/make_reference.py
 """
 
 import importlib
-import itertools
 import pathlib
 import re
 
@@ -22,6 +21,7 @@ from fsaf_tf.modeling import backbones  # noqa: E402
 DOCS = pathlib.Path(__file__).parent
 # What absl puts before and after the words of a flag.
 _ABSL = re.compile(r"^<[^>]+>: |;\s+repeat this option to specify a list of values")
+_PAGE = re.compile(r"\bdocs/(\w+\.md)")  # as the words of a key name it
 TOOLS = ("train", "predict", "export", "analyze", "visualize", "data", "prepare_data", "import_weights", "replay")
 TOOLS += ("serve_client",)
 KEYS_HEAD = """# Keys of an experiment
@@ -44,9 +44,12 @@ Written by `python docs/make_reference.py` out of the code, do not edit.
 
 def keys_page() -> str:
     """docs/keys.md: a table for each part of the configuration."""
-    every = [key for key in reference.keys(exp_factory.get_exp_config("fsaf")) if _can_be_built(key.path)]
+    by_part: dict[str, list[reference.Key]] = {}
+    for key in reference.keys(exp_factory.get_exp_config("fsaf")):
+        if _can_be_built(key.path):
+            by_part.setdefault(key.path.rpartition(".")[0], []).append(key)
     parts = [KEYS_HEAD]
-    for above, of_part in itertools.groupby(every, lambda key: key.path.rpartition(".")[0]):
+    for above, of_part in by_part.items():
         rows = [
             f"| `{key.path.rpartition('.')[2]}` | {key.type} | `{key.default}` | {_meaning(key)} |" for key in of_part
         ]
@@ -70,7 +73,8 @@ def _meaning(key: reference.Key) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "\\<")
+    text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return _PAGE.sub(r"[\1](\1)", text)
 
 
 def tools_page() -> str:
@@ -94,7 +98,7 @@ def _flag_row(flag: flags.Flag) -> str:
     choices = getattr(flag.parser, "enum_values", None)
     allowed = f" ({', '.join(choices)})" if choices else ""
     words = _ABSL.sub("", flag.help or "").rstrip(".;")
-    default = "" if flag.default is None else f"`{flag.default}`"
+    default = "" if flag.default in (None, "") else f"`{flag.default}`"
     return f"| `--{flag.name}` | {default} | {_cell(words + allowed)} |"
 
 

@@ -54,7 +54,8 @@ def anchor_free_losses(
         epsilon: the least IoU in the IoU loss.
 
     Returns:
-        What `anchor_free` returns.
+        What `anchor_free` returns: `class_loss` and `box_loss`, whose sum is weighed by lambda (section 3.4: 0.5), and
+            which level each instance has selected.
 
     Raises:
         ValueError: if `selection` is none of the three, or a map does not have `ceil(size / 2^l)` cells a side.
@@ -81,8 +82,8 @@ def anchor_free(
     """The losses of the anchor-free branch; see `anchor_free_losses`.
 
     Args:
-        logits: see there.
-        offsets: see there.
+        logits: by level `{"3": [B, H, W, K], ...}`, before the sigmoid.
+        offsets: by level `{"3": [B, H, W, 4], ...}`, in units of `geometry.offset_scale * 2^l` pixels.
         instances: those to learn.
         geometry: its shares are those of the instances' cell ranges.
         selection: how they get their levels.

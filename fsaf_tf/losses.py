@@ -22,14 +22,17 @@ class Focal(NamedTuple):
     gamma: float
 
     def __call__(self, logits: tf.Tensor, target: bool) -> tf.Tensor:
-        r"""The loss, shape of `logits`.
+        """The loss `-alpha_t (1 - p_t)^gamma log(p_t)`, where `p_t` is the probability of the target.
 
-        With the probability of the target :math:`p_t`: :math:`-\alpha_t (1 - p_t)^\gamma \log p_t`. A criterion needs
-        both targets of a logit only where there is an object, and one target everywhere else: so it is one at a time.
+        A criterion needs both targets of a logit only where there is an object, and one target everywhere else: so it
+        is one at a time.
 
         Args:
             logits: any shape, before the sigmoid.
             target: the target of all of them.
+
+        Returns:
+            The shape of `logits`.
         """
         against = -logits if target else logits  # the logit of the probability of being wrong, 1 - p_t
         cross_entropy = tf.math.softplus(against)

@@ -113,9 +113,13 @@ def detect(
         suppression: to detections.
 
     Returns:
-        By falling score, 0 in the rows past an image's `num_detections`: `boxes` `[B, D, 4]` float32 yxyx in pixels
-        of the input, `scores` `[B, D]` float32, `classes`, `levels` and `branch` (0 anchor-free, 1 anchor-based)
-        `[B, D]` int32; and `num_detections` `[B]` int32.
+        boxes: `[B, D, 4]` float32 yxyx in pixels of the input, by falling score. In all but the last the rows past an
+            image's `num_detections` are 0.
+        scores: `[B, D]` float32.
+        classes: `[B, D]` int32.
+        levels: `[B, D]` int32, the pyramid level that each comes from.
+        branch: `[B, D]` int32, 0 anchor-free, 1 anchor-based.
+        num_detections: `[B]` int32.
     """
     return suppress(candidates(outputs, decoding), image_size, num_classes, suppression)
 
@@ -133,8 +137,8 @@ def candidates(outputs: Outputs, decoding: Decoding) -> list[dict[str, tf.Tensor
 
     Returns:
         Of each level and branch, c candidates by falling score: `boxes` `[B, c, 4]` float32 yxyx in pixels of the
-        input, which may reach out of the image, `scores` `[B, c]` float32, and `classes`, `levels` and `branch`
-        `[B, c]` int32.
+            input, which may reach out of the image, `scores` `[B, c]` float32, and `classes`, `levels` and `branch`
+            `[B, c]` int32.
     """
     return [
         _of_level(branch, int(level), outputs[branch.logits][level], outputs[branch.boxes][level], decoding)
@@ -153,6 +157,9 @@ def suppress(
         image_size: as for `detect`, which describes what is returned.
         num_classes: K.
         suppression: to detections.
+
+    Returns:
+        What `detect` returns.
     """
     candidates = {key: tf.concat([of_level[key] for of_level in candidates], axis=1) for key in candidates[0]}
     boxes = box_ops.clip(candidates["boxes"], image_size[:, None])
@@ -203,6 +210,9 @@ def to_original(detections: Detections, image_size: tf.Tensor, original_size: tf
         detections: of resized images, as `detect` returns them.
         image_size: `[B, 2]` int32, height and width that the images were resized to.
         original_size: `[B, 2]` int32, height and width that they had; the boxes are clipped to it.
+
+    Returns:
+        The same with `boxes` `[B, D, 4]` float32 yxyx in pixels of the original images.
     """
     scale = tf.cast(image_size, tf.float32) / tf.cast(original_size, tf.float32)  # [B, 2]
     boxes = detections["boxes"] / tf.tile(scale, [1, 2])[:, None]  # [B, D, 4] / [B, 1, 4]

@@ -63,8 +63,8 @@ def cell_ranges(
         geometry: its L levels, where locations stand, epsilon_e and epsilon_i.
 
     Returns:
-        `[B, N, L, 2, 4]` int32: for `EFFECTIVE` and `IGNORING` the half-open range row0, column0, row1, column1; for
-        invalid rows the first cell.
+        `[B, N, L, 2, 4]` int32, for `EFFECTIVE` and `IGNORING` the half-open range row0, column0, row1, column1; for
+            invalid rows the first cell.
     """
     boxes = tf.where(valid[..., None], boxes, 0.0)
     shares = (geometry.effective, geometry.ignoring)

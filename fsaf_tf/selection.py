@@ -111,8 +111,8 @@ def instance_losses(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The two losses of every instance on every level (Eq. 1), without gradient.
 
-    The focal loss summed over the classes, and the IoU loss, each averaged over all the instance's effective cells on
-    the level, also those that another instance will win.
+    `1 / n * sum(FL(cell))` and `1 / n * sum(IoU_loss(cell))` over the n effective cells that the instance has on the
+    level, also those that another instance will win; FL is the focal loss summed over the classes.
 
     Args:
         predictions: of the locations.
@@ -152,6 +152,8 @@ def instance_losses(
 
 def select_online(class_losses: tf.Tensor, box_losses: tf.Tensor, levels: Sequence[int]) -> tf.Tensor:
     """The level with the least sum of both losses for each instance (Eq. 2), the lowest of equal ones.
+
+    `argmin over l of class_loss(l) + box_loss(l)`.
 
     Args:
         class_losses: `[B, N, L]`, of Eq. 1.

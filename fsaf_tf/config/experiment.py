@@ -1,7 +1,7 @@
 """Experiments: read and written."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -21,7 +21,7 @@ BRANCHES = branches.AnchorFree.name, branches.AnchorBased.name
 
 
 def load(
-    name_or_path: str, config_files=(), overrides: str = "", say: Callable[[str], None] = print
+    name_or_path: str, config_files: Sequence[str] = (), overrides: str = "", say: Callable[[str], None] = print
 ) -> config_definitions.ExperimentConfig:
     """Reads an experiment: the paper's defaults, then its file, then more files, then single keys.
 

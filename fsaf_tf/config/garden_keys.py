@@ -29,7 +29,7 @@ _RUN = {
     "preemption_on_demand_checkpoint": "a checkpoint is saved when the machine is to be taken away.",
 }
 _MACHINE = {
-    "distribution_strategy": "how replicas share the work: docs/training.md.",
+    "distribution_strategy": "how replicas share the work: docs/scaling.md.",
     "enable_xla": "training steps are compiled by XLA.",
     "gpu_thread_mode": "threads of a GPU.",
     "dataset_num_private_threads": "threads of the input.",

@@ -88,13 +88,21 @@ class Source:
         return self.classes.is_part_of(classes)
 
     def examples(self, order: Order = FIXED_ORDER) -> tf.data.Dataset:
-        """The examples, their pictures not decoded yet.
+        """The examples, their pictures not decoded yet, as a data set of dicts.
+
+        Args:
+            order: which of them, and in what order.
 
         Returns:
-            A data set of dicts: `image_bytes` (the encoded file), `file_name`, `image_id` int64, `size` `[2]` int32
-            (height, width), `boxes` `[n, 4]` float32 (yxyx, pixels of the image in its frame, clipped to it),
-            `classes` `[n]` int32, `crowd` `[n]` bool (not trained on, ignored in evaluation) and `area` `[n]` float32.
-            Where that frame may not be the stored one `turn`, the EXIF orientation that leads there.
+            image_bytes: the encoded file.
+            file_name: relative to `image_dir`.
+            image_id: int64.
+            size: `[2]` int32, height and width.
+            boxes: `[n, 4]` float32, yxyx in pixels of the image in its frame, clipped to it.
+            classes: `[n]` int32.
+            crowd: `[n]` bool, not trained on and ignored in evaluation.
+            area: `[n]` float32.
+            turn: where the frame may not be the stored one, the EXIF orientation that leads there.
         """
         return self.read_pictures(self.rows(order))
 

@@ -185,8 +185,8 @@ def device_stage(
         geometry: of the detector.
 
     Returns:
-        The batch with `images` `[B, H, W, 3]` float32 in the place of `image`, and `cell_ranges` `[B, N, L, 2, 4]`
-        int32 of `regions.cell_ranges`. All else stays as it is.
+        images: `[B, H, W, 3]` float32, in the place of `image`.
+        cell_ranges: `[B, N, L, 2, 4]` int32 of `regions.cell_ranges`. All else stays as it is.
     """
     height, width = tf.unstack(tf.shape(batch["image"])[1:3])
     ranges = regions.cell_ranges(batch["boxes"], batch["valid"], (height, width), geometry)

@@ -17,18 +17,22 @@ Picture = np.ndarray | str | os.PathLike
 class OfPictures:
     """A detector's call; a subclass says what it does with a few pictures in `_detect_all`."""
 
-    def __call__(self, images: Picture | list[Picture], **options) -> dict | list[dict]:
+    def __call__(self, images: Picture | list[Picture], **options: bool) -> dict | list[dict]:
         """Detects what is in a picture, or in each of several.
 
         Args:
             images: `[H, W, 3]` uint8 RGB of any size; the path of a picture file, which is turned as its EXIF
                 orientation says; a list or tuple of these; or pictures of one size `[B, H, W, 3]`.
-            **options: see `_detect_all`.
+            **options: of a trained detector `resize`: False takes pictures at their own size, not at that of training.
 
         Returns:
-            By falling score, D detections: `boxes` `[D, 4]` float32 yxyx in pixels of the picture, `scores` `[D]`
-            float32, `classes` `[D]` int32, `names` list of D, `levels` `[D]` int32 (the pyramid level it comes from),
-            and `branch` `[D]` int32 (0 anchor-free, 1 anchor-based). Of several pictures a list of these.
+            boxes: `[D, 4]` float32 yxyx in pixels of the picture, D detections by falling score. Of several pictures a
+                list of such dicts.
+            scores: `[D]` float32, 0 to 1.
+            classes: `[D]` int32, of `class_names`.
+            names: list of D names.
+            levels: `[D]` int32, the pyramid level that each comes from.
+            branch: `[D]` int32, 0 anchor-free, 1 anchor-based.
 
         Raises:
             UserError: a picture of another type or shape; a file that cannot be read.

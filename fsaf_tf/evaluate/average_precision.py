@@ -59,8 +59,8 @@ def coco_metrics(ground_truth: dict, results: Sequence[dict], max_detections: in
 
     Returns:
         `FIGURES` by their names, floats in 0 to 1, and `AP_by_class`, `{name: AP}`. A figure without any ground truth,
-        which pycocotools gives as -1, is NaN: no value to average or to compare. In JSON it is null.
-        `max_detections`, where it is not COCO's 100; `ceiling`, of `beyond_ceiling`, where objects are beyond it.
+            which pycocotools gives as -1, is NaN, no value to average or to compare. In JSON it is null.
+            `max_detections`, where it is not COCO's 100; `ceiling`, of `beyond_ceiling`, where objects are beyond it.
 
     Raises:
         ValueError: a result of an unknown image or category.
@@ -74,10 +74,11 @@ def coco_curves(ground_truth: dict, results: Sequence[dict], max_detections: int
     Args:
         ground_truth: see `coco_metrics`.
         results: see `coco_metrics`.
+        max_detections: see `coco_metrics`.
 
     Returns:
-        The metrics, and `[10, 101, K]`: the precision at COCO's 10 IoU thresholds, at recall 0, 0.01 .. 1, of each
-        class in the order of the category ids; -1 for a class without ground truth.
+        The metrics, and the precision `[10, 101, K]` at COCO's 10 IoU thresholds, at recall 0, 0.01 .. 1, of each
+            class in the order of the category ids; -1 for a class without ground truth.
     """
     _check(ground_truth, results)
     evaluation = _evaluate(ground_truth, results, max_detections=max_detections)

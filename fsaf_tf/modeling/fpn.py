@@ -3,6 +3,8 @@
 Differs from the Garden's FPN, which normalises its levels, takes P6 from P5 and needs maps of even size.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 import tf_keras
 
@@ -32,10 +34,15 @@ class FPN(tf_keras.layers.Layer):
         }
         self.pad = tf_keras.layers.ZeroPadding2D(1)
 
-    def call(self, features: dict[str, tf.Tensor], upsample=None, relu=tf.nn.relu) -> dict[str, tf.Tensor]:
+    def call(
+        self, features: dict[str, tf.Tensor], upsample: Callable | None = None, relu: Callable = tf.nn.relu
+    ) -> dict[str, tf.Tensor]:
         """Takes `{"3": [B, H3, W3, C3], ... "5"}`, gives `{"3": [B, H3, W3, channels], ... "7"}`.
 
-        An exporter may give other forms of `upsample_like` and of the ReLU, with the same values.
+        Args:
+            features: a backbone's maps by level.
+            upsample: of an exporter: another form of `upsample_like`, with the same values.
+            relu: likewise of the ReLU.
         """
         merged = self._merge(features, upsample or upsample_like)
         pyramid = {level: conv(merged[level]) for level, conv in self.merged_outputs.items()}

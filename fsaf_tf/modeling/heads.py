@@ -96,11 +96,12 @@ class Heads(tf_keras.layers.Layer):
             pyramid: `{"3": [B, H3, W3, C], ... "7"}`.
 
         Returns:
-            By level, without the keys of an absent branch:
-                `anchor_free_logits`   `[B, H, W, K]`, before the sigmoid
-                `anchor_free_offsets`  `[B, H, W, 4]`, after the ReLU, units of `S * 2^l` px, order t, l, b, r
-                `anchor_based_logits`  `[B, H, W, A * K]`, K of the first anchor first
-                `anchor_based_deltas`  `[B, H, W, A * 4]`, likewise
+            anchor_free_logits: by level `{"3": [B, H, W, K], ...}`, before the sigmoid. An absent branch has no
+                keys.
+            anchor_free_offsets: by level `[B, H, W, 4]`, after the ReLU, top, left, bottom, right in units of
+                `S * 2^l` pixels.
+            anchor_based_logits: by level `[B, H, W, A * K]`, K of the first anchor first.
+            anchor_based_deltas: by level `[B, H, W, A * 4]`, likewise.
 
         Raises:
             TypeError: the maps are of Keras 3.

@@ -21,10 +21,13 @@ _TFLITE = b"TFL3"  # at byte 4
 
 
 class SavedModel(pictures.OfPictures):
-    """A version that `saved_model.export` wrote.
+    """A version that `saved_model.export` wrote; called as `trained.Detector` is.
 
     Attributes:
-        classes, class_names, category_ids, most: see `trained.Detector`.
+        classes: names and category ids of the K classes.
+        class_names: a list of these names.
+        category_ids: a list of these ids.
+        most: at most so many detections of a picture.
     """
 
     def __init__(self, path: str):
@@ -49,10 +52,13 @@ class SavedModel(pictures.OfPictures):
 
 
 class TFLite(pictures.OfPictures):
-    """A file that `tflite.export` wrote.
+    """A file that `tflite.export` wrote; called as `trained.Detector` is.
 
     Attributes:
-        classes, class_names, category_ids, most: see `trained.Detector`.
+        classes: names and category ids of the K classes.
+        class_names: a list of these names.
+        category_ids: a list of these ids.
+        most: at most so many detections of a picture.
         canvas: how a picture is brought to the file's input, and boxes back.
         quantize: what the file was exported with.
     """
