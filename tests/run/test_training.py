@@ -10,6 +10,7 @@ import sys
 import time
 
 import numpy as np
+import pandas
 import pytest
 import squares
 import tensorflow as tf
@@ -126,6 +127,14 @@ def test_summaries_hold_losses_levels_rate_and_figures(finished):
     assert wanted <= set(trained)
     evaluated = summaries(finished[0] / "validation")
     assert {"AP", "AR100", "AP_by_class/odd", "levels/3", "detections", "targets"} <= set(evaluated)
+
+
+def test_tables_hold_what_tensorboard_has(finished):
+    for split, steps in (("train", [2, 3, 4]), ("validation", [3, 4])):
+        rows = pandas.read_csv(finished[0] / f"{split}.csv", index_col="step")
+        last = {tag: value for tag, value in summaries(finished[0] / split).items() if value.ndim == 0}
+        assert list(rows.index) == steps and set(rows.columns) == set(last)
+        assert rows.iloc[-1].to_dict() == pytest.approx(last, rel=1e-6, nan_ok=True)
 
 
 def test_finished_run_says_so_and_changes_nothing(finished, params, capsys):
