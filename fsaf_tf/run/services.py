@@ -138,7 +138,8 @@ def check_installed(key: str) -> None:
     kind = KINDS[key]
     if importlib.util.find_spec(kind.package) is None:
         raise UserError(
-            f"trainer.{key} is set, and {kind.title} is not installed: pip install {kind.package}, or leave the key empty"
+            f"trainer.{key} is set, and {kind.title} is not installed: pip install {kind.package}, or leave the key"
+            " empty"
         )
 
 

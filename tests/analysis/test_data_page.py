@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsaf_tf.analysis import data_page
+from fsaf_tf.analysis import data_page, templates
 from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import data_report
@@ -107,4 +107,4 @@ def test_a_page_of_what_would_be_refused(tmp_path):
 def test_without_jinja(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(UserError, match="needs Jinja2: pip install "):
-        data_page.check_installed()
+        templates.check_installed()

@@ -173,7 +173,8 @@ def test_wandb_offline(tmp_path, monkeypatch):
     said = Said()
     two_starts(tmp_path, said, "trainer.wandb=mine")
     paths = sorted(tmp_path.rglob("*.wandb"))
-    records = [wandb_internal_pb2.Record.FromString(row) for path in paths for row in leveldb_records(path.read_bytes())]
+    rows = [row for path in paths for row in leveldb_records(path.read_bytes())]
+    records = map(wandb_internal_pb2.Record.FromString, rows)
     rows = [record.history for record in records if record.HasField("history")]
     found = [{"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in row.item} for row in rows]
     assert [(row["step"], row["train/loss"]) for row in found] == [(5, 1 / 5), (10, 1 / 10), (15, 1 / 15)]
