@@ -1,7 +1,6 @@
 """What pages are made of, as plain values: sections, tables and their cells, galleries; `templates.py` draws them."""
 
 import math
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -118,7 +117,7 @@ Block = str | Table | Chart | Histogram | Keys | Meanings | Link | Gallery | Sid
 
 
 class Section(NamedTuple):
-    """A part of a page that its navigation leads to."""
+    """A part of a page that its navigation leads to; without an id it gets one by its place."""
 
     id: str
     title: str
@@ -126,8 +125,8 @@ class Section(NamedTuple):
 
 
 def section(title: str, *blocks: Block) -> Section:
-    """A section whose id comes of its title; empty paragraphs are left out."""
-    return Section(re.sub(r"\W+", "-", title.lower()).strip("-"), title, [block for block in blocks if block != ""])
+    """A section of a page whose titles are ours: its id comes of its title. Empty paragraphs are left out."""
+    return Section(title.lower().replace(" ", "-"), title, [block for block in blocks if block != ""])
 
 
 def figure_of(value: float | None) -> str:

@@ -35,7 +35,7 @@ def write(report: DataReport, path: str) -> None:
     parts = [(part, is_train) for part, is_train in ((report.train, True), (report.validation, False)) if part]
     counts = [_counts(part, is_train) for part, is_train in parts]
     galleries = _galleries(parts[0][0]) if parts else {}
-    shown = [section(title, Gallery(pictures, "small")) for title, pictures in galleries.items()]
+    shown = [Section("", title, [Gallery(pictures, "small")]) for title, pictures in galleries.items()]
     sections = [_findings(report), *counts, *shown]
     values = {"title": " and ".join(part.source.name for part, _ in parts) or "Data", "tool": "fsaf-data"}
     refused = f"A run would be refused: {report.error}" if report.error else ""
@@ -58,7 +58,8 @@ def _counts(part: Inspection, to_train: bool) -> Section:
     table = Table(["class", "boxes", "trained on" if to_train else "1 px or more"], rows)
     left_out = f"and {more} classes more, with fewer boxes" if more > 0 else ""
     caption = f"Boxes by the root of their area in pixels at {part.sizing}; red ones are not trained on"
-    return section(first, "; ".join(rest), table, left_out, Histogram(_bins(part), caption))
+    blocks = ["; ".join(rest), table, *[left_out] * bool(left_out), Histogram(_bins(part), caption)]
+    return Section("", first, blocks)
 
 
 def _bins(part: Inspection) -> list[Bin]:

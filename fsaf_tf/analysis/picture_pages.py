@@ -44,15 +44,15 @@ class Pages(NamedTuple):
 
     def line(self) -> Link | str:
         """The same in a sentence, which says how many there are."""
-        return Link(f"{self.said()}.", f"{self._address}/{_INDEX}") if self.number_of else ""
+        return Link(f"{_sentence(self.said())}.", f"{self._address}/{_INDEX}") if self.number_of else ""
 
     def said(self) -> str:
         """How many pictures have a page, and how to get the rest."""
         count = len(self.number_of)
         if count == self.images:
-            return f"All {count} pictures with all their errors"
+            return f"all {count} pictures with all their errors"
         return (
-            f"The {count} of {self.images} pictures whose errors cost most, with all their errors"
+            f"the {count} of {self.images} pictures whose errors cost most, with all their errors"
             f" (--browse={self.images} makes pages of all)"
         )
 
@@ -109,7 +109,7 @@ def write(pages: Pages, report: dict, output: str, there: Collection[int]) -> No
     }
     back = Link("Report", f"../{urllib.parse.quote(os.path.basename(output))}")
     values = {"tool": "fsaf-analyze", "note": report["title"]}
-    index = section(pages.said(), _table(pages, shown, found))
+    index = section(_sentence(pages.said()), _table(pages, shown, found))
     text = templates.render({**values, "title": "All pictures", "sections": [index], "links": [back]})
     storage.write_text(f"{pages.folder}/{_INDEX}", text)
     last = max(pages.number_of.values())
@@ -134,6 +134,10 @@ def said(picture: dict) -> str:
     counts = _counts(picture)
     kinds = ", ".join(f"{counts[kind]} {kind}" for kind in errors.MEANINGS if counts[kind])
     return f"cost {picture['cost']:.1f}: {kinds or 'no errors'}"
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _counts(picture: dict) -> collections.Counter:

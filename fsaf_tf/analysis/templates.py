@@ -61,7 +61,8 @@ PIECES = """
 {% endmacro %}
 {% macro cell(value, tag) %}
 {% if value is string %}
-<{{ tag }}{% if tag == "td" and (value == "-" or value[:1].isdigit()) %} class="number"{% endif %}>{{ value }}</{{ tag[:2] }}>
+<{{ tag }}{% if tag == "td" and (value == "-" or value[:1].isdigit()) %} class="number"{% endif %}>
+{{ value }}</{{ tag[:2] }}>
 {% elif value.kind == "link" %}
 <{{ tag }}><a href="{{ value.href }}">{{ value.text }}</a></{{ tag[:2] }}>
 {% elif value.kind == "keys" %}<{{ tag }}>{{ keys(value) }}</{{ tag[:2] }}>
@@ -182,4 +183,6 @@ def render(values: Mapping[str, Any]) -> str:
     loader = jinja2.DictLoader({"base": BASE, "pieces": PIECES})
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     blank = {"note": "", "refused": "", "links": ()}
-    return environment.get_template("base").render({**blank, **values, "style": markupsafe.Markup(STYLE)})
+    sections = [part._replace(id=part.id or f"part-{place}") for place, part in enumerate(values["sections"])]
+    values = {**blank, **values, "sections": sections, "style": markupsafe.Markup(STYLE)}
+    return environment.get_template("base").render(values)

@@ -101,9 +101,8 @@ def make(
         progress.say(f"{name}: {_said(analysis)}")
     for line in metrics_table.ceiling_lines(found["runs"][names[0]]["metrics"]):
         progress.say(line)
-    progress.say(f"The report is in {output}, its figures in {_json(output)}")
-    if pages.number_of:
-        progress.say(f"{pages.said()}: {pages.folder}/index.html")
+    more = f"; {pages.said()}: {pages.folder}/index.html" if pages.number_of else ""
+    progress.say(f"The report is in {output}, its figures in {_json(output)}{more}")
     if problem:
         raise UserError(f"{len(shown) - len(thumbnails)} of {len(shown)} pictures are not in the report: {problem}")
     return found

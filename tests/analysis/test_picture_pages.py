@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from test_analysis import AWAY, BAR, OBJECT, OTHER, SHIFTED, Reader, truth
 
-from fsaf_tf.analysis import picture_pages, shown_picture
+from fsaf_tf.analysis import inputs, picture_pages, shown_picture
 from fsaf_tf.cli import analyze
+from fsaf_tf.errors import UserError
 
 IMAGES = 23
 
@@ -46,7 +47,7 @@ def read(path) -> Reader:
 def test_every_picture_has_its_errors(flags, tmp_path, monkeypatch, capsys):
     assert in_process.call(analyze, monkeypatch, *flags) == 0
     folder = tmp_path / "report_pictures"
-    assert f"All {IMAGES} pictures with all their errors: {folder}/index.html" in capsys.readouterr().out
+    assert f"all {IMAGES} pictures with all their errors: {folder}/index.html" in capsys.readouterr().out
     assert {path.name for path in folder.glob("*.html")} == {"index.html", "page-1.html", "page-2.html"}
     index, first, second = (read(folder / name) for name in ("index.html", "page-1.html", "page-2.html"))
     read(tmp_path / "report.html")
@@ -71,7 +72,7 @@ def test_fewer_pages_are_said_and_take_the_place_of_earlier_ones(flags, tmp_path
     assert in_process.call(analyze, monkeypatch, *flags) == 0
     (folder / "notes.txt").write_text("mine")
     assert in_process.call(analyze, monkeypatch, *flags, "--browse=2") == 0
-    assert f"The 2 of {IMAGES} pictures whose errors cost most" in capsys.readouterr().out
+    assert f"the 2 of {IMAGES} pictures whose errors cost most" in capsys.readouterr().out
     assert f"--browse={IMAGES} makes pages of all" in read(folder / "index.html").text
     assert {path.name for path in folder.iterdir()} == {"index.html", "page-1.html", "1.jpg", "2.jpg", "notes.txt"}
     read(tmp_path / "report.html")
@@ -83,12 +84,20 @@ def test_fewer_pages_are_said_and_take_the_place_of_earlier_ones(flags, tmp_path
     assert f"{folder}/page-1.html is there and was not written by this tool" in refused
 
 
-def test_a_picture_that_is_damaged_has_no_page(flags, tmp_path, monkeypatch):
-    path = tmp_path / "images/deep/3.png"
-    path.write_bytes(path.read_bytes()[:60])
+def test_a_picture_that_cannot_be_had_is_left_out(flags, tmp_path, monkeypatch):
+    """One that is damaged ends the reading of the pictures; those before it are there, and no link leads nowhere."""
+    fine = inputs.pictures
+
+    def pictures(source, image_ids):
+        yield next(fine(source, image_ids))
+        raise UserError("3.png is damaged")
+
+    monkeypatch.setattr(inputs, "pictures", pictures)
     said = in_process.call(analyze, monkeypatch, *flags)
-    assert said.startswith("error: ") and "pictures are not in the report" in said
-    read(tmp_path / "report.html")
+    assert said.startswith("error: ") and "pictures are not in the report: 3.png is damaged" in said
+    report, index = (read(tmp_path / name) for name in ("report.html", "report_pictures/index.html"))
+    assert "report_pictures/page-1.html#picture-1" in report.links
+    assert [link for link in index.links if "#picture" in link] == ["page-1.html#picture-1"]
 
 
 def label(box, text, rank):
