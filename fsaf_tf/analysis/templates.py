@@ -30,7 +30,7 @@ tbody tr + tr > * { border-top: 1px solid var(--line); } tbody th { font-weight:
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 td.bars { width: 32em; min-width: 15em; } .track { display: flex; align-items: center; gap: 0.5em; line-height: 1.35; }
 .bar { height: 0.85em; border-radius: 2px; min-width: 1px; }
-.track span { font-size: 0.87em; font-variant-numeric: tabular-nums; }
+.track span { font-size: 0.87em; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .keys { display: flex; flex-wrap: wrap; gap: 0.2em 1.2em; }
 .patch { display: inline-block; width: 0.8em; height: 0.8em; border-radius: 2px; margin-right: 0.4em; }
 .heat { font-size: 0.87em; } .heat td, .heat th { padding: 0.25em 0.45em; border: 1px solid var(--paper); }
@@ -50,7 +50,8 @@ figure { margin: 0; } figcaption { font-size: 0.87em; color: var(--note); overfl
 .histogram { max-width: 760px; width: 100%; height: auto; } .histogram text { font-size: 11px; fill: var(--ink); }
 .picture text { font-family: system-ui, "DejaVu Sans", sans-serif; font-weight: 600; }
 .refused { color: var(--bad); font-weight: 600; }
-@media (max-width: 640px) { body { padding: 0 0.8em; margin: 1em auto; } th, td { padding: 0.25em 0.45em; } }
+@media (max-width: 640px) { body { padding: 0 0.8em; margin: 1em auto; } th, td { padding: 0.25em 0.45em; }
+  td.bars { width: auto; min-width: 11em; } .chart { max-width: none; width: 760px; } }
 """
 
 PIECES = """
@@ -110,7 +111,8 @@ PIECES = """
 {% macro block(one) %}
 {% if one is string %}<p>{{ one }}</p>
 {% elif one.kind == "table" %}{{ table(one) }}
-{% elif one.kind == "chart" %}<img class="chart" src="{{ one.source }}" alt="{{ one.alt }}">
+{% elif one.kind == "chart" %}
+<div class="scroll"><img class="chart" src="{{ one.source }}" alt="{{ one.alt }}"></div>
 {% elif one.kind == "keys" %}<p>{{ keys(one) }}</p>
 {% elif one.kind == "meanings" %}
 <dl>{% for word, meaning in one.words %}<dt>{{ word }}</dt><dd>{{ meaning }}</dd>{% endfor %}</dl>

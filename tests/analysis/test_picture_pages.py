@@ -1,13 +1,14 @@
 """Pages on every picture with its errors: what is on them, how they are linked, and how many there are."""
 
 import json
+import sys
 
 import in_process
 import pytest
 from PIL import Image
 from test_analysis import AWAY, BAR, OBJECT, OTHER, SHIFTED, Reader, truth
 
-from fsaf_tf.analysis import inputs, picture_pages, shown_picture
+from fsaf_tf.analysis import inputs, measures, picture_pages, shown_picture
 from fsaf_tf.cli import analyze
 from fsaf_tf.errors import UserError
 
@@ -98,6 +99,13 @@ def test_a_picture_that_cannot_be_had_is_left_out(flags, tmp_path, monkeypatch):
     report, index = (read(tmp_path / name) for name in ("report.html", "report_pictures/index.html"))
     assert "report_pictures/page-1.html#picture-1" in report.links
     assert [link for link in index.links if "#picture" in link] == ["page-1.html#picture-1"]
+
+
+def test_without_jinja_nothing_is_measured(flags, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.setattr(measures, "analyze", None)
+    assert "a page needs Jinja2: pip install " in in_process.call(analyze, monkeypatch, *flags)
+    assert not (tmp_path / "report.html").exists()
 
 
 def label(box, text, rank):
