@@ -52,8 +52,8 @@ class Pages(NamedTuple):
         if count == self.images:
             return f"all {count} pictures with all their errors"
         return (
-            f"the {count} of {self.images} pictures whose errors cost most, with all their errors"
-            f" (--browse={self.images} makes pages of all)"
+            f"{count} of {self.images} pictures with all their errors, those whose errors cost most (--browse=N makes"
+            " pages of N)"
         )
 
     @property
@@ -69,8 +69,16 @@ def plan(output: str, ranked: Sequence[int], count: int) -> Pages:
         ranked: all image ids, the worst first.
         count: so many at most.
     """
-    number_of = {image_id: place // OF_A_PAGE + 1 for place, image_id in enumerate(ranked[:count])}
-    return Pages(folder_of(output), number_of, len(ranked))
+    return Pages(folder_of(output), _numbered(ranked[:count]), len(ranked))
+
+
+def of_those(pages: Pages, there: Collection[int]) -> Pages:
+    """The pages of some of the pictures alone: of those whose files are there."""
+    return pages._replace(number_of=_numbered([image_id for image_id in pages.number_of if image_id in there]))
+
+
+def _numbered(image_ids: Sequence[int]) -> dict[int, int]:
+    return {image_id: place // OF_A_PAGE + 1 for place, image_id in enumerate(image_ids)}
 
 
 def folder_of(output: str) -> str:
@@ -92,16 +100,15 @@ def begin(pages: Pages) -> None:
         storage.make_folder(pages.folder)
 
 
-def write(pages: Pages, report: dict, output: str, there: Collection[int]) -> None:
-    """Writes the pages.
+def write(pages: Pages, report: dict, output: str) -> None:
+    """Writes the pages, if there are any.
 
     Args:
-        pages: of `plan`.
+        pages: of pictures whose files are there.
         report: see `report.render`.
         output: the report.
-        there: the ids of the pictures whose files are there; others are left out.
     """
-    shown = [image_id for image_id in pages.number_of if image_id in there]
+    shown = list(pages.number_of)
     if not shown:
         return
     found = {

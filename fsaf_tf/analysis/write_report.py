@@ -59,7 +59,6 @@ def make(
     """
     templates.check_installed()
     folders = [evaluation.folder for evaluation in evaluated]
-    paths = [*_detections_in(folders), *files]
     asked = _detections_in([evaluation.asked for evaluation in evaluated])
     names = list(labels) or coco_results.names_of([*asked, *files])
     _check(names, folders, data.annotations)
@@ -69,43 +68,56 @@ def make(
     for path in (output, _json(output)):
         storage.try_writing(path)
     progress = Progress()
-    for evaluation in evaluated:
-        if evaluation.line:
-            progress.say(evaluation.line)
-    ground_truth, source, findings, has_ids = inputs.open_ground_truth(data, folders, files)
-    notes = [f"{finding.where}: {finding.line}" for finding in findings]
-    for line in filter(None, [*notes, *(inputs.check_unchanged(folder, ground_truth) for folder in folders)]):
-        progress.say(line)
-    # What a folder says of its data is compared with these above.
-    known = [*(True for _ in folders), *(has_ids for _ in files)]
-    results = {
-        name: inputs.read_results(path, ground_truth, has_ids=each) for name, path, each in zip(names, paths, known)
-    }
-    runs = _measured(results, ground_truth, wanted, most, progress)
+    truth, results = _read(evaluated, files, data, names, progress)
+    runs = _measured(results, truth.dict, wanted, most, progress)
     for name, evaluation in zip(names, evaluated):
         metrics = storage.read_dict(f"{evaluation.folder}/metrics.json")
         runs[name] |= {key: metrics[key] for key in ("levels", "levels_by_size", "branches") if metrics.get(key)}
-    progress.close()
     found = {
         "title": f"Detections of {', '.join(names)}",
-        "data": _facts(data.annotations or source.name, ground_truth),
+        "data": _facts(data.annotations or truth.source.name, truth.dict),
         "score_threshold": wanted.score_threshold,
         "runs": storage.plain(runs),
     }
-    shown = report.shown(runs, wanted.pictures) if source else []
-    pages = picture_pages.plan(output, report.ranked(runs), wanted.browse if source else 0)
     progress.update("pictures")
-    thumbnails, problem = _write(output, found, wanted.pictures, _Pictures(source, shown, pages))
+    shown = report.shown(runs, wanted.pictures) if truth.source else []
+    pages = picture_pages.plan(output, report.ranked(runs), wanted.browse if truth.source else 0)
+    pages, problem = _write(output, found, wanted.pictures, _Pictures(truth.source, shown, pages))
+    _say_end(output, found, pages, progress)
+    if problem:
+        raise UserError(problem)
+    return found
+
+
+def _read(
+    evaluated: Sequence[Evaluation], files: Sequence[str], data: inputs.Data, names: Sequence[str], progress: Progress
+) -> tuple[inputs.GroundTruth, dict[str, list[dict]]]:
+    """The ground truth, and the detections by the names of the detectors; says what is odd about them."""
+    folders = [evaluation.folder for evaluation in evaluated]
+    for evaluation in evaluated:
+        if evaluation.line:
+            progress.say(evaluation.line)
+    truth = inputs.open_ground_truth(data, folders, files)
+    notes = [f"{finding.where}: {finding.line}" for finding in truth.findings]
+    for line in filter(None, [*notes, *(inputs.check_unchanged(folder, truth.dict) for folder in folders)]):
+        progress.say(line)
+    # What a folder says of its data is compared with these above.
+    known = [*(True for _ in folders), *(truth.has_ids for _ in files)]
+    paths = [*_detections_in(folders), *files]
+    return truth, {
+        name: inputs.read_results(path, truth.dict, has_ids=each) for name, path, each in zip(names, paths, known)
+    }
+
+
+def _say_end(output: str, found: dict, pages: picture_pages.Pages, progress: Progress) -> None:
+    """The figures of each detector, and where the report is."""
     progress.close()
     for name, analysis in found["runs"].items():
         progress.say(f"{name}: {_said(analysis)}")
-    for line in metrics_table.ceiling_lines(found["runs"][names[0]]["metrics"]):
+    for line in metrics_table.ceiling_lines(next(iter(found["runs"].values()))["metrics"]):
         progress.say(line)
     more = f"; {pages.said()}: {pages.folder}/index.html" if pages.number_of else ""
     progress.say(f"The report is in {output}, its figures in {_json(output)}{more}")
-    if problem:
-        raise UserError(f"{len(shown) - len(thumbnails)} of {len(shown)} pictures are not in the report: {problem}")
-    return found
 
 
 def _measured(
@@ -221,9 +233,11 @@ def _taken(pictures: _Pictures) -> tuple[dict[int, bytes], set[int], str | None]
                 storage.write_bytes(picture_pages.file_of(pictures.pages, image_id), data)
                 written.add(image_id)
     except Exception as error:
-        problem = str(error) if isinstance(error, UserError) else faults.line(error)
-        if not problem:
+        reason = str(error) if isinstance(error, UserError) else faults.line(error)
+        if not reason:
             raise
+        lost = len(wanted - written - thumbnails.keys())
+        problem = f"{lost} of {len(wanted)} pictures are not in the report: {reason}"
     return thumbnails, written, problem
 
 
@@ -231,16 +245,16 @@ def _json(output: str) -> str:
     return f"{output.removesuffix('.html')}.json"
 
 
-def _write(output: str, found: dict, count: int, pictures: _Pictures) -> tuple[dict[int, bytes], str | None]:
-    """Writes the page, those on every picture, and the figures; gives what is shown, and why something is not."""
+def _write(output: str, found: dict, count: int, pictures: _Pictures) -> tuple[picture_pages.Pages, str | None]:
+    """Writes the page, those on every picture, and the figures; the pages that are there, and why some are not."""
     picture_pages.begin(pictures.pages)
     thumbnails, written, problem = _taken(pictures)
-    there = {image_id: number for image_id, number in pictures.pages.number_of.items() if image_id in written}
-    storage.write_text(output, report.render(found, thumbnails, count, pictures.pages._replace(number_of=there)))
-    picture_pages.write(pictures.pages, found, output, written)
+    pages = picture_pages.of_those(pictures.pages, written)
+    storage.write_text(output, report.render(found, thumbnails, count, pages))
+    picture_pages.write(pages, found, output)
     for run in found["runs"].values():
         for picture in run["pictures"]:
             if picture["image_id"] not in thumbnails:
                 del picture["boxes"]
     storage.write_json(_json(output), found)
-    return thumbnails, problem
+    return pages, problem

@@ -73,8 +73,8 @@ def test_fewer_pages_are_said_and_take_the_place_of_earlier_ones(flags, tmp_path
     assert in_process.call(analyze, monkeypatch, *flags) == 0
     (folder / "notes.txt").write_text("mine")
     assert in_process.call(analyze, monkeypatch, *flags, "--browse=2") == 0
-    assert f"the 2 of {IMAGES} pictures whose errors cost most" in capsys.readouterr().out
-    assert f"--browse={IMAGES} makes pages of all" in read(folder / "index.html").text
+    assert f"2 of {IMAGES} pictures with all their errors, those whose errors cost most" in capsys.readouterr().out
+    assert "--browse=N makes pages of N" in read(folder / "index.html").text
     assert {path.name for path in folder.iterdir()} == {"index.html", "page-1.html", "1.jpg", "2.jpg", "notes.txt"}
     read(tmp_path / "report.html")
     assert in_process.call(analyze, monkeypatch, *flags, "--browse=0") == 0
@@ -95,7 +95,7 @@ def test_a_picture_that_cannot_be_had_is_left_out(flags, tmp_path, monkeypatch):
 
     monkeypatch.setattr(inputs, "pictures", pictures)
     said = in_process.call(analyze, monkeypatch, *flags)
-    assert said.startswith("error: ") and "pictures are not in the report: 3.png is damaged" in said
+    assert said == f"error: {IMAGES - 1} of {IMAGES} pictures are not in the report: 3.png is damaged"
     report, index = (read(tmp_path / name) for name in ("report.html", "report_pictures/index.html"))
     assert "report_pictures/page-1.html#picture-1" in report.links
     assert [link for link in index.links if "#picture" in link] == ["page-1.html#picture-1"]
