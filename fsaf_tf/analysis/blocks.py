@@ -98,11 +98,12 @@ class Histogram(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Pictures of `shown_picture` in a grid; `small`, or `large` for a few."""
+    """Pictures of `shown_picture` in a grid, `small` or `large`; as many columns as fit, if no number is given."""
 
     kind = "gallery"
     pictures: Sequence[dict]
     css: str = ""
+    columns: int = 0
 
 
 class Side(NamedTuple):

@@ -197,7 +197,7 @@ def _of_picture(image_id: int, found: Mapping[str, dict], score_threshold: float
     file_name = next(iter(found.values()))[image_id]["file_name"]
     head = ["", *["detector"] * several, "error", "class", "score", "x, y, width, height"]
     table = Table(head, rows) if rows else f"No errors of detections that score at least {score_threshold:g}."
-    gallery = Gallery(figures, "large")
+    gallery = Gallery(figures, "large", len(found) if several else 0)
     beside = [gallery, table] if several else [Side([("", gallery), ("", table)], "halves")]
     return Section(_anchor(image_id), file_name, beside)
 

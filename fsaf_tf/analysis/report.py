@@ -321,4 +321,5 @@ def _pictures(
             drawn = shown_picture.of_errors(source, size, one["boxes"], texts, caption)
             shown.append({**drawn, "href": pages.address(image_id)})
     more = [pages.line()] * bool(pages.line())
-    return section("The worst pictures", text, *more, picture_pages.keys(runs), Gallery(shown))
+    columns = len(runs) if len(runs) > 1 else 0
+    return section("The worst pictures", text, *more, picture_pages.keys(runs), Gallery(shown, columns=columns))

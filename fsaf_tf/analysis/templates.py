@@ -40,7 +40,7 @@ td.bars { width: 32em; min-width: 15em; } .track { display: flex; align-items: c
 .side { display: flex; flex-wrap: wrap; gap: 1em 1.8em; }
 .side > div { max-width: 100%; } .halves > div { flex: 1 1 440px; min-width: 0; }
 .chart { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 4px; margin-bottom: 0.5em; }
-.gallery { display: grid; gap: 1em; margin: 0.6em 0 1.6em; --least: 300px;
+.gallery { display: grid; overflow-x: auto; gap: 1em; margin: 0.6em 0 1.6em; --least: 300px;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--least)), 1fr)); }
 .small { --least: 220px; } .large { --least: 460px; }
 figure { margin: 0; } figcaption { font-size: 0.87em; color: var(--note); overflow-wrap: anywhere; }
@@ -127,7 +127,9 @@ PIECES = """
 {% endfor %}</svg>
 <figcaption>{{ one.caption }}</figcaption></figure>
 {% elif one.kind == "gallery" %}
-<div class="gallery {{ one.css }}">{% for shown in one.pictures %}{{ picture(shown) }}{% endfor %}</div>
+<div class="gallery {{ one.css }}"{% if one.columns %}
+ style="grid-template-columns:repeat({{ one.columns }},minmax(220px,1fr))"{% endif %}>
+{% for shown in one.pictures %}{{ picture(shown) }}{% endfor %}</div>
 {% elif one.kind == "side" %}
 <div class="side {{ one.css }}">
 {% for title, part in one.parts %}<div>{% if title %}<h3>{{ title }}</h3>{% endif %}{{ block(part) }}</div>{% endfor %}
