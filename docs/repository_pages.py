@@ -34,7 +34,7 @@ def on_files(files: Files, config) -> Files:
         known.add(place)
         text = _text(place)
         files.append(File.generated(config, _page_of(place), content=text))
-        if place.endswith(".md") or (ROOT / place / "README.md").exists():
+        if place.endswith(".md") or (ROOT / place).is_dir():
             waiting += [link for link in _links(_source_of(_page_of(place)), text) if _is_outside(link)]
     return files
 
@@ -115,5 +115,6 @@ def _text(place: str) -> str:
 
 
 def _listing(place: str) -> str:
-    names = sorted(path.name for path in (ROOT / place).iterdir() if not path.name.startswith((".", "__")))
+    """The files of a folder, each with a page; folders in it have none."""
+    names = sorted(path.name for path in (ROOT / place).iterdir() if path.is_file() and not path.name.startswith("."))
     return "\n".join([f"# {place}/\n", *(f"- [{name}]({name})" for name in names)]) + "\n"

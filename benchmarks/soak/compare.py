@@ -85,7 +85,7 @@ def content(folder: pathlib.Path) -> dict[str, str]:
         name = path.relative_to(folder).as_posix() if path != folder else path.name
         if _OF_CHECKPOINTS.search(name) or "events.out" in name or path.suffix in (".lock", ".pb"):
             continue
-        if path.name in ("checkpoint", "params.yaml", "run.json", "evaluations.json"):
+        if path.name in ("checkpoint", "params.yaml", "run.json", "evaluations.json", "train.csv"):
             continue
         names[name] = digest(_bare(path))
     for index in sorted(folder.rglob("*.index")) if folder.is_dir() else ():

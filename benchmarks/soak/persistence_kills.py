@@ -134,7 +134,7 @@ def _at_the_end(model_dir: pathlib.Path) -> list[str]:
     faults = _of_checkpoint(model_dir, last) + of_evaluations(model_dir) + of_evaluations(model_dir / "best")
     aside = re.compile(r"(unreadable|unfinished)-(best_)?ckpt-\d+\..*")
     wanted = {"checkpoint", "params.yaml", "labels.json", "run.json", "evaluations.json", "metrics.json", "best"}
-    wanted |= {"detections.json", "info.json"}
+    wanted |= {"detections.json", "info.json", "train.csv", "validation.csv"}
     whole = re.compile(r"(best_)?ckpt-\d+\.(index|data-00000-of-00001)")
     paths = [path.relative_to(model_dir) for path in model_dir.rglob("*")]
     faults += [

@@ -21,6 +21,15 @@ CLASS, LOCALISATION, BOTH, DUPLICATE, BACKGROUND = "class", "localisation", "bot
 MISSED, CORRECT, WRONG = "missed", "correct", "wrong"
 CUT_OFF = "cut off"  # by the number of detections that COCO's figures count
 KINDS = (CLASS, LOCALISATION, BOTH, DUPLICATE, BACKGROUND, MISSED)
+MEANINGS = {
+    CLASS: "on an object (IoU 0.5 or more), but of another class",
+    LOCALISATION: "the right class, but the box fits badly (IoU 0.1 to 0.5)",
+    BOTH: "another class, and the box fits badly",
+    DUPLICATE: "right, but a detection with a higher score has the object already",
+    BACKGROUND: "on nothing (IoU under 0.1 with every object)",
+    MISSED: "an object that no detection is on, not even one of another class or a bad fit",
+    CUT_OFF: "an object that could not be found: its image has more of its class than detections are counted",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +41,7 @@ class Errors:
         kinds: of each result its kind, None if it is right or not judged.
         mended: annotation that a result is moved to when its kind is mended, by the place of the result; a wrong result
             that is not here is taken away. One for each object that is not matched: the one of the highest score.
+        about: annotation that a result of kind class or localisation is about, by the place of the result.
         missed: the places of annotations that nothing matches nor could be mended to match.
         cut_off: those of them that no detector could have found: an image has more objects of their class than
             detections of it are counted, and all that are counted were given.
@@ -41,6 +51,7 @@ class Errors:
     matches: np.ndarray
     kinds: list[str | None]
     mended: dict[int, int]
+    about: dict[int, int]
     missed: list[int]
     cut_off: list[int]
     max_detections: int
@@ -65,12 +76,15 @@ def find(ground_truth: dict, results: Sequence[dict], max_detections: int = aver
         wrong[results[place]["image_id"]].append(place)
     kinds: list[str | None] = [None] * len(results)
     mended: dict[int, int] = {}  # annotation: result
+    about: dict[int, int] = {}
     for image_id, places in wrong.items():
         truth = objects[image_id]
         is_matched = np.array([place in matched for place in truth], bool)
         found = _classify([results[place] for place in places], [annotations[place] for place in truth], is_matched)
         for place, (kind, target) in zip(places, found):
             kinds[place] = kind
+            if target is not None:
+                about[place] = truth[target]
             if target is not None and not is_matched[target]:
                 best = mended.setdefault(truth[target], place)
                 if results[place]["score"] > results[best]["score"]:
@@ -78,7 +92,8 @@ def find(ground_truth: dict, results: Sequence[dict], max_detections: int = aver
     missed = [place for truth in objects.values() for place in truth if place not in matched and place not in mended]
     cut_off = _cut_off(ground_truth, results, missed, max_detections)
     missed = sorted(set(missed) - set(cut_off))
-    return Errors(matches, kinds, {place: target for target, place in mended.items()}, missed, cut_off, max_detections)
+    by_result = {place: target for target, place in mended.items()}
+    return Errors(matches, kinds, by_result, about, missed, cut_off, max_detections)
 
 
 def _cut_off(ground_truth: dict, results: Sequence[dict], missed: Sequence[int], most: int) -> list[int]:
@@ -193,14 +208,17 @@ def by_picture(ground_truth: dict, results: Sequence[dict], found: Errors, score
     Returns:
         For each image, the worst first, `image_id`, `file_name`, `width`, `height`, `cost` and `boxes`: `box`
         `[x, y, width, height]`, `state` (correct, wrong, missed or cut off), `name` and, of results, `score` and
-        `kind`. The cost is the number of objects missed and the sum of the scores of wrong results.
+        `kind`; of those on an object of another class `about`, that class. The cost is the number of objects missed and
+        the sum of the scores of wrong results.
     """
     names = {row["id"]: row["name"] for row in ground_truth["categories"]}
     boxes, seen, cut_off = collections.defaultdict(list), set(), set(found.cut_off)
-    for row, target, kind in zip(results, found.matches.tolist(), found.kinds):
+    for place, (row, target, kind) in enumerate(zip(results, found.matches.tolist(), found.kinds)):
         if row["score"] >= score_threshold and target != average_precision.LEFT_OUT:
             seen.add(target)
             facts = {"box": row["bbox"], "state": WRONG if kind else CORRECT, "name": names[row["category_id"]]}
+            if kind == CLASS:
+                facts["about"] = names[ground_truth["annotations"][found.about[place]]["category_id"]]
             boxes[row["image_id"]].append({**facts, "score": row["score"], "kind": kind})
     for place, row in enumerate(ground_truth["annotations"]):
         if place not in seen and not row.get("iscrowd"):

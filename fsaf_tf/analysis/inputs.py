@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -258,8 +258,8 @@ def _with_image_ids(file: str, results: list[dict], images: list[dict]) -> list[
     return [{**row, "image_id": by_name[image_of[row["file_name"]]]["id"]} for row in results]
 
 
-def thumbnails(source: examples.Source, image_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    """Id and small JPEG file of the wanted pictures, the way up that evaluation takes them.
+def pictures(source: examples.Source, image_ids: Collection[int]) -> Iterator[tuple[int, Image.Image]]:
+    """Id and pixels of the wanted pictures, the way up that evaluation takes them.
 
     Raises:
         UserError: one is damaged.
@@ -267,8 +267,12 @@ def thumbnails(source: examples.Source, image_ids: Sequence[int]) -> Iterator[tu
     wanted = tf.constant(list(image_ids), tf.int64)
     chosen = source.examples().filter(lambda example: tf.reduce_any(example["image_id"] == wanted))
     for example in examples.named_errors(source.decode(chosen)):
-        picture = Image.fromarray(example["image"])
-        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-        encoded = io.BytesIO()
-        picture.save(encoded, "JPEG", quality=80)
-        yield int(example["image_id"]), encoded.getvalue()
+        yield int(example["image_id"]), Image.fromarray(example["image"])
+
+
+def jpeg(picture: Image.Image, side: int) -> bytes:
+    """A JPEG file of a picture whose sides are so many pixels at most."""
+    small, encoded = picture.copy(), io.BytesIO()
+    small.thumbnail((side, side))
+    small.save(encoded, "JPEG", quality=80)
+    return encoded.getvalue()

@@ -10,7 +10,8 @@ data are shown side by side.
 
 On the page: AP and how far it could be off, precision and recall, AP by size, by shape (long and thin objects), and by
 class; the kinds of errors and what each costs; which class is taken for which; from which score on each class is worth
-showing; the pictures with the worst errors; and labels that may be wrong. --thresholds=VALIDATION.json tries the
+showing; the pictures with the worst errors; and labels that may be wrong. Pages in NAME_pictures beside it have every
+picture with all its errors; --browse says how many. It needs the extra [report]. --thresholds=VALIDATION.json tries the
 thresholds of an earlier report on these data.
 """
 
@@ -64,6 +65,13 @@ _MAX_DETECTIONS = flags.DEFINE_integer(
     flag_values=_FLAGS,
 )
 _PICTURES = flags.DEFINE_integer("pictures", 6, "Show so many pictures.", lower_bound=0, flag_values=_FLAGS)
+_BROWSE = flags.DEFINE_integer(
+    "browse",
+    500,
+    "Write pages of so many pictures, the worst first, with all their errors, into the folder NAME_pictures; 0: none.",
+    lower_bound=0,
+    flag_values=_FLAGS,
+)
 _THRESHOLDS = flags.DEFINE_string(
     "thresholds",
     None,
@@ -106,7 +114,7 @@ def _analyze() -> None:
         _OUTPUT.value,
         data=inputs.Data(_ANNOTATIONS.value, _IMAGES.value, _DOWNLOAD.value, _MAX_DETECTIONS.value),
         labels=_LABELS.value or (),
-        wanted=write_report.Wanted(_SCORE_THRESHOLD.value, _PICTURES.value, _THRESHOLDS.value),
+        wanted=write_report.Wanted(_SCORE_THRESHOLD.value, _PICTURES.value, _BROWSE.value, _THRESHOLDS.value),
     )
 
 
@@ -114,8 +122,9 @@ def _check_output(folders: list[str]) -> None:
     """What the page and its figures would replace."""
     page = _OUTPUT.value
     of_runs = [f"{folder}/{name}" for folder in folders for name in ("metrics.json", outputs.DETECTIONS)]
+    folder = f"{page.removesuffix('.html')}_pictures"
     outputs.check(
-        [page, f"{page.removesuffix('.html')}.json"],
+        [page, f"{page.removesuffix('.html')}.json", *outputs.in_folder(folder, r"index\.html|page-\d+\.html")],
         reads=[_ANNOTATIONS.value, _THRESHOLDS.value, *_DETECTIONS.value, *of_runs],
         is_ours=outputs.by_ending(html=outputs.has_mark('content="fsaf-analyze"'), json=outputs.has_keys(*_JSON_KEYS)),
         overwrite=_OVERWRITE.value,

@@ -95,13 +95,13 @@ def _run(verb: str) -> None:
 
 def _check() -> None:
     _check_flags()
-    from fsaf_tf.analysis import data_page
+    from fsaf_tf.analysis import data_page, templates
     from fsaf_tf.config import checks, experiment
     from fsaf_tf.files import storage
     from fsaf_tf.run import data_report
 
     if _OUTPUT.value:
-        data_page.check_installed()
+        templates.check_installed()
     params = experiment.load(_EXPERIMENT.value or DATA_ONLY, _CONFIG_FILE.value, _PARAMS_OVERRIDE.value)
     given = {key: _one(flag) for key, flag in _KEYS.items() if flag.value is not None}
     for key, value in given.items():

@@ -39,6 +39,8 @@ class Trainer(config_definitions.TrainerConfig):
         epochs: the length of the run in rounds over the training images, in the place of `train_steps`; 0 is none.
         early_stop_patience: end the run after so many evaluations without a better `best_checkpoint_eval_metric`; 0
             never does. The best checkpoint is in `best_checkpoint_export_subdir` all the same.
+        wandb: a project of Weights & Biases that gets the figures of the training, too (docs/logs.md).
+        mlflow: an experiment of MLflow that gets them, too.
     """
 
     optimizer_config: optimization.OptimizationConfig = dataclasses.field(default_factory=_optimizer)
@@ -52,6 +54,8 @@ class Trainer(config_definitions.TrainerConfig):
     best_checkpoint_export_subdir: str = "best"
     best_checkpoint_eval_metric: str = "AP"
     early_stop_patience: int = limited(0, 0)
+    wandb: str = ""
+    mlflow: str = ""
 
 
 def rates(optimizer_config: optimization.OptimizationConfig) -> dict:

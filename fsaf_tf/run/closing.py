@@ -16,7 +16,7 @@ def report(run: Run, metrics: dict) -> dict:
         run.progress.say(f"The figures are in {run.results_dir}/metrics.json, the detections in detections.json there")
     else:
         logs = f"tensorboard --logdir={run.model_dir}"
-        run.progress.say(f"Everything is in {run.model_dir}; curves and pictures: {logs}")
+        run.progress.say(f"Everything is in {run.model_dir}; curves and pictures: {logs}, or train.csv, validation.csv")
     if run.mode.trains and run.is_chief:
         run.progress.say("\n".join(_next_steps(run)))
     return metrics

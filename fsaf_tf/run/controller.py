@@ -10,7 +10,7 @@ from fsaf_tf.config import experiment
 from fsaf_tf.data.bad_pictures import NONE_ALLOWED
 from fsaf_tf.data.findings import listed
 from fsaf_tf.files import storage
-from fsaf_tf.run import early_stop, init_weights, memory, on_disk, records, restore
+from fsaf_tf.run import early_stop, init_weights, logbook, memory, on_disk, records, restore
 from fsaf_tf.run.level_watch import LevelWatch
 from fsaf_tf.run.run import Run
 from fsaf_tf.run.task import VALIDATION_LOSS, FSAFTask
@@ -51,6 +51,7 @@ class Controller(orbit.Controller):
         if run.is_chief:
             kwargs["eval_summary_dir"] = f"{run.results_dir}/{run.trainer.validation_summary_subdir}"
         super().__init__(**kwargs)
+        self.logbook = logbook.Logbook(run)
         self._saved_step = self._step
         self.evaluator.on_batch = self._after_batch
 
@@ -142,6 +143,7 @@ class Controller(orbit.Controller):
             self._tell_bad_pictures()
         self.summary_manager.write_summaries(means)
         self.summary_manager.flush()
+        self.logbook.add(logbook.TRAIN, self._step, storage.plain(means))
         self._logs.clear()
 
     def _tell_bad_pictures(self) -> None:
@@ -230,7 +232,9 @@ class Controller(orbit.Controller):
         return self.metrics
 
     def _write_evaluation(self, logs: dict) -> None:
-        self.eval_summary_manager.write_summaries(tf.nest.map_structure(orbit.utils.get_value, logs))
+        figures = tf.nest.map_structure(orbit.utils.get_value, logs)
+        self.eval_summary_manager.write_summaries(figures)
+        self.logbook.add(logbook.VALIDATION, self._step, storage.plain(figures))
         with self.eval_summary_manager.summary_writer().as_default():
             for name, pictures in self._task.summary_pictures(self.evaluator.model).items():
                 tf.summary.image(name, pictures, step=self.global_step, max_outputs=len(pictures))

@@ -9,8 +9,8 @@ from fsaf_tf.data.classes import LABELS
 from fsaf_tf.files import parts
 from fsaf_tf.run import checkpoints, on_disk
 
-_RECORDS = ("params.yaml", LABELS, "run.json", "evaluations.json", checkpoints.INFO, "checkpoint")
-_FIGURES = ("metrics.json", "detections.json")
+_RECORDS = ("params.yaml", LABELS, "run.json", "evaluations.json", "train.csv", checkpoints.INFO, "checkpoint")
+_FIGURES = ("metrics.json", "detections.json", "validation.csv")
 # TensorFlow's of its list of checkpoints, and the folders in which `storage.check_folder` tries a disk.
 _OF_OTHERS = r"checkpoint\.tmp[0-9a-f]{32}|\.try-\w+"
 
@@ -26,7 +26,7 @@ def sweep(folder: str, name: str, kept: str | None, *, figures: bool) -> str | N
         name: of the checkpoints there, before the step.
         kept: the prefix that is gone on with, which can be read; None if none can, or there is none yet, and all others
             are set aside.
-        figures: no other process writes `metrics.json` and `detections.json` there.
+        figures: no other process writes `metrics.json`, `detections.json` and `validation.csv` there.
 
     Returns:
         A line that says what went; None if nothing did.

@@ -133,10 +133,15 @@ def check_classes(model_dir: str, classes: Classes) -> None:
         )
 
 
+def path(model_dir: str) -> str:
+    """The record of a run's starts, and of its ids at services that log it."""
+    return f"{model_dir}/run.json"
+
+
 def record_start(model_dir: str, *, step: int, devices: list[str]) -> None:
     """Adds this start to `run.json`: when, with which command, code, packages and devices, from which step."""
-    path = f"{model_dir}/run.json"
-    starts = storage.read_dict(path).get("starts")
+    record = storage.read_dict(path(model_dir))
+    starts = record.get("starts")
     starts = starts if isinstance(starts, list) else []
     starts.append(
         {
@@ -149,7 +154,7 @@ def record_start(model_dir: str, *, step: int, devices: list[str]) -> None:
             "devices": devices,
         }
     )
-    storage.write_json(path, {"starts": starts})
+    storage.write_json(path(model_dir), {**record, "starts": starts})
 
 
 def recorded_params(model_dir: str) -> dict[str, Any]:
@@ -158,10 +163,10 @@ def recorded_params(model_dir: str) -> dict[str, Any]:
     Raises:
         UserError: it is no YAML.
     """
-    path = f"{model_dir}/params.yaml"
-    if not tf.io.gfile.exists(path):
+    file = f"{model_dir}/params.yaml"
+    if not tf.io.gfile.exists(file):
         return {}
-    return plain_values.flatten(plain_values.parse(storage.read_text(path), path))
+    return plain_values.flatten(plain_values.parse(storage.read_text(file), file))
 
 
 def _is_identity(key: str) -> bool:

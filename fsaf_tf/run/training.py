@@ -32,6 +32,7 @@ from fsaf_tf.run import (
     on_disk,
     records,
     runner,
+    trackers,
 )
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.run.mode import Mode, parse
@@ -53,11 +54,11 @@ def run(
     """Trains, evaluates, or both, and goes on where an earlier run in `model_dir` stopped.
 
     `model_dir` then holds the checkpoints `ckpt-<step>`, the best one in `best/`, `params.yaml`, `labels.json`,
-    `run.json`, and TensorBoard's events in `train/` and `validation/`. Its `metrics.json` and `detections.json` are of
-    the newest checkpoint, those in `best/` of the best one; an evaluation of any other writes to `<prefix>-eval`. A run
-    that has reached its last step evaluates if that is missing, else only says so. A resumed run restores weights,
-    optimizer and step, and goes on in the order of its data: on one CPU it ends with the same bits as one that was
-    never stopped.
+    `run.json`, TensorBoard's events in `train/` and `validation/`, and the same figures in `train.csv` and
+    `validation.csv`. Its `metrics.json` and `detections.json` are of the newest checkpoint, those in `best/` of the
+    best one; an evaluation of any other writes to `<prefix>-eval`. A run that has reached its last step evaluates if
+    that is missing, else only says so. A resumed run restores weights, optimizer and step, and goes on in the order of
+    its data: on one CPU it ends with the same bits as one that was never stopped.
 
     SIGINT and SIGTERM end it after the present step with a checkpoint, and with SystemExit(128 + signal); in a cluster
     all workers, whichever gets one, after the present loop.
@@ -151,6 +152,8 @@ def _check(params: config_definitions.ExperimentConfig, mode: Mode, of_evaluatio
     if given and not mode.is_one_evaluation:
         raise UserError(f"--{given[0]} is for --mode=eval; --mode={mode.name} takes the newest of its run, whole")
     checks.check(params, mode.data)
+    if mode.trains:
+        trackers.check(params.trainer)
     known = average_precision.names()
     if params.trainer.best_checkpoint_eval_metric not in known:
         raise UserError(
@@ -193,12 +196,16 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
         run.progress.say(memory.needs(loops.trainer.model, run.params.task, data.train))
     if run.is_chief and not run.mode.watches:  # there, the run that trains writes them
         _write_records(run, task)
+    is_whole = False
     try:
         metrics = loops.run()
+        is_whole = True
     except tf.errors.InvalidArgumentError as error:
         if NON_FINITE in str(error) and not run.in_cluster:
             non_finite.keep_weights(run.model_dir, loops.trainer.checkpoint)
         raise
+    finally:
+        loops.controller.logbook.close(is_whole=is_whole)
     if data.train is not None and data.train.bad.problems:
         run.progress.tell(data.train.bad.line(data.train.name))
     if not run.is_chief:

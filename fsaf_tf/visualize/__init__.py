@@ -1,4 +1,4 @@
-"""What the library draws by itself. `figures` has what is asked for, `analysis.page` the drawings inside a report."""
+"""What the library draws by itself. `figures` has what is asked for, `analysis.charts` the curves of a report."""
 
 from fsaf_tf.visualize.canvas import PALETTE
 from fsaf_tf.visualize.detections import (

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsaf_tf.analysis import data_page
+from fsaf_tf.analysis import data_page, templates
 from fsaf_tf.config import schema
 from fsaf_tf.errors import UserError
 from fsaf_tf.run import data_report
@@ -30,7 +30,7 @@ class Tags(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.counts[tag] = self.counts.get(tag, 0) + 1
-        self.references += [value for key, value in attrs if key in ("href", "src")]
+        self.references += [value for key, value in attrs if key in ("href", "src") and tag != "a"]
 
 
 def task(folder, boxes) -> schema.Task:
@@ -57,10 +57,11 @@ def test_a_page_needs_nothing_beside_itself(tmp_path):
     tags.feed(text)
     assert tags.references and all(each.startswith("data:image/jpeg;base64,") for each in tags.references)
     # Smallest, largest, most, and the one class with boxes: both pictures in each.
-    assert tags.counts["image"] == 8 and tags.counts["rect"] == 10 + 4 * 3
+    # A frame that is meant has a rim.
+    assert tags.counts["img"] == 8 and tags.counts["rect"] == 10 + 4 * 3 + 10
     assert tags.counts["h2"] == 6 and text.count("stroke-dasharray") == 4  # the box under a pixel
     assert ODD not in text and "&lt;b&gt;nut&lt;/b&gt; &amp; &#34;bolt&#34;" in text
-    assert all(f"<b>{finding.kind}</b>" in text for finding in report.findings) and len(report.findings) > 1
+    assert all(f">{finding.kind}<" in "".join(text.split()) for finding in report.findings) and len(report.findings) > 1
     assert "A run would be refused" not in text
 
 
@@ -73,15 +74,15 @@ def test_boxes_lie_on_pictures_that_are_seen_turned(tmp_path):
     (tmp_path / "0.png").write_bytes(data)
     data_page.write(data_report.check(params), f"{tmp_path}/page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    jpeg = re.search(r'<image href="data:image/jpeg;base64,([^"]+)" width="64" height="48"', text)[1]
+    jpeg = re.search(r'64/48">\s<img src="data:image/jpeg;base64,([^"]+)"', text)[1]
     seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(jpeg))))
     np.testing.assert_array_equal(seen[..., 0] > 128, upright[..., 0] > 128)
-    assert '<rect x="40.0" y="4.0" width="16.0" height="16.0"' in text
+    assert '<rect x="40.0" y="4.0" width="16.0" height="16.0"' in text and 'viewBox="0 0 64 48"' in text
 
 
 def test_a_gallery_is_of_some_boxes(tmp_path):
     report = data_report.check(task(tmp_path, [(0, 1, 5, 5, 20, 30), (0, 2, 9, 9, 6, 9), (1, 1, 0, 0, 64, 48)]))
-    galleries = {gallery["title"]: gallery["pictures"] for gallery in data_page._galleries(report.train)}
+    galleries = data_page._galleries(report.train)
     assert list(galleries) == [
         "The smallest boxes",
         "The largest boxes",
@@ -90,12 +91,12 @@ def test_a_gallery_is_of_some_boxes(tmp_path):
         "washer, 1 box",
     ]
     smallest, largest = (galleries[f"The {size} boxes"][0] for size in ("smallest", "largest"))
-    assert (smallest["name"], smallest["words"]) == ("0.png", "64 x 48, 2 boxes, this one 6 x 9")
-    assert [box["is_meant"] for box in smallest["boxes"]] == [False, True]
-    assert (largest["name"], largest["words"]) == ("1.png", "64 x 48, 1 box, this one 64 x 48")
-    assert galleries["The most boxes"][0]["words"] == "64 x 48, 2 boxes"
+    assert smallest["caption"] == smallest["alt"] == "0.png, 64 x 48, 2 boxes, this one 6 x 9"
+    assert [box["is_bold"] for box in smallest["boxes"]] == [False, True]
+    assert largest["caption"] == "1.png, 64 x 48, 1 box, this one 64 x 48"
+    assert galleries["The most boxes"][0]["caption"] == "0.png, 64 x 48, 2 boxes"
     [washer] = galleries["washer, 1 box"]
-    assert [(box["name"], box["is_meant"]) for box in washer["boxes"]] == [(ODD, False), ("washer", True)]
+    assert [(box["title"], box["is_bold"]) for box in washer["boxes"]] == [(ODD, False), ("washer", True)]
 
 
 def test_a_page_of_what_would_be_refused(tmp_path):
@@ -107,4 +108,4 @@ def test_a_page_of_what_would_be_refused(tmp_path):
 def test_without_jinja(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(UserError, match="needs Jinja2: pip install "):
-        data_page.check_installed()
+        templates.check_installed()

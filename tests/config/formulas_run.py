@@ -34,6 +34,9 @@ def check_run(values: dict, seen: dict) -> None:
     found = formulas.seen_under(seen, "run/")
     assert found["checkpoints"] == saved[1:][-keys["max_to_keep"] :]
     assert (found["evaluations"], found["summaries"]) == (evaluated, summaries)
+    assert found["rows"] == [summaries, evaluated]
+    projects = {keys["wandb"], keys["mlflow"]} - {""}
+    assert found["services"] == dict.fromkeys(projects, {"train": summaries, "validation": evaluated})
     best = max(evaluated, key=lambda step: world_run.figures(step)[sign])
     assert found["best"] == {keys["best_checkpoint_export_subdir"]: [best]}
 

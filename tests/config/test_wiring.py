@@ -288,7 +288,7 @@ ROWS = [
     # The run.
     Row("task.name", "another", ("checks/line",)),
     Row("trainer.steps_per_loop", 2, ("run/checkpoints",)),
-    Row("trainer.summary_interval", 2, ("run/summaries",)),
+    Row("trainer.summary_interval", 2, ("run/summaries", "run/rows")),
     Row("trainer.checkpoint_interval", 5, ("run/checkpoints",)),
     Row("trainer.max_to_keep", 2, ("run/checkpoints",)),
     Row("trainer.train_steps", 10, ("run/*",)),
@@ -297,6 +297,8 @@ ROWS = [
     Row("trainer.best_checkpoint_export_subdir", "top", ("run/best",)),
     Row("trainer.best_checkpoint_eval_metric", "AP50", ("run/best",)),
     Row("trainer.early_stop_patience", 1, ("run/*",)),
+    Row("trainer.wandb", "mine", ("run/services",)),
+    Row("trainer.mlflow", "mine", ("run/services",)),
 ]
 
 WITH_SERVERS = {"task.train_data.service": "data/test_service.py"}  # what needs one is tested there

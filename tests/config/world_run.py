@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+from collections.abc import Mapping
 
 import pytest
 import tensorflow as tf
@@ -9,7 +10,7 @@ import tf_keras
 
 from fsaf_tf.config import schema
 from fsaf_tf.evaluate import average_precision
-from fsaf_tf.run import training
+from fsaf_tf.run import services, training
 from fsaf_tf.run.task import FSAFTask
 
 
@@ -61,11 +62,32 @@ class Known(FSAFTask):
         return {}
 
 
+class Remembered:
+    """A service that remembers the steps that it was told of."""
+
+    place = "here"
+    all: dict[str, dict] = {}
+
+    def __init__(self, sheet: services.Sheet):
+        self._steps = self.all.setdefault(sheet.project, {})
+
+    def add(self, step: int, figures: Mapping[str, float]) -> None:
+        """Remembers it, by what comes before the figures' names."""
+        [split] = {name.split("/")[0] for name in figures}
+        self._steps.setdefault(split, []).append(step)
+
+    def end(self, is_whole: bool) -> None:
+        """Nothing."""
+
+
 def files(params, values: dict) -> dict:
     """The files of a run by the steps in them: checkpoints, the best one, evaluations and summaries."""
     del values
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "FSAFTask", Known)
+        patch.setattr(Remembered, "all", {})
+        for key in services.KINDS:
+            patch.setitem(services.KINDS, key, services.Kind(key, "json", Remembered))
         training.run(params, name, "train_and_eval")
         folder = pathlib.Path(name)
         return {
@@ -73,11 +95,17 @@ def files(params, values: dict) -> dict:
             "run/best": {path.parent.name: _numbers([path]) for path in folder.glob("*/*ckpt-*.index")},
             "run/evaluations": _summaries(folder / "validation"),
             "run/summaries": _summaries(folder / "train"),
+            "run/rows": [_rows(folder / f"{split}.csv") for split in ("train", "validation")],
+            "run/services": dict(Remembered.all),
         }
 
 
 def _numbers(paths) -> list[int]:
     return sorted(int(path.stem.split("-")[1]) for path in paths)
+
+
+def _rows(path: pathlib.Path) -> list[int]:
+    return [int(line.split(",")[0]) for line in path.read_text().splitlines()[1:]]
 
 
 def _summaries(folder: pathlib.Path) -> list[int]:

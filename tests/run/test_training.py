@@ -10,6 +10,7 @@ import sys
 import time
 
 import numpy as np
+import pandas
 import pytest
 import squares
 import tensorflow as tf
@@ -126,6 +127,14 @@ def test_summaries_hold_losses_levels_rate_and_figures(finished):
     assert wanted <= set(trained)
     evaluated = summaries(finished[0] / "validation")
     assert {"AP", "AR100", "AP_by_class/odd", "levels/3", "detections", "targets"} <= set(evaluated)
+
+
+def test_tables_hold_what_tensorboard_has(finished):
+    for split, steps in (("train", [2, 3, 4]), ("validation", [3, 4])):
+        rows = pandas.read_csv(finished[0] / f"{split}.csv", index_col="step")
+        last = {tag: float(value) for tag, value in summaries(finished[0] / split).items() if value.ndim == 0}
+        assert list(rows.index) == steps and set(rows.columns) == set(last)
+        assert rows.iloc[-1].to_dict() == pytest.approx(last, rel=1e-6, nan_ok=True)
 
 
 def test_finished_run_says_so_and_changes_nothing(finished, params, capsys):
@@ -280,6 +289,8 @@ def test_run_killed_in_the_middle_goes_on_and_ends_at_its_last_step(data, tmp_pa
     assert f"Going on from step {steps[1]}" in said and "Left by a kill and taken away: " in said
     assert not list((tmp_path / "run").glob("ckpt-*_temp")) and not list((tmp_path / "run").glob("ckpt-1.*"))
     assert variables(f"{folder}/ckpt-{newest + 2}")["global_step/.ATTRIBUTES/VARIABLE_VALUE"] == newest + 2
+    rows = pandas.read_csv(f"{folder}/train.csv")["step"].tolist()
+    assert rows == sorted({*range(2, newest + 3, 2), newest + 2})
 
 
 def test_two_replicas_evaluate_three_images_with_the_weights_of_another_run(

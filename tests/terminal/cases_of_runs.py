@@ -25,6 +25,7 @@ from fsaf_tf.config import schema
 from fsaf_tf.data.bad_pictures import NONE_ALLOWED, BadPictures
 from fsaf_tf.run import best, import_published, lock, non_finite, records, runner, training
 from fsaf_tf.run.controller import Controller
+from fsaf_tf.run.figure_table import FigureTable
 from fsaf_tf.terminal.progress import Progress
 
 
@@ -61,6 +62,22 @@ def initialize(folder) -> None:
     Controller.restore_checkpoint(this)
 
 
+NO_LOGBOOK = types.SimpleNamespace(add=lambda split, step, figures: None)
+
+
+def add_row(folder) -> None:
+    """A row behind another: of a run that goes on."""
+    table = FigureTable(f"{folder}/train.csv", print)
+    for step in (5, 10):
+        table.add(step, {"loss": 0.5})
+
+
+def go_on(folder) -> None:
+    """Takes away the rows after a step."""
+    (folder / "train.csv").write_text("step,loss\n5,0.5\n10,0.5\n")
+    FigureTable(f"{folder}/train.csv", print).go_on_from(5)
+
+
 def summaries(folder) -> orbit.utils.SummaryManager:
     """What writes event files."""
     return orbit.utils.SummaryManager(f"{folder}/train", tf.summary.scalar, tf.Variable(7, dtype=tf.int64))
@@ -69,6 +86,7 @@ def summaries(folder) -> orbit.utils.SummaryManager:
 def log(folder) -> None:
     """Writes means of a training."""
     this = types.SimpleNamespace(summary_manager=summaries(folder), _logs=[(1, {"loss": 1.0})], _bad=NONE_ALLOWED)
+    this.logbook, this._step = NO_LOGBOOK, 7
     Controller._write_logs(this)
 
 
@@ -90,6 +108,8 @@ def log_evaluation(folder) -> None:
         _task=task,
         evaluator=types.SimpleNamespace(model=None),
         global_step=tf.constant(7, tf.int64),
+        logbook=NO_LOGBOOK,
+        _step=7,
     )
     Controller._write_evaluation(this, {"AP": 0.5})
 
@@ -190,6 +210,9 @@ CASES = {
         told(log_evaluation), (*TF_WRITE, *TF_READ)
     ),
     "run/controller.py:Controller.evaluate_continuously:tf.train.checkpoints_iterator": Case(told(watch), TF_OPEN),
+    "run/figure_table.py:FigureTable._append:tf.io.gfile.GFile": Case(add_row, TF_CREATE, goes_on=True),
+    "run/figure_table.py:FigureTable._append:file.write": Case(add_row, TF_WRITE, GFILE, "write", goes_on=True),
+    "run/figure_table.py:_read:tf.io.gfile.exists": Case(go_on, TF_OPEN, goes_on=True),
     "run/non_finite.py:_batches:tf.io.gfile.glob": READ_BATCH,
     "run/non_finite.py:_read:tf.io.gfile.GFile": READ_BATCH,
     "run/non_finite.py:_read:stream.read": READ_BATCH._replace(errors=TF_READ, owner=GFILE, attribute="read"),

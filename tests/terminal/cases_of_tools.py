@@ -12,9 +12,10 @@ import tensorflow as tf
 from cases_of_checkpoints import saved
 from cases_of_files import picture, text
 from cases_of_weights import weights
-from injected import CREATE, LOOK, MEMORY, OPEN, READ, WRITE, Case, nameless, system
+from injected import CREATE, LOOK, MEMORY, OPEN, READ, TF_OPEN, WRITE, Case, nameless, system
 from PIL import Image
 
+from fsaf_tf.analysis import picture_pages
 from fsaf_tf.cli import import_weights, outputs
 from fsaf_tf.data import pixels
 from fsaf_tf.terminal import lasting, native_log
@@ -204,4 +205,16 @@ TOOLS = {
         lambda folder: benchmark_inference._bytes("saved_model", str(folder)), LOOK
     ),
 }
-CASES = TERMINAL | ORDER | OUTPUTS | TOOLS
+
+
+def begin_pages(folder) -> None:
+    """Takes away a page of an earlier report."""
+    text(folder, "report_pictures/page-1.html")
+    picture_pages.begin(picture_pages.plan(f"{folder}/report.html", [1, 2], 2))
+
+
+PAGES = {
+    "analysis/picture_pages.py:begin:paths.names": Case(begin_pages, LOOK),
+    "analysis/picture_pages.py:begin:tf.io.gfile.remove": Case(begin_pages, TF_OPEN),
+}
+CASES = TERMINAL | ORDER | OUTPUTS | TOOLS | PAGES

@@ -38,9 +38,8 @@ TO_LASTING = "writes to `terminal/lasting.py`, whose own calls are tested"
 _PIPE = ("_listened:os.pipe", "_listened:os.set_blocking", "_listened:os.close", "_listen:os.read")
 ELSEWHERE = "of storage elsewhere; the same calls on this machine have cases"
 NOT_INJECTED = {
-    "analysis/data_page.py:_encoded:small.save": IN_MEMORY,
-    "analysis/inputs.py:thumbnails:picture.save": IN_MEMORY,
-    "analysis/page.py:curves:_curves.savefig": IN_MEMORY,
+    "analysis/charts.py:curves:_drawn.savefig": IN_MEMORY,
+    "analysis/inputs.py:jpeg:small.save": IN_MEMORY,
     "bulk/pictures.py:Reader._dataset:tf.data.Dataset.from_generator": IN_A_GRAPH,
     "cli/outputs.py:files_below:paths.glob": "gives nothing where it cannot look",
     "cli/outputs.py:files_below:paths.files_below": "gives nothing where it cannot look",

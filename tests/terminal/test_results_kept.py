@@ -130,14 +130,14 @@ def test_a_report_without_the_picture_that_is_gone(tmp_path, monkeypatch):
     picture(tmp_path)
     results = [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 2, 2], "score": 0.9}]
     storage.write_results(f"{tmp_path}/results.json", results)
-    thumbnails = inputs.thumbnails
+    pictures = inputs.pictures
 
     def gone(*arguments):
         os.remove(tmp_path / "picture.png")
-        yield from thumbnails(*arguments)
+        yield from pictures(*arguments)
 
-    monkeypatch.setattr(inputs, "thumbnails", gone)
-    options = {"labels": [], "wanted": write_report.Wanted(score_threshold=0.3, pictures=6)}
+    monkeypatch.setattr(inputs, "pictures", gone)
+    options = {"labels": [], "wanted": write_report.Wanted(score_threshold=0.3, pictures=6, browse=500)}
     data = inputs.Data(annotations(tmp_path), str(tmp_path), False)
     line = outcome(
         lambda: write_report.make([], [f"{tmp_path}/results.json"], f"{tmp_path}/report.html", data=data, **options)

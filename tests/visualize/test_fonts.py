@@ -8,7 +8,7 @@ from fontTools import fontBuilder
 from fontTools.pens import ttGlyphPen
 from matplotlib import font_manager
 
-from fsaf_tf.analysis import page
+from fsaf_tf.analysis import charts as report_charts
 from fsaf_tf.visualize import canvas, charts, fonts, legend
 
 EVERY_SCRIPT = "Größe Жук ωμέγα عربي"  # in DejaVu Sans
@@ -110,4 +110,4 @@ def test_every_place_with_names_draws_them(only_dejavu):
             figure.legend()
             charts.heading(figure, text)
             figure.canvas.draw()
-            page.curves([(text, [(text, None, [1.0, 0.5])])])
+            report_charts.curves([(text, [(text, None, [1.0, 0.5])])])

@@ -1,0 +1,3 @@
+package com.google.mediapipe.tasks.vision.core
+
+enum class RunningMode { IMAGE }
