@@ -76,6 +76,8 @@ setup(
             "fsaf-import-weights = fsaf_tf.cli.import_weights:main",
             "fsaf-visualize = fsaf_tf.cli.visualize:main",
             "fsaf-serve-client = fsaf_tf.cli.serve_client:main",
+            "fsaf-benchmark = fsaf_tf.cli.benchmark:main",
+            "fsaf-draw-shapes = fsaf_tf.cli.draw_shapes:main",
         ]
     },
 )

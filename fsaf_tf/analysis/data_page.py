@@ -17,6 +17,7 @@ from fsaf_tf.data.inspection import Inspection
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import storage
 from fsaf_tf.run.data_report import DataReport
+from fsaf_tf.terminal import commands
 
 CLASSES_SHOWN, OF_A_CLASS, OF_A_KIND = 20, 4, 8  # classes in the table and with pictures; pictures of each gallery
 SIDE = 320  # px of a small picture, some 15 kB
@@ -28,7 +29,7 @@ def check_installed() -> None:
     try:
         import jinja2  # noqa: F401 (an extra)
     except ImportError:
-        raise UserError('a page needs Jinja2: pip install -c constraints.txt -e ".[report]"') from None
+        raise UserError(f"a page needs Jinja2: {commands.to_install('report')}") from None
 
 
 def write(report: DataReport, path: str) -> None:

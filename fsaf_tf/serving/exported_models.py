@@ -12,7 +12,7 @@ from fsaf_tf.detect import pictures
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths
 from fsaf_tf.serving import canvas, mobile
-from fsaf_tf.terminal import faults
+from fsaf_tf.terminal import commands, faults
 
 SAVED_MODEL, LABELS = "saved_model.pb", "assets/labels.json"
 SIGNATURE = "image_tensor"
@@ -212,5 +212,5 @@ def _libraries():
 
         from fsaf_tf.serving import metadata
     except ImportError as error:
-        raise UserError(f'.tflite files need {error.name}: pip install -c constraints.txt -e ".[edge]"') from error
+        raise UserError(f".tflite files need {error.name}: {commands.to_install('edge')}") from error
     return interpreter, metadata

@@ -16,6 +16,7 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths, storage
 from fsaf_tf.serving import canvas as canvases
 from fsaf_tf.serving import converter, mobile
+from fsaf_tf.terminal import commands
 
 QUANTIZATIONS = ("none", "float16", "int8")
 ENOUGH_IMAGES = 100  # pictures that a calibration should have
@@ -103,7 +104,7 @@ def _libraries():
     try:
         from fsaf_tf.serving import flatbuffer, metadata
     except ImportError as error:
-        raise UserError(f'TFLite files need {error.name}: pip install -c constraints.txt -e ".[edge]"') from error
+        raise UserError(f"TFLite files need {error.name}: {commands.to_install('edge')}") from error
     return flatbuffer, metadata
 
 

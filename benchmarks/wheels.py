@@ -1,0 +1,162 @@
+"""The wheel in a fresh environment of each Python, with the pinned versions and with the newest.
+
+    python benchmarks/wheels.py --model_dir=runs/fsaf_demo --images=runs/fsaf_demo/images \
+        --pythons=python3.10,python3.11,python3.12,python3.13
+
+builds the wheel, and for each Python and each set of versions makes an environment and does there, outside of the
+checkout, what a user does: `fsaf-predict` with a trained detector, two steps of `fsaf-train` and `fsaf-export` in both
+forms. The detections of all environments are compared with those of the first. An environment takes 3 GB and some
+minutes, and is deleted before the next one is made. Rows are kept in benchmarks/wheels.jsonl; --table prints them.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from absl import flags
+
+from fsaf_tf import cli
+from fsaf_tf.cli import mistakes
+from fsaf_tf.errors import UserError
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROWS = ROOT / "benchmarks" / "wheels.jsonl"
+EXTRAS = "[edge,serving]"
+SHOWN = ("tensorflow", "tf_keras", "keras", "numpy", "protobuf", "pillow")
+PIXELS, SCORE = 0.01, 1e-4  # what detections may differ by
+
+_FLAGS = flags.FlagValues()
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of a run of fsaf_demo.", _FLAGS)
+_IMAGES = flags.DEFINE_string("images", None, "A folder of pictures to predict.", _FLAGS)
+_PYTHONS = flags.DEFINE_list("pythons", [sys.executable], "Interpreters; the first is what others are held to.", _FLAGS)
+_VERSIONS = flags.DEFINE_list("versions", ["pinned", "newest"], "With constraints.txt, and without.", _FLAGS)
+_FOLDER = flags.DEFINE_string("folder", None, "For the environments; a temporary one if not given.", _FLAGS)
+_TABLE = flags.DEFINE_bool("table", False, "Try nothing; print the table of what is there.", _FLAGS)
+
+
+def main() -> None:
+    """Tries all of them, and prints the table."""
+    if not _TABLE.value:
+        mistakes.require(_FLAGS, "model_dir", "images")
+        with tempfile.TemporaryDirectory(dir=_FOLDER.value) as folder:
+            try_all(pathlib.Path(folder))
+    print(table([json.loads(line) for line in ROWS.read_text().splitlines()]))
+
+
+def try_all(folder: pathlib.Path) -> None:
+    """Every Python with every set of versions, one after the other."""
+    wheel, rows, expected = build(folder), [], None
+    for python in _PYTHONS.value:
+        for versions in _VERSIONS.value:
+            row, found = try_one(wheel, python, versions, folder)
+            expected = expected or found
+            row["detections"] = differences(expected, found)
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+            ROWS.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def build(folder: pathlib.Path) -> pathlib.Path:
+    """The wheel of what is committed or changed here."""
+    _call(sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT)
+    return next(folder.glob("*.whl"))
+
+
+def try_one(wheel: pathlib.Path, python: str, versions: str, folder: pathlib.Path) -> tuple[dict, list[dict]]:
+    """An environment made, used and deleted.
+
+    Returns:
+        A row: `python`, `versions`, `packages`, and by what was tried `ok` or the last line of what went wrong; and
+        what `fsaf-predict` found, nothing where it failed.
+    """
+    environment, away = folder / "environment", folder / "away"
+    away.mkdir()
+    row = {"python": _call(python, "-c", "import platform; print(platform.python_version())"), "versions": versions}
+    try:
+        _call(python, "-m", "venv", environment)
+        pinned = ["-c", ROOT / "constraints.txt"] if versions == "pinned" else []
+        row["install"] = attempt(environment / "bin" / "pip", "install", "--quiet", *pinned, f"{wheel}{EXTRAS}")
+        row["packages"] = packages(environment)
+        for name, words in commands().items():
+            row[name] = attempt(environment / "bin" / f"fsaf-{words[0]}", *words[1:], cwd=away)
+        results = away / "out" / "detections.json"
+        return row, json.loads(results.read_text()) if results.exists() else []
+    finally:
+        shutil.rmtree(environment, ignore_errors=True)
+        shutil.rmtree(away)
+
+
+def commands() -> dict[str, list[str]]:
+    """What is tried, by its name in the table."""
+    run = pathlib.Path(_MODEL_DIR.value).resolve()
+    steps = "trainer.train_steps=2,trainer.steps_per_loop=1,trainer.validation_interval=2,trainer.validation_steps=1"
+    export = ["export", f"--model_dir={run}"]
+    return {
+        "predict": ["predict", f"--model={run}", f"--images={pathlib.Path(_IMAGES.value).resolve()}", "--output=out"],
+        "train": ["train", "--experiment=fsaf_demo", "--model_dir=run", f"--params_override={steps}"],
+        "saved_model": [*export, "--format=saved_model", "--output=saved"],
+        "tflite": [*export, "--format=tflite", "--output=lite"],
+    }
+
+
+def packages(environment: pathlib.Path) -> dict[str, str]:
+    """The versions that were installed of what matters most."""
+    listed = json.loads(_call(environment / "bin" / "pip", "list", "--format=json"))
+    versions = {package["name"].replace("-", "_").lower(): package["version"] for package in listed}
+    return {name: versions[name] for name in SHOWN if name in versions}
+
+
+def differences(expected: list[dict], found: list[dict]) -> dict:
+    """How many there are, whether they are the same ones, and the greatest differences of boxes and scores."""
+    key = ("file_name", "category_id", "score")
+    pairs = list(zip(*(sorted(results, key=lambda one: [one[name] for name in key]) for results in (expected, found))))
+    same = len(expected) == len(found) and all(one[name] == two[name] for one, two in pairs for name in key[:2])
+    pixels = max((abs(a - b) for one, two in pairs for a, b in zip(one["bbox"], two["bbox"])), default=0.0)
+    scores = max((abs(one["score"] - two["score"]) for one, two in pairs), default=0.0)
+    equal = bool(found) and same and pixels <= PIXELS and scores <= SCORE
+    return {"count": len(found), "equal": equal, **({"pixels": pixels, "score": scores} if same else {})}
+
+
+def attempt(*command, **kwargs) -> str:
+    """`ok`, or the last line of what a command said when it failed."""
+    done = _run(*command, **kwargs)
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    return "ok" if done.returncode == 0 else lines[-1] if lines else f"status {done.returncode}"
+
+
+def _call(*command) -> str:
+    done = _run(*command)
+    if done.returncode:
+        raise UserError(f"{' '.join(map(str, command))}: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout.strip()
+
+
+def _run(*command, **kwargs) -> subprocess.CompletedProcess:
+    """A process that sees neither this checkout nor this environment."""
+    hidden = ("PYTHONPATH", "VIRTUAL_ENV", "FSAF_DATA")
+    world = {name: value for name, value in os.environ.items() if name not in hidden}
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, env=world, **kwargs)
+
+
+def table(rows: list[dict]) -> str:
+    """For docs/platforms.md."""
+    titles = ["Python", "versions", "TensorFlow", "Keras 2, 3", "NumPy", "protobuf", "installed", "predict"]
+    titles += ["two steps", "SavedModel", "TFLite"]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for row in rows:
+        of, found = row["packages"], row["detections"]
+        keras = ", ".join(of.get(name, "none") for name in ("tf_keras", "keras"))
+        predict = f"{found['count']}, {'equal' if found['equal'] else 'NOT EQUAL'}"
+        cells = [row["python"], row["versions"], of.get("tensorflow"), keras, of.get("numpy"), of.get("protobuf")]
+        cells += [row["install"], predict if row["predict"] == "ok" else row["predict"]]
+        cells += [row[name] for name in ("train", "saved_model", "tflite")]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.run(main, _FLAGS, __doc__)
