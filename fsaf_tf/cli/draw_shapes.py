@@ -1,6 +1,8 @@
 """Draws pictures of the kind of `shapes` that are in neither of its splits, for a detector to be tried on.
 
-python tools/draw_shapes.py --count=12 --output=runs/fsaf_demo/images
+    python tools/draw_shapes.py --count=12 --output=runs/fsaf_demo/images
+
+The same number of pictures is always the same pictures.
 """
 
 import os
