@@ -1,12 +1,13 @@
 """The wheel in a fresh environment of each Python, with the pinned versions and with the newest.
 
-    python benchmarks/wheels.py --model_dir=runs/fsaf_demo --images=runs/fsaf_demo/images \
-        --pythons=python3.10,python3.11,python3.12,python3.13
+    make demo
+    pip install build uv
+    python benchmarks/wheels.py --demo=runs/fsaf_demo --pythons=python3.10,python3.11,python3.12,python3.13
 
 builds the wheel, and for each Python and each set of versions makes an environment and does there, outside of the
-checkout, what a user does: `fsaf-predict` with a trained detector, two steps of `fsaf-train` and `fsaf-export` in both
-forms. The detections of all environments are compared with those of the first. An environment takes 3 GB and some
-minutes, and is deleted before the next one is made. Rows are kept in benchmarks/wheels.jsonl; --table prints them.
+checkout, what a user does: `fsaf-predict` with the detector of the demo, two steps of `fsaf-train`, and `fsaf-export` in
+both forms. Detections must be those that the demo left. An environment takes 3 GB and is deleted before the next one is
+made; uv installs it, and downloads a file once. Rows are kept in benchmarks/wheels.jsonl; --table prints them.
 """
 
 import json
@@ -20,19 +21,18 @@ import tempfile
 from absl import flags
 
 from fsaf_tf import cli
-from fsaf_tf.cli import mistakes
 from fsaf_tf.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROWS = ROOT / "benchmarks" / "wheels.jsonl"
 EXTRAS = "[edge,serving]"
+UV = [sys.executable, "-m", "uv"]
 SHOWN = ("tensorflow", "tf_keras", "keras", "numpy", "protobuf", "pillow")
 PIXELS, SCORE = 0.01, 1e-4  # what detections may differ by
 
 _FLAGS = flags.FlagValues()
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "The folder of a run of fsaf_demo.", _FLAGS)
-_IMAGES = flags.DEFINE_string("images", None, "A folder of pictures to predict.", _FLAGS)
-_PYTHONS = flags.DEFINE_list("pythons", [sys.executable], "Interpreters; the first is what others are held to.", _FLAGS)
+_DEMO = flags.DEFINE_string("demo", "runs/fsaf_demo", "What `make demo` leaves.", _FLAGS)
+_PYTHONS = flags.DEFINE_list("pythons", [sys.executable], "Interpreters.", _FLAGS)
 _VERSIONS = flags.DEFINE_list("versions", ["pinned", "newest"], "With constraints.txt, and without.", _FLAGS)
 _FOLDER = flags.DEFINE_string("folder", None, "For the environments; a temporary one if not given.", _FLAGS)
 _TABLE = flags.DEFINE_bool("table", False, "Try nothing; print the table of what is there.", _FLAGS)
@@ -41,23 +41,27 @@ _TABLE = flags.DEFINE_bool("table", False, "Try nothing; print the table of what
 def main() -> None:
     """Tries all of them, and prints the table."""
     if not _TABLE.value:
-        mistakes.require(_FLAGS, "model_dir", "images")
         with tempfile.TemporaryDirectory(dir=_FOLDER.value) as folder:
             try_all(pathlib.Path(folder))
-    print(table([json.loads(line) for line in ROWS.read_text().splitlines()]))
+    print(table(list(read_rows().values())))
 
 
 def try_all(folder: pathlib.Path) -> None:
     """Every Python with every set of versions, one after the other."""
-    wheel, rows, expected = build(folder), [], None
-    for python in _PYTHONS.value:
-        for versions in _VERSIONS.value:
+    wheel, expected = build(folder), json.loads(pathlib.Path(_DEMO.value, "predictions", "detections.json").read_text())
+    for versions in _VERSIONS.value:
+        for python in _PYTHONS.value:
             row, found = try_one(wheel, python, versions, folder)
-            expected = expected or found
             row["detections"] = differences(expected, found)
-            rows.append(row)
             print(json.dumps(row), flush=True)
-            ROWS.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            rows = read_rows() | {(row["python"], versions): row}
+            ROWS.write_text("".join(f"{json.dumps(rows[key])}\n" for key in sorted(rows)))
+
+
+def read_rows() -> dict[tuple[str, str], dict]:
+    """What was found so far, by Python and set of versions."""
+    rows = [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
+    return {(row["python"], row["versions"]): row for row in rows}
 
 
 def build(folder: pathlib.Path) -> pathlib.Path:
@@ -77,9 +81,10 @@ def try_one(wheel: pathlib.Path, python: str, versions: str, folder: pathlib.Pat
     away.mkdir()
     row = {"python": _call(python, "-c", "import platform; print(platform.python_version())"), "versions": versions}
     try:
-        _call(python, "-m", "venv", environment)
+        _call(*UV, "venv", "--python", python, environment)
         pinned = ["-c", ROOT / "constraints.txt"] if versions == "pinned" else []
-        row["install"] = attempt(environment / "bin" / "pip", "install", "--quiet", *pinned, f"{wheel}{EXTRAS}")
+        install = [*UV, "pip", "install", "--python", environment, "--link-mode=copy", *pinned, f"{wheel}{EXTRAS}"]
+        row["install"] = attempt(*install)
         row["packages"] = packages(environment)
         for name, words in commands().items():
             row[name] = attempt(environment / "bin" / f"fsaf-{words[0]}", *words[1:], cwd=away)
@@ -92,11 +97,11 @@ def try_one(wheel: pathlib.Path, python: str, versions: str, folder: pathlib.Pat
 
 def commands() -> dict[str, list[str]]:
     """What is tried, by its name in the table."""
-    run = pathlib.Path(_MODEL_DIR.value).resolve()
+    run = pathlib.Path(_DEMO.value).resolve()
     steps = "trainer.train_steps=2,trainer.steps_per_loop=1,trainer.validation_interval=2,trainer.validation_steps=1"
     export = ["export", f"--model_dir={run}"]
     return {
-        "predict": ["predict", f"--model={run}", f"--images={pathlib.Path(_IMAGES.value).resolve()}", "--output=out"],
+        "predict": ["predict", f"--model={run}", f"--images={run}/images", "--output=out"],
         "train": ["train", "--experiment=fsaf_demo", "--model_dir=run", f"--params_override={steps}"],
         "saved_model": [*export, "--format=saved_model", "--output=saved"],
         "tflite": [*export, "--format=tflite", "--output=lite"],
@@ -105,7 +110,7 @@ def commands() -> dict[str, list[str]]:
 
 def packages(environment: pathlib.Path) -> dict[str, str]:
     """The versions that were installed of what matters most."""
-    listed = json.loads(_call(environment / "bin" / "pip", "list", "--format=json"))
+    listed = json.loads(_call(*UV, "pip", "list", "--python", environment, "--format=json"))
     versions = {package["name"].replace("-", "_").lower(): package["version"] for package in listed}
     return {name: versions[name] for name in SHOWN if name in versions}
 
