@@ -2,12 +2,12 @@
 
     make demo
     pip install build uv
-    python benchmarks/wheels.py --demo=runs/fsaf_demo --pythons=python3.10,python3.11,python3.12,python3.13
+    python benchmarks/wheels.py --pythons=python3.10,python3.11,python3.12,python3.13
 
 builds the wheel, and for each Python and each set of versions makes an environment and does there, outside of the
-checkout, what a user does: `fsaf-predict` with the detector of the demo, two steps of `fsaf-train`, and `fsaf-export` in
-both forms. Detections must be those that the demo left. An environment takes 3 GB and is deleted before the next one is
-made; uv installs it, and downloads a file once. Rows are kept in benchmarks/wheels.jsonl; --table prints them.
+checkout, what a user does: `fsaf-predict` with the detector of the demo, two steps of `fsaf-train`, and `fsaf-export`.
+Detections must be those that the demo left. An environment takes 3 GB and is deleted before the next one
+is made; uv installs it, and downloads a file once. Rows are kept in benchmarks/wheels.jsonl; --table prints them.
 """
 
 import json
@@ -25,7 +25,7 @@ from fsaf_tf.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROWS = ROOT / "benchmarks" / "wheels.jsonl"
-EXTRAS = "[edge,serving]"
+EXTRAS = "[edge]"
 UV = [sys.executable, "-m", "uv"]
 SHOWN = ("tensorflow", "tf_keras", "keras", "numpy", "protobuf", "pillow")
 PIXELS, SCORE = 0.01, 1e-4  # what detections may differ by
@@ -98,13 +98,11 @@ def try_one(wheel: pathlib.Path, python: str, versions: str, folder: pathlib.Pat
 def commands() -> dict[str, list[str]]:
     """What is tried, by its name in the table."""
     run = pathlib.Path(_DEMO.value).resolve()
-    steps = "trainer.train_steps=2,trainer.steps_per_loop=1,trainer.validation_interval=2,trainer.validation_steps=1"
-    export = ["export", f"--model_dir={run}"]
+    steps = "trainer.train_steps=2,trainer.steps_per_loop=1"
     return {
         "predict": ["predict", f"--model={run}", f"--images={run}/images", "--output=out"],
-        "train": ["train", "--experiment=fsaf_demo", "--model_dir=run", f"--params_override={steps}"],
-        "saved_model": [*export, "--format=saved_model", "--output=saved"],
-        "tflite": [*export, "--format=tflite", "--output=lite"],
+        "train": ["train", "--mode=train", "--experiment=fsaf_demo", "--model_dir=run", f"--params_override={steps}"],
+        "export": ["export", f"--model_dir={run}", "--format=tflite", "--output=lite"],
     }
 
 
@@ -150,7 +148,7 @@ def _run(*command, **kwargs) -> subprocess.CompletedProcess:
 def table(rows: list[dict]) -> str:
     """For docs/platforms.md."""
     titles = ["Python", "versions", "TensorFlow", "Keras 2, 3", "NumPy", "protobuf", "installed", "predict"]
-    titles += ["two steps", "SavedModel", "TFLite"]
+    titles += ["two steps", "TFLite"]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row in rows:
         of, found = row["packages"], row["detections"]
@@ -158,7 +156,7 @@ def table(rows: list[dict]) -> str:
         predict = f"{found['count']}, {'equal' if found['equal'] else 'NOT EQUAL'}"
         cells = [row["python"], row["versions"], of.get("tensorflow"), keras, of.get("numpy"), of.get("protobuf")]
         cells += [row["install"], predict if row["predict"] == "ok" else row["predict"]]
-        cells += [row[name] for name in ("train", "saved_model", "tflite")]
+        cells += [row[name] for name in ("train", "export")]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 

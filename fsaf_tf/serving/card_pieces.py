@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fsaf_tf.files import paths
+from fsaf_tf.terminal import faults
 
 _AT_ONCE = 2**20  # bytes
 _MARKUP = re.compile(r"[\\`*\[\]<>|]|(?<!\w)_|_(?!\w)")
@@ -22,7 +23,7 @@ def files_of(prefix: str) -> list[str]:
 def sha256(path: str) -> str:
     """Of a file, as `sha256sum` has it."""
     content = hashlib.sha256()
-    with paths.open_to_read(path) as file:
+    with faults.named(path), paths.open_to_read(path) as file:
         while piece := file.read(_AT_ONCE):
             content.update(piece)
     return content.hexdigest()

@@ -33,7 +33,7 @@ def as_typed(text: str) -> str:
 
 def to_install(extra: str) -> str:
     """The command that installs what an extra of `setup.py` has: in a checkout with the pinned versions."""
-    is_checkout = (pathlib.Path(__file__).parents[2] / "constraints.txt").exists()
+    is_checkout = os.path.exists(pathlib.Path(__file__).parents[2] / "constraints.txt")
     return f'pip install -c constraints.txt -e ".[{extra}]"' if is_checkout else f'pip install "fsaf_tf[{extra}]"'
 
 

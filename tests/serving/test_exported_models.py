@@ -352,6 +352,15 @@ def test_a_client_that_knows_nothing_of_us_gets_the_same_answers(loaded, server,
         assert_same(found, expected, ("classes", "levels", "branch"))
 
 
+def test_a_card_is_beside_each_model(folder, paths):
+    for card, form in (
+        ("exported/1/model_card.md", "SavedModel for TensorFlow Serving"),
+        ("lite/model_float32.card.md", "TFLite, float32"),
+        ("lite/model_float32_raw.card.md", "TFLite, float32, boxes and scores before suppression"),
+    ):
+        assert f"| form | {form} |" in (folder / card).read_text()
+
+
 # The benchmark.
 
 
