@@ -89,6 +89,7 @@ setup(
             "globox",
             "hotcoco",
             "Jinja2",
+            "mypy",
             "opencv-python-headless",
             "ovmsclient",
             "pandas",

@@ -102,7 +102,7 @@ class Heads(tf_keras.layers.Layer):
                 `anchor_based_logits`  `[B, H, W, A * K]`, K of the first anchor first
                 `anchor_based_deltas`  `[B, H, W, A * 4]`, likewise
         """
-        outputs = {key: {} for key in (*self.class_outputs, *self.box_outputs)}
+        outputs: dict[str, dict[str, tf.Tensor]] = {key: {} for key in (*self.class_outputs, *self.box_outputs)}
         for level, features in pyramid.items():
             for tower, convs in ((self.class_tower, self.class_outputs), (self.box_tower, self.box_outputs)):
                 x = features
