@@ -68,6 +68,7 @@ setup(
         "safetensors",
         "tensorflow==2.20.*",
         "tensorflow-datasets",
+        "tensorflow-metadata>=1.16",  # for Python 3.10 uv takes 0.5 beside the newest protobuf, with which TFDS fails
         "tf-models-official==2.20.*",
         "tf_keras==2.20.*",
     ],
