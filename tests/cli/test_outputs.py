@@ -82,6 +82,7 @@ OF_OTHERS = [
     (ASK, "--output=out", "out/detections.json"),
     (LEVELS, "--output=out", "out/levels_7.png"),
     (TFLITE, "--output=out", "out/model_float32.tflite"),
+    (TFLITE, "--output=lite", "lite/model_int8.card.md"),
 ]
 
 
@@ -89,7 +90,9 @@ OF_OTHERS = [
 def others(folder):
     """Files of the user, or of another tool, where ours would go."""
     os.mkdir("out")
+    os.mkdir("lite")
     (folder / "page.html").write_text("<p>mine")
+    (folder / "lite/model_int8.card.md").write_text("mine")
     (folder / "out/detections.json").write_text(json.dumps(DETECTIONS))
     (folder / "out/model_float32.tflite").write_text("mine")
     Image.new("RGB", (8, 8)).save("out/levels_7.png")
