@@ -2,7 +2,7 @@
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint docs soak
+.PHONY: demo test lint docs soak release
 
 demo: $(READY)
 	$(BIN)/python tools/train.py --experiment=fsaf_demo
@@ -23,6 +23,10 @@ docs: $(READY)
 
 soak: $(READY)
 	$(BIN)/python -m benchmarks.soak
+
+release: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build twine
+	$(BIN)/python .ci/release.py $(ARGS)
 
 $(READY): setup.py pyproject.toml constraints.txt
 	@echo "Installing TensorFlow, the Model Garden and fsaf_tf into .venv: 3 GB, some minutes"

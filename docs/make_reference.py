@@ -23,7 +23,7 @@ DOCS = pathlib.Path(__file__).parent
 _ABSL = re.compile(r"^<[^>]+>: |;\s+repeat this option to specify a list of values")
 _PAGE = re.compile(r"\bdocs/(\w+\.md)")  # as the words of a key name it
 TOOLS = ("train", "predict", "export", "analyze", "visualize", "data", "prepare_data", "import_weights", "replay")
-TOOLS += ("serve_client",)
+TOOLS += ("serve_client", "benchmark", "draw_shapes")
 KEYS_HEAD = """# Keys of an experiment
 
 Every key, with its default: the paper's, which is what an experiment has where its file does not say otherwise.

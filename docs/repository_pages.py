@@ -14,7 +14,7 @@ from mkdocs.structure.files import File, Files
 ROOT = pathlib.Path(__file__).parent.parent
 ROOM = "repository"  # of the site, where these pages are
 # Named here because the nav has them, whether or not another page links to them.
-NAMED = ("CONTRIBUTING.md", "CHANGELOG.md", "experiments")
+NAMED = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "experiments")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".sh": "bash", ".toml": "toml", ".json": "json", ".kt": "kotlin"}
 LANGUAGES |= {".html": "html", ".js": "javascript", ".cff": "yaml", ".swift": "swift"}
 LAST_IN_SEARCH = "---\nsearch:\n  boost: 0.1\n---\n\n"

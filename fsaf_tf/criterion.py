@@ -65,7 +65,7 @@ def anchor_free_losses(
     if cell_ranges is None:
         cell_ranges = regions.cell_ranges(tf.cast(boxes, tf.float32), valid, layout.image_size, geometry)
     instances = regions.Instances.of(boxes, classes, valid, cell_ranges)
-    elementwise = losses.Elementwise(losses.Focal(alpha, gamma), losses.IoU(epsilon))
+    elementwise = losses.Elementwise(losses.Focal(alpha, gamma), losses.IoU(epsilon))  # type: ignore[arg-type]
     rule = Selection(selection, soft_levels, soft_temperature, warmup="heuristic", warmup_share=0.0)
     return anchor_free(logits, offsets, instances, geometry, rule, elementwise, None)
 

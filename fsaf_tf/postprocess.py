@@ -161,17 +161,17 @@ def suppress(
     Returns:
         What `detect` returns.
     """
-    candidates = {key: tf.concat([of_level[key] for of_level in candidates], axis=1) for key in candidates[0]}
-    boxes = box_ops.clip(candidates["boxes"], image_size[:, None])
-    scores = tf.where(box_ops.area(boxes) > 0, candidates["scores"], 0.0)  # [B, C]: under any threshold
-    apart = _classes_apart(boxes, candidates["classes"], image_size, num_classes)
+    joined = {key: tf.concat([of_level[key] for of_level in candidates], axis=1) for key in candidates[0]}
+    boxes = box_ops.clip(joined["boxes"], image_size[:, None])
+    scores = tf.where(box_ops.area(boxes) > 0, joined["scores"], 0.0)  # [B, C]: under any threshold
+    apart = _classes_apart(boxes, joined["classes"], image_size, num_classes)
     selected, count = _nms(apart, scores, suppression)
     is_detection = tf.range(suppression.max_detections) < count[:, None]  # [B, D]
-    candidates |= {"boxes": boxes, "scores": scores}
+    joined |= {"boxes": boxes, "scores": scores}
     if suppression.fusion == "mean":
-        found = _fused(candidates, apart, selected, is_detection, suppression)
+        found = _fused(joined, apart, selected, is_detection, suppression)
     else:
-        found = {key: tf.gather(candidates[key], selected, batch_dims=1) for key in candidates}  # [B, D, ...]
+        found = {key: tf.gather(joined[key], selected, batch_dims=1) for key in joined}  # [B, D, ...]
     detections = {key: tf.where(is_detection, found[key], 0) for key in ("scores", "classes", "levels", "branch")}
     detections["boxes"] = tf.where(is_detection[..., None], found["boxes"], 0.0)
     return dict(detections, num_detections=count)

@@ -1,10 +1,11 @@
 """Section 3.1: pyramid levels, their map sizes, and where a location stands."""
 
 import dataclasses
+from typing import TypeAlias
 
 import tensorflow as tf
 
-Size = int | tf.Tensor
+Size: TypeAlias = int | tf.Tensor
 
 BACKBONE_TOP = 5  # C5: the last level of a backbone; from P6 on the pyramid makes its own.
 

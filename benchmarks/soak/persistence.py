@@ -84,7 +84,7 @@ def _manager(saved, folder: pathlib.Path):
 def _write_records(folder: pathlib.Path, step: int) -> None:
     storage.write_text(f"{folder}/params.yaml", "task: {}\n")
     Classes(("one", "two"), (1, 2)).write(f"{folder}/labels.json")
-    records.record_start(str(folder), step=step, devices=["CPU"])
+    records.record_start(str(folder), step=step, devices=["CPU"], data={})
 
 
 def figure(step: int) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import commands
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --paper: #fff; --note: #5b6675; --line: #e0e5eb; --link: #0a5a96;
@@ -167,7 +168,7 @@ def check_installed() -> None:
     try:
         import jinja2  # noqa: F401 (an extra)
     except ImportError:
-        raise UserError('a page needs Jinja2: pip install -c constraints.txt -e ".[report]"') from None
+        raise UserError(f"a page needs Jinja2: {commands.to_install('report')}") from None
 
 
 def render(values: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import commands
 
 DIRECT = "DirectRunner"
 
@@ -24,4 +25,4 @@ class Runner:
 def check_installed() -> None:
     """Raises a UserError where Beam is not there."""
     if not importlib.util.find_spec("apache_beam"):
-        raise UserError('work in shards needs Apache Beam: pip install -c constraints.txt -e ".[beam]"')
+        raise UserError(f"work in shards needs Apache Beam: {commands.to_install('beam')}")

@@ -11,7 +11,7 @@ from absl import flags, logging
 from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import parts
-from fsaf_tf.terminal import faults, lasting
+from fsaf_tf.terminal import commands, faults, lasting
 
 RUNNER = "runner"
 
@@ -34,7 +34,8 @@ def run(main: Callable[..., None], own_flags: flags.FlagValues, description: str
 def _run(main: Callable[..., None], own_flags: flags.FlagValues, description: str, verbs: Sequence[str]) -> None:
     words = mistakes.before_dashes(sys.argv)[0] if RUNNER in own_flags else sys.argv
     if any(word in ("-h", "--help", "-help") for word in words[1:]):
-        print(f"{description.strip()}\n\nFlags:\n{own_flags.get_help(include_special_flags=False)}")
+        flags_help = own_flags.get_help(include_special_flags=False)
+        print(commands.as_typed(f"{description.strip()}\n\nFlags:\n{flags_help}"))
         sys.exit(0)
     quiet()
     try:

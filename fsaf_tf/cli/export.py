@@ -7,6 +7,9 @@ The first writes exported/fsaf_r50/<version> for TensorFlow Serving, a new versi
 its inputs and outputs. It is of the best checkpoint, else the newest; --checkpoint=newest or a path says otherwise.
 The second writes exported/model_int8.tflite, which takes uint8 pictures of one size; see docs/tflite.md. With
 --evaluate it prints what AP that costs on the run's validation data.
+
+Beside each model is its card, model_card.md or model_int8.card.md: data, figures, limits and origin, from the files of
+the run.
 """
 
 from absl import flags
@@ -97,13 +100,14 @@ def _tflite() -> None:
     if _RECURSIVE.present and not _IMAGES.value:
         raise UserError("--recursive is for --images, a folder")
     from fsaf_tf.detect import image_files
-    from fsaf_tf.serving import canvas, evaluate_exported, tflite
+    from fsaf_tf.serving import canvas, card, evaluate_exported, tflite
 
     files = image_files.find(_IMAGES.value, recursive=_RECURSIVE.value) if _IMAGES.value else ()
     outputs.check(
-        outputs.in_folder(_OUTPUT.value, r"model_(float32|float16|int8)(_\w+)?\.tflite"),
+        outputs.in_folder(_OUTPUT.value, r"model_(float32|float16|int8)(_\w+)?\.(tflite|card\.md)"),
         reads=files,
-        is_ours=outputs.has_mark("canvas.json"),  # in the archive at the end
+        # The former in the archive at the end.
+        is_ours=outputs.by_ending(tflite=outputs.has_mark("canvas.json"), md=outputs.has_mark(card.MARK)),
         overwrite=_OVERWRITE.value,
     )
     detector = _load()
@@ -113,7 +117,10 @@ def _tflite() -> None:
     written = [tflite.export(detector, _OUTPUT.value, each, **options) for each in canvases]
     print(_stretch(detector.config, canvases), *written, sep="\n")
     if source:
-        evaluate_exported.compare(detector, written, source)
+        evaluated = evaluate_exported.compare(detector, written, source)
+        name = evaluate_exported.name_of(written)
+        for path in written:
+            card.add_figures(card.beside(path), name, evaluated[name], source.num_images)
 
 
 def _stretch(task, canvases) -> str:

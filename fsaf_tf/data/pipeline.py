@@ -86,6 +86,7 @@ def build_dataset(
 
     bytes_of_pixel = draw.bytes_of_pixel(config) if training else images.BYTES_OF_PIXEL
     read = source.read_in_graph if by_service else source.read_pictures
+    assert read is not None  # `service.checked` has refused such a source
     canvases = source.decode(read(rows), to_canvas, bytes_of_pixel, in_graph=by_service)
     batches = canvases.group_by_window(
         key_func=lambda example: _is_portrait(tf.shape(example["image"])),

@@ -12,6 +12,7 @@ as an exported graph must, to the same pixels in every bit.
 
 import contextlib
 import io
+import os
 import re
 import struct
 import warnings
@@ -78,7 +79,7 @@ def read_header(file: str | BinaryIO) -> Header:
         return Header(height, width, orientation, image.format, _bits(image), pages)
 
 
-def read(file: str | BinaryIO, *, upright: bool) -> np.ndarray:
+def read(file: str | os.PathLike[str] | BinaryIO, *, upright: bool) -> np.ndarray:
     """A picture, a path or an open file, as `[h, w, 3]` uint8 RGB.
 
     Args:

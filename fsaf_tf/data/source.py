@@ -1,6 +1,7 @@
 """Opens the data that a config names, whatever its kind."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,9 @@ class Sources:
     @property
     def of_classes(self) -> Source:
         """The one that the classes are taken from."""
-        return self.validation if self.train is None else self.train
+        source = self.validation if self.train is None else self.train
+        assert source is not None  # a run uses one of them
+        return source
 
 
 def open_sources(task: schema.Task, *, train: bool, validation: bool, download: bool = False) -> Sources:
@@ -51,12 +54,12 @@ def open_sources(task: schema.Task, *, train: bool, validation: bool, download: 
 
 def open_train(task: schema.Task) -> Source:
     """The training data alone; see `open_sources`."""
-    return open_sources(task, train=True, validation=False).train
+    return open_sources(task, train=True, validation=False).of_classes
 
 
 def open_validation(task: schema.Task, *, download: bool = False) -> Source:
     """The validation data alone; see `open_sources`."""
-    return open_sources(task, train=False, validation=True, download=download).validation
+    return open_sources(task, train=False, validation=True, download=download).of_classes
 
 
 def matched(train: Source | None, validation: Source | None) -> Sources:
@@ -92,7 +95,7 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
     if is_training and config.folders:
         return _checked(config, _read(config))
     if config.annotation_file:
-        ways = {"frame": frame, "outside": config.images_outside, "split": "val"}
+        ways: dict[str, Any] = {"frame": frame, "outside": config.images_outside, "split": "val"}
         return coco.open_coco(config.annotation_file, config.image_dir, **ways)
     max_bad, upright = config.max_bad_pictures if is_training else 0.0, frame == frames.UPRIGHT
     if config.tfds_name:
@@ -106,7 +109,7 @@ def open_source(config: schema.Data, *, download: bool = False) -> Source:
 
 def _read(config: schema.TrainData) -> annotated.Annotated:
     """The annotations of one or several files, their pictures not checked yet."""
-    ways = {"frame": config.exif_orientation, "outside": config.images_outside, "split": "train"}
+    ways: dict[str, Any] = {"frame": config.exif_orientation, "outside": config.images_outside, "split": "train"}
     sets = [annotated.read(each.annotation_file, each.image_dir, **ways) for each in config.folders]
     return join.join(sets, [each.weight for each in config.folders if each.weight])
 

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from fsaf_tf.data.writers.form import check_distinct
 from fsaf_tf.data.writers.form import path_of as beside
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import storage
+
+if TYPE_CHECKING:
+    import supervision
 
 TOOL = "fsaf-predict"
 COCO, CSV = "coco.json", "detections.csv"
@@ -45,7 +48,7 @@ class Found(NamedTuple):
         for box, own, index in zip(self.detections["boxes"], self.detections["scores"], self.detections["classes"]):
             if own >= score:
                 limits = [self.height, self.width] * 2
-                yield np.clip(np.float64(box), 0, limits).round(3).tolist(), int(index)
+                yield np.clip(np.asarray(box, np.float64), 0, limits).round(3).tolist(), int(index)
 
 
 Add = Callable[[Found], None]
@@ -180,7 +183,7 @@ def _write(path: str, text: str) -> None:
     storage.write_text(path, text)
 
 
-def to_supervision(detections: Mapping):
+def to_supervision(detections: Mapping[str, Any]) -> "supervision.Detections":
     """Detections of a picture as `supervision.Detections`, with `data["class_name"]`.
 
     Args:
@@ -194,8 +197,8 @@ def to_supervision(detections: Mapping):
     except ModuleNotFoundError:
         raise UserError("supervision is not there: pip install supervision") from None
     return supervision.Detections(
-        xyxy=np.float32(detections["boxes"])[:, [1, 0, 3, 2]],
-        confidence=np.float32(detections["scores"]),
-        class_id=np.int64(detections["classes"]),
+        xyxy=np.asarray(detections["boxes"], np.float32)[:, [1, 0, 3, 2]],
+        confidence=np.asarray(detections["scores"], np.float32),
+        class_id=np.asarray(detections["classes"], np.int64),
         data={"class_name": np.array(detections["names"], dtype=str)},
     )

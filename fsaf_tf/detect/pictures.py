@@ -3,21 +3,42 @@
 import itertools
 import os
 from collections.abc import Iterator
+from typing import Any, overload
 
 import numpy as np
 
 from fsaf_tf.data import pixels
 from fsaf_tf.errors import UserError
+from fsaf_tf.run.checkpoints import Checkpoint
 
 BATCH = 8  # pictures that are held and looked at together
 
-Picture = np.ndarray | str | os.PathLike
+Picture = np.ndarray | str | os.PathLike[str]
 
 
 class OfPictures:
-    """A detector's call; a subclass says what it does with a few pictures in `_detect_all`."""
+    """A detector's call; a subclass says what it does with a few pictures in `_detect_all`.
 
-    def __call__(self, images: Picture | list[Picture], **options: bool) -> dict | list[dict]:
+    Attributes:
+        class_names: a list of the names of its K classes.
+        category_ids: a list of their ids.
+        checkpoint: where its variables come from; None of an exported model.
+    """
+
+    class_names: list[str]
+    category_ids: list[int]
+    checkpoint: Checkpoint | None = None
+
+    @overload
+    def __call__(self, images: str | os.PathLike[str], **options: Any) -> dict[str, Any]: ...
+
+    @overload
+    def __call__(self, images: list[Any] | tuple[Any, ...], **options: Any) -> list[dict[str, Any]]: ...
+
+    @overload
+    def __call__(self, images: np.ndarray, **options: Any) -> Any: ...  # its shape says whether it is one or several
+
+    def __call__(self, images: Any, **options: Any) -> Any:
         """Detects what is in a picture, or in each of several.
 
         Args:
@@ -41,11 +62,11 @@ class OfPictures:
             return list(self._of_several(iter(images), options))
         return self._detect_all([read(images)], **options)[0]
 
-    def _of_several(self, images: Iterator[Picture], options: dict) -> Iterator[dict]:
+    def _of_several(self, images: Iterator[Picture], options: dict[str, Any]) -> Iterator[dict[str, Any]]:
         while batch := [read(image) for image in itertools.islice(images, BATCH)]:
             yield from self._detect_all(batch, **options)
 
-    def _detect_all(self, images: list[np.ndarray]) -> list[dict]:
+    def _detect_all(self, images: list[np.ndarray]) -> list[dict[str, Any]]:
         """The detections of each of at most `BATCH` pictures `[H, W, 3]` uint8."""
         raise NotImplementedError
 

@@ -13,6 +13,7 @@ from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import parts, storage
 from fsaf_tf.run import lock
+from fsaf_tf.terminal import commands
 from fsaf_tf.terminal.interrupts import Interrupts
 from fsaf_tf.terminal.progress import Progress, prediction_line, track
 
@@ -20,7 +21,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what it finds wrong is 
 try:
     import cv2
 except ImportError as error:
-    raise UserError('videos need OpenCV: pip install -c constraints.txt -e ".[video]"') from error
+    raise UserError(f"videos need OpenCV: {commands.to_install('video')}") from error
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 FILE = "video.mp4"

@@ -74,7 +74,7 @@ class Detector(pictures.OfPictures):
         places_of: dict[tuple, list[int]] = {}
         for place, (canvas, _) in enumerate(fitted):
             places_of.setdefault(tuple(canvas.shape), []).append(place)
-        results = {}
+        results: dict[int, dict] = {}
         for places in places_of.values():
             canvases, sizes = (tf.concat(column, axis=0) for column in zip(*(fitted[place] for place in places)))
             found = self._detect(canvases, sizes, tf.constant([images[place].shape[:2] for place in places]))

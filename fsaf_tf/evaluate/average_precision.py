@@ -86,7 +86,7 @@ def coco_curves(ground_truth: dict, results: Sequence[dict], max_detections: int
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.summarize()
     outcome = Outcome(ground_truth, results, evaluation.stats, max_detections)
-    metrics = {figure.name: figure.of(outcome) for figure in FIGURES}
+    metrics: dict[str, Any] = {figure.name: figure.of(outcome) for figure in FIGURES}
     names = {category["id"]: category["name"] for category in ground_truth["categories"]}
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # [IoU, recall, K], every area, all that are counted
     metrics["AP_by_class"] = {

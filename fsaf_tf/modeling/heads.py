@@ -111,7 +111,7 @@ class Heads(tf_keras.layers.Layer):
                 "Heads is a layer of tf_keras (Keras 2), and these maps are of Keras 3: build the network with tf_keras"
                 " layers, or take the criterion alone (docs/library.md)"
             )
-        outputs = {key: {} for key in (*self.class_outputs, *self.box_outputs)}
+        outputs: dict[str, dict[str, tf.Tensor]] = {key: {} for key in (*self.class_outputs, *self.box_outputs)}
         for level, features in pyramid.items():
             for tower, convs in ((self.class_tower, self.class_outputs), (self.box_tower, self.box_outputs)):
                 x = features

@@ -13,6 +13,7 @@ from official.core import config_definitions
 
 from fsaf_tf.config import data_sources, plain_values
 from fsaf_tf.data.classes import LABELS, Classes, recorded_classes
+from fsaf_tf.data.examples import Source
 from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.files import storage
@@ -138,8 +139,15 @@ def path(model_dir: str) -> str:
     return f"{model_dir}/run.json"
 
 
-def record_start(model_dir: str, *, step: int, devices: list[str]) -> None:
-    """Adds this start to `run.json`: when, with which command, code, packages and devices, from which step."""
+def record_start(model_dir: str, *, step: int, devices: list[str], data: Mapping[str, Source | None]) -> None:
+    """Adds this start to `run.json`: when, with which command, code, packages and devices, from which step, on what.
+
+    Args:
+        model_dir: the run's folder.
+        step: that it starts from.
+        devices: their names.
+        data: by what they are for, `train` and `validation`; None where there are none.
+    """
     record = storage.read_dict(path(model_dir))
     starts = record.get("starts")
     starts = starts if isinstance(starts, list) else []
@@ -150,8 +158,9 @@ def record_start(model_dir: str, *, step: int, devices: list[str]) -> None:
             "command": commands.this_one(),
             "git": _git_commit(),
             "python": platform.python_version(),
-            "packages": _versions(),
+            "packages": versions(),
             "devices": devices,
+            "data": {use: {"name": one.name, "images": one.num_images} for use, one in data.items() if one},
         }
     )
     storage.write_json(path(model_dir), {**record, "starts": starts})
@@ -200,7 +209,8 @@ def _git_commit() -> str | None:
         return None
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of this package and those that a result depends on, as far as they are installed."""
     found = {}
     for name in PACKAGES:
         try:

@@ -345,4 +345,5 @@ def _write_records(run: Run, task: FSAFTask) -> None:
         storage.write_text(path, experiment.to_yaml(run.params))
     task.classes.write(f"{run.model_dir}/{LABELS}")
     held_out.write(run.model_dir, task.training_source or task.source)
-    records.record_start(run.model_dir, step=run.step, devices=devices.names(run.strategy))
+    data = {"train": task.training_source, "validation": task.source}
+    records.record_start(run.model_dir, step=run.step, devices=devices.names(run.strategy), data=data)

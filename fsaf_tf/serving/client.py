@@ -30,7 +30,7 @@ from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import exported_models
-from fsaf_tf.terminal import faults
+from fsaf_tf.terminal import commands, faults
 
 SIGNATURE, INPUT = "serving_default", "inputs"
 FORMATS = ("JPEG", "PNG", "WEBP")  # that the exported graph decodes; other files are sent as PNG
@@ -301,7 +301,6 @@ def _grpc_libraries():
         from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
     except ImportError as error:
         raise UserError(
-            f'gRPC needs {error.name}: pip install -c constraints.txt -e ".[serving]"; or take REST,'
-            " --server=http://HOST:8501"
+            f"gRPC needs {error.name}: {commands.to_install('serving')}; or take REST, --server=http://HOST:8501"
         ) from error
     return grpc, predict_pb2, prediction_service_pb2_grpc

@@ -111,7 +111,7 @@ def compare(detector: trained.Detector, paths: Sequence[str], source: Source) ->
         files with pictures that keep their aspect in training but are stretched, as libraries do it.
     """
     files, progress = [exported_models.TFLite(path) for path in paths], Progress()
-    name = ", ".join(map(os.path.basename, paths))
+    name = name_of(paths)
     rows = {CHECKPOINT: detector.at_one_size(), name: _by_orientation(files)}
     if files[0].canvas.keep_aspect:
         rows[STRETCHED] = _by_orientation([file.stretching() for file in files])
@@ -122,6 +122,11 @@ def compare(detector: trained.Detector, paths: Sequence[str], source: Source) ->
     if loss > LOSS:
         progress.say(f"THE FILE LOSES {loss:.3f} AP: {_advice(files)}")
     return metrics
+
+
+def name_of(paths: Sequence[str]) -> str:
+    """The row of `compare` that several files have together."""
+    return ", ".join(map(os.path.basename, paths))
 
 
 def figures(

@@ -12,7 +12,7 @@ from fsaf_tf.detect import pictures
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths
 from fsaf_tf.serving import canvas, mobile
-from fsaf_tf.terminal import faults
+from fsaf_tf.terminal import commands, faults
 
 SAVED_MODEL, LABELS = "saved_model.pb", "assets/labels.json"
 SIGNATURE = "image_tensor"
@@ -87,7 +87,7 @@ class TFLite(pictures.OfPictures):
             self.canvas, self.quantize = canvas.from_settings(settings), settings["quantize"]
             self.most = settings["postprocess"]["max_detections"]
         except (UserError, KeyError, TypeError) as error:
-            reason = f"no {error}" if isinstance(error, KeyError) else error
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UserError(f"{path} has damaged settings: {reason}; export it anew") from error
         self.class_names, self.category_ids = list(self.classes.names), list(self.classes.ids)
         self._settings = settings
@@ -103,7 +103,8 @@ class TFLite(pictures.OfPictures):
     def _detect_one(self, image: np.ndarray) -> dict:
         outputs = self._run(self.canvas.fit(image))
         if self._settings["variant"] == "raw":
-            return self._suppressed(*outputs, image.shape[:2])
+            boxes, scores = outputs
+            return self._suppressed(boxes, scores, image.shape[:2])
         shares, classes, scores, count = (output[0] for output in outputs)
         boxes = self.canvas.to_picture(shares[: int(count)], image.shape[:2])
         kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))  # others are of the padding
@@ -218,5 +219,5 @@ def _libraries():
 
         from fsaf_tf.serving import metadata
     except ImportError as error:
-        raise UserError(f'.tflite files need {error.name}: pip install -c constraints.txt -e ".[edge]"') from error
+        raise UserError(f".tflite files need {error.name}: {commands.to_install('edge')}") from error
     return interpreter, metadata

@@ -16,8 +16,8 @@ from fsaf_tf.serving import exported_models
 
 
 def load_detector(
-    path: str | os.PathLike,
-    checkpoint: str | os.PathLike | None = None,
+    path: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str] | None = None,
     test_augmentation: dict | str | None = None,
     experiment: str | None = None,
     postprocess: dict | None = None,
@@ -42,8 +42,8 @@ def load_detector(
 
     Returns:
         A callable with `class_names` and `category_ids`; see `trained.Detector`, whose `checkpoint` says which it is.
-            What is exported has no `checkpoint`, no `model` and no `preprocess`, and takes pictures at the size it was
-            exported for.
+            What is exported has None for a `checkpoint`, no `model` and no `preprocess`, and takes pictures at the size it
+            was exported for.
 
     Raises:
         UserError: there is no such thing, it cannot be read, or it is of another model; a key or value is wrong.
@@ -61,8 +61,8 @@ def load_detector(
 
 
 def load_trained(
-    path: str | os.PathLike,
-    checkpoint: str | os.PathLike | None = None,
+    path: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str] | None = None,
     test_augmentation: dict | str | None = None,
     experiment: str | None = None,
     postprocess: dict | None = None,
@@ -81,14 +81,14 @@ def load_trained(
             f"there is no params.yaml beside {chosen.prefix}; say by experiment what it is a checkpoint of, the name or"
             " the path of a YAML file"
         )
-    params = experiments.read_params(run) if run else experiments.load(experiment)
+    params = experiments.read_params(run) if run else experiments.load(experiment or "")
     if test_augmentation is not None:
         experiments.augment_tests(params, test_augmentation)
     if postprocess:
         experiments.change_postprocess(params, postprocess)
     if tile is not None:
         experiments.cut_into_tiles(params, tile)
-    is_part = bool(branch) and experiments.take_branch(params, branch)
+    is_part = branch is not None and branch != "" and experiments.take_branch(params, branch)
     left_out = experiments.layers_beside(branch if is_part else None)
     for note in chosen.notes:
         warnings.warn(f"{note}; taking {chosen}", stacklevel=4)  # the caller of `fsaf_tf.load_detector`
@@ -126,4 +126,5 @@ def describe(detector) -> list[str]:
     if not isinstance(detector, trained.Detector):
         return []
     ways = (detector.program.views, detector.program.tiles)
-    return [detector.checkpoint.line, *(way.describe() for way in ways if way)]
+    lines = [detector.checkpoint.line] if detector.checkpoint else []
+    return [*lines, *(way.describe() for way in ways if way)]

@@ -17,7 +17,7 @@ from fsaf_tf.data.classes import LABELS
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import parts, paths, storage
-from fsaf_tf.serving import decode, frozen, warmup
+from fsaf_tf.serving import card, decode, frozen, warmup
 from fsaf_tf.terminal import native_log
 
 # Pictures that the network sees together, and pictures that are decoded at a time: memory does not grow with a request.
@@ -30,7 +30,7 @@ _IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="inputs")
 
 
 def export(detector: trained.Detector, output: str, say: Callable[[str], None] = print) -> str:
-    """Writes `output/<version>`, a number higher than those there, and settings for the server beside it.
+    """Writes `output/<version>`, a number higher than those there, with a card; and settings for the server beside it.
 
     A version is written under another name, tried by requests to all of its signatures, and then renamed: a server that
     looks on sees all of it or nothing.
@@ -65,6 +65,9 @@ def export(detector: trained.Detector, output: str, say: Callable[[str], None] =
             warmup.replay(folder, requests)
         warmup.write_requests(folder, requests)
         warmup.write_settings(output, name)
+        takes = "encoded pictures of any size, several at a time; docs/serving.md"
+        facts = card.Exported("SavedModel for TensorFlow Serving", takes, file=f"{folder}/{GRAPH}", title=name)
+        card.write(detector, facts, f"{folder}/{card.NAME}")
         return publish(folder, output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

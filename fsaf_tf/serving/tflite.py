@@ -15,7 +15,8 @@ from fsaf_tf.detect import predict_files, trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths, storage
 from fsaf_tf.serving import canvas as canvases
-from fsaf_tf.serving import converter, mobile
+from fsaf_tf.serving import card, converter, mobile
+from fsaf_tf.terminal import commands
 
 QUANTIZATIONS = ("none", "float16", "int8")
 ENOUGH_IMAGES = 100  # pictures that a calibration should have
@@ -32,7 +33,7 @@ def export(
     raw: bool = False,
     say: Callable[[str], None] = print,
 ) -> str:
-    """Writes `output/model_<float32, float16 or int8>[_<orientation>][_raw].tflite`, whole or not at all.
+    """Writes `output/model_<float32, float16 or int8>[_<orientation>][_raw].tflite`, whole or not at all, and its card.
 
     Input: `image` `[1, height, width, 3]` uint8 RGB, as `canvas.fit` makes it of a picture. Outputs, all float32:
     `location` `[1, D, 4]` (yxyx in shares of the canvas' sides), `category` and `score` `[1, D]` and `number of
@@ -77,7 +78,11 @@ def export(
         settings=_settings(detector, canvas, quantize, raw),
     )
     parts = ["model", {"none": "float32"}.get(quantize, quantize), canvas.orientation, "raw" if raw else ""]
-    return _write(packed, f"{output}/{'_'.join(filter(None, parts))}.tflite")
+    path = _write(packed, f"{output}/{'_'.join(filter(None, parts))}.tflite")
+    form = f"TFLite, {parts[1]}{', boxes and scores before suppression' if raw else ''}"
+    facts = card.Exported(form, canvas.describe().removeprefix("Input: "), file=path, title=os.path.basename(path))
+    card.write(detector, facts, card.beside(path))
+    return path
 
 
 def _check(detector: trained.Detector, quantize: str, images: Sequence[str]) -> None:
@@ -103,7 +108,7 @@ def _libraries():
     try:
         from fsaf_tf.serving import flatbuffer, metadata
     except ImportError as error:
-        raise UserError(f'TFLite files need {error.name}: pip install -c constraints.txt -e ".[edge]"') from error
+        raise UserError(f"TFLite files need {error.name}: {commands.to_install('edge')}") from error
     return flatbuffer, metadata
 
 

@@ -7,13 +7,14 @@ from google.protobuf import text_format
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths, storage
 from fsaf_tf.serving import decode
+from fsaf_tf.terminal import commands
 
 try:
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
     from tensorflow_serving.config import model_server_config_pb2
 except ImportError as error:
     raise UserError(
-        f'SavedModels for TensorFlow Serving need {error.name}: pip install -c constraints.txt -e ".[serving]"'
+        f"SavedModels for TensorFlow Serving need {error.name}: {commands.to_install('serving')}"
     ) from error
 
 FOLDER, FILE = "assets.extra", "tf_serving_warmup_requests"

@@ -11,6 +11,7 @@ import numpy as np
 import safetensors
 
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import commands
 from fsaf_tf.weights import legacy_torch
 
 # What mmengine keeps beside the weights: the log of its run. It is of no use here, and loading it would run functions
@@ -41,7 +42,7 @@ def _read_torch(path: str) -> Any:
                 legacy_torch.read(path), legacy_torch.View, lambda view: Stored(view.shape, view.array)
             )
         raise UserError(
-            f'{path}: PyTorch is needed to read it; pip install -c constraints.txt -e ".[convert]", or bring the'
+            f"{path}: PyTorch is needed to read it; {commands.to_install('convert')}, or bring the"
             " tensors as .safetensors or .npz, with the same names"
         ) from error
     with open(path, "rb") as file:

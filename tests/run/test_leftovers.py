@@ -214,7 +214,7 @@ def test_records_of_evaluations_of_another_kind_count_for_nothing(tmp_path, cont
 @pytest.mark.parametrize("content", [[1], 5, "x", {"starts": 5}, {"starts": [{"step": 1}]}])
 def test_a_record_of_starts_of_another_kind_is_written_anew(tmp_path, content):
     storage.write_json(f"{tmp_path}/run.json", content)
-    records.record_start(str(tmp_path), step=3, devices=["CPU"])
+    records.record_start(str(tmp_path), step=3, devices=["CPU"], data={})
     assert storage.read_json(f"{tmp_path}/run.json")["starts"][-1]["from_step"] == 3
 
 

@@ -143,8 +143,8 @@ def test_json_holds_plain_numbers_and_no_nan(tmp_path):
 
 
 def test_each_start_is_recorded(tmp_path):
-    records.record_start(str(tmp_path), step=0, devices=["CPU:0"])
-    records.record_start(str(tmp_path), step=40, devices=["GPU:0"])
+    records.record_start(str(tmp_path), step=0, devices=["CPU:0"], data={})
+    records.record_start(str(tmp_path), step=40, devices=["GPU:0"], data={"validation": None})
     first, second = storage.read_json(f"{tmp_path}/run.json")["starts"]
     assert (first["from_step"], second["from_step"], second["devices"]) == (0, 40, ["GPU:0"])
     assert first["packages"]["tensorflow"] == tf.__version__ and first["command"]

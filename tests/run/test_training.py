@@ -111,7 +111,9 @@ def test_run_leaves_everything_behind(finished, data):
     assert storage.read_json(f"{folder}/labels.json") == {"names": ["odd", "even"], "category_ids": [1, 2]}
     assert isinstance(storage.read_json(f"{folder}/detections.json"), list)
     assert experiment.read_params(folder).task.train_data.annotation_file == f"{data}/squares.json"
-    assert storage.read_json(f"{folder}/run.json")["starts"][0]["from_step"] == 0
+    start = storage.read_json(f"{folder}/run.json")["starts"][0]
+    assert start["from_step"] == 0 and set(start["data"]) == {"train", "validation"}
+    assert start["data"]["validation"]["images"] == IMAGES and "squares.json" in start["data"]["train"]["name"]
     best = storage.read_json(f"{folder}/best/metrics.json")
     assert (best["step"], best["checkpoint"]) == (3, "best/best_ckpt-3") and best.keys() == metrics.keys()
     assert isinstance(storage.read_json(f"{folder}/best/detections.json"), list)

@@ -105,6 +105,15 @@ def both(folder):
     return said, [f"{folder}/exported/model_float32_{orientation}.tflite" for orientation in ("landscape", "portrait")]
 
 
+def test_a_card_has_the_figures_of_its_files(both):
+    """Those of the table, which both orientations have together; without --evaluate there are none."""
+    said, files = both
+    ap, ap50, images = row(said, "model_float32_landscape.tflite, model_float32_portrait.tflite")
+    for file in files:
+        text = pathlib.Path(file.replace(".tflite", ".card.md")).read_text()
+        assert f"AP {ap:.3f}, AP50 {ap50:.3f} on the {images:.0f} images that the run is evaluated on" in text
+
+
 def test_the_tool_says_how_pictures_lie_on_the_input(square):
     said, file = square
     assert "Input: 96 x 96 px (height x width), pictures in its upper left corner at the scale of training" in said

@@ -352,23 +352,31 @@ def test_a_client_that_knows_nothing_of_us_gets_the_same_answers(loaded, server,
         assert_same(found, expected, ("classes", "levels", "branch"))
 
 
+def test_a_card_is_beside_each_model(folder, paths):
+    for card, form in (
+        ("exported/1/model_card.md", "SavedModel for TensorFlow Serving"),
+        ("lite/model_float32.card.md", "TFLite, float32"),
+        ("lite/model_float32_raw.card.md", "TFLite, float32, boxes and scores before suppression"),
+    ):
+        assert f"| form | {form} |" in (folder / card).read_text()
+
+
 # The benchmark.
 
 
-def test_the_benchmark_measures_what_answers_alike(folder, loaded, paths, pictures, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "tools")
-    benchmark_inference = pytest.importorskip("benchmark_inference")
+def test_the_benchmark_measures_what_answers_alike(folder, loaded, paths, pictures, tmp_path):
+    inference = pytest.importorskip("fsaf_tf.timing.inference")
     image = predict_files.read_image(pictures[0])
     expected = len(loaded["run"](image)["scores"])
     graph = tf.compat.v1.GraphDef.FromString(
-        pathlib.Path(benchmark_inference.write_frozen_graph(loaded["run"], f"{tmp_path}/graph.pb")).read_bytes()
+        pathlib.Path(inference.write_frozen_graph(loaded["run"], f"{tmp_path}/graph.pb")).read_bytes()
     )
     assert not [node.name for node in graph.node if "Variable" in node.op]
     wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
     assert int(wrapped.prune("image:0", "num_detections:0")(tf.constant(image[None]))[0]) == expected
     np.save(tmp_path / "image.npy", image)
-    row = benchmark_inference._measure("tflite", paths["tflite"], f"{tmp_path}/image.npy", 1, 3)
+    row = inference._measure("tflite", paths["tflite"], f"{tmp_path}/image.npy", 1, 3)
     assert row["detections"] == expected and row["size_mb"] == os.path.getsize(paths["tflite"]) / 1e6
     assert 0 < row["median_ms"] <= row["p90_ms"] and 0 < row["runtime_mb"] < row["peak_mb"] < 400
     with pytest.raises(UserError, match="^tflite failed: .*Error.*none.tflite"):
-        benchmark_inference._measure("tflite", str(tmp_path / "none.tflite"), f"{tmp_path}/image.npy", 1, 3)
+        inference._measure("tflite", str(tmp_path / "none.tflite"), f"{tmp_path}/image.npy", 1, 3)

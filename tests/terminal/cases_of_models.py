@@ -29,7 +29,7 @@ from injected import (
 )
 
 from fsaf_tf.data.classes import Classes
-from fsaf_tf.serving import client, converter, exported_models, saved_model
+from fsaf_tf.serving import card_pieces, client, converter, exported_models, saved_model
 
 grpc = pytest.importorskip("grpc")
 litert = pytest.importorskip("ai_edge_litert.interpreter")
@@ -70,7 +70,13 @@ def requests() -> list:
 
 REQUESTS = Case(lambda folder: warmup.write_requests(str(folder), requests()), TF_CREATE)
 CONVERT = Case(lambda folder: converter.convert(module()), (*TF_CREATE, *CREATE))
+DIGEST = Case(lambda folder: card_pieces.sha256(text(folder, "model")), OPEN)
 EXPORTS = {
+    "serving/card_pieces.py:sha256:paths.open_to_read": DIGEST,
+    "serving/card_pieces.py:sha256:file.read": DIGEST._replace(errors=READ, via="paths.open_to_read"),
+    "serving/card_pieces.py:files_of:paths.names": Case(
+        lambda folder: card_pieces.files_of(text(folder, "ckpt-1.index").removesuffix(".index")), LOOK
+    ),
     "serving/saved_model.py:export:paths.make_folder": Case(export_nothing, CREATE),
     "serving/saved_model.py:export:tempfile.mkdtemp": Case(export_nothing, CREATE, names="/out"),
     "serving/saved_model.py:_write:tempfile.TemporaryDirectory": Case(write_model, CREATE),

@@ -247,7 +247,7 @@ CASES = {
     "run/records.py:_git_commit:subprocess.run": Case(
         lambda folder: records._git_commit(), (*system(2, 13, 24, 5), *nameless(12)), goes_on=True
     ),
-    "run/records.py:_versions:importlib.metadata.version": Case(lambda folder: records._versions(), (*LOOK, MEMORY)),
+    "run/records.py:versions:importlib.metadata.version": Case(lambda folder: records.versions(), (*LOOK, MEMORY)),
     "run/runner.py:Runner.__init__:tempfile.TemporaryDirectory": Case(
         told(lambda folder: runner.Runner(None, None)), CREATE
     ),

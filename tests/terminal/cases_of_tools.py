@@ -6,7 +6,6 @@ import pathlib
 import sys
 import types
 
-import io_calls
 import pytest
 import tensorflow as tf
 from cases_of_checkpoints import saved
@@ -16,9 +15,10 @@ from injected import CREATE, LOOK, MEMORY, OPEN, READ, TF_OPEN, WRITE, Case, nam
 from PIL import Image
 
 from fsaf_tf.analysis import picture_pages
-from fsaf_tf.cli import import_weights, outputs
+from fsaf_tf.cli import draw_shapes, import_weights, outputs
 from fsaf_tf.data import pixels
 from fsaf_tf.terminal import lasting, native_log
+from fsaf_tf.timing import inference
 from fsaf_tf.weights import files
 
 
@@ -121,27 +121,22 @@ ORDER = {
 }
 
 
-# The tools that are no commands.
-
-with pytest.MonkeyPatch.context() as _patch:
-    _patch.syspath_prepend(str(io_calls.ROOT / "tools"))
-    import benchmark_inference
-    import draw_shapes
+# Timings and drawn pictures.
 
 
 def freeze(folder) -> None:
     """A graph as a file."""
     program = types.SimpleNamespace(detect=lambda network, image, *sizes: {"num_detections": tf.size(image)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmark_inference.frozen, "freeze", lambda model: model)
-        benchmark_inference.write_frozen_graph(types.SimpleNamespace(model=None, program=program), f"{folder}/graph.pb")
+        patch.setattr(inference.frozen, "freeze", lambda model: model)
+        inference.write_frozen_graph(types.SimpleNamespace(model=None, program=program), f"{folder}/graph.pb")
 
 
 def measure(folder) -> None:
     """A benchmark of no forms."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmark_inference, "_export", lambda *args: {})
-        benchmark_inference.run("x", [(8, 8)], [1], 1, None)
+        patch.setattr(inference, "_export", lambda *args: {})
+        inference.run("x", [(8, 8)], [1], 1, None)
 
 
 def draw(folder) -> None:
@@ -174,35 +169,35 @@ OUTPUTS = {
     "cli/outputs.py:_read_dict:paths.read_bytes": OUTPUT,
 }
 TOOLS = {
-    "tools/draw_shapes.py:_draw:folder.mkdir": Case(draw, CREATE, pathlib.Path, "mkdir"),
-    "tools/draw_shapes.py:_draw:Image.fromarray.save": Case(draw, (*CREATE, *WRITE), Image.Image, "save"),
-    "tools/draw_shapes.py:_draw:os.replace": Case(draw, CREATE, leaves=True),
-    "tools/benchmark_inference.py:write_frozen_graph:pathlib.Path.write_bytes": Case(freeze, CREATE),
-    "tools/benchmark_inference.py:run:tempfile.TemporaryDirectory": Case(measure, CREATE),
-    "tools/benchmark_inference.py:run:np.save": Case(measure, CREATE),
-    "tools/benchmark_inference.py:_bytes:pathlib.Path.glob": Case(
-        lambda folder: benchmark_inference._bytes("checkpoint", saved(folder)), LOOK
+    "cli/draw_shapes.py:_draw:folder.mkdir": Case(draw, CREATE, pathlib.Path, "mkdir"),
+    "cli/draw_shapes.py:_draw:Image.fromarray.save": Case(draw, (*CREATE, *WRITE), Image.Image, "save"),
+    "cli/draw_shapes.py:_draw:os.replace": Case(draw, CREATE, leaves=True),
+    "timing/inference.py:write_frozen_graph:pathlib.Path.write_bytes": Case(freeze, CREATE),
+    "timing/inference.py:run:tempfile.TemporaryDirectory": Case(measure, CREATE),
+    "timing/inference.py:run:np.save": Case(measure, CREATE),
+    "timing/inference.py:_bytes:pathlib.Path.glob": Case(
+        lambda folder: inference._bytes("checkpoint", saved(folder)), LOOK
     ),
-    "tools/benchmark_inference.py:_measure:subprocess.run": Case(
-        lambda folder: benchmark_inference._measure("tflite", "x", "y", 1, 1), (*system(2, 13), MEMORY)
+    "timing/inference.py:_measure:subprocess.run": Case(
+        lambda folder: inference._measure("tflite", "x", "y", 1, 1), (*system(2, 13), MEMORY)
     ),
-    "tools/benchmark_inference.py:_bytes:os.path.getsize": Case(
-        lambda folder: benchmark_inference._bytes("tflite", text(folder, "x")), LOOK
+    "timing/inference.py:_bytes:os.path.getsize": Case(
+        lambda folder: inference._bytes("tflite", text(folder, "x")), LOOK
     ),
-    "tools/benchmark_inference.py:_bytes:file.stat": Case(
-        lambda folder: benchmark_inference._bytes("saved_model", os.path.dirname(text(folder, "m/x"))),
+    "timing/inference.py:_bytes:file.stat": Case(
+        lambda folder: inference._bytes("saved_model", os.path.dirname(text(folder, "m/x"))),
         system(13, 5, 116),
         pathlib.Path,
         "stat",
     ),
-    "tools/benchmark_inference.py:_bytes:file.is_file": Case(
-        lambda folder: benchmark_inference._bytes("saved_model", os.path.dirname(text(folder, "m/x"))),
+    "timing/inference.py:_bytes:file.is_file": Case(
+        lambda folder: inference._bytes("saved_model", os.path.dirname(text(folder, "m/x"))),
         LOOK,
         pathlib.Path,
         "is_file",
     ),
-    "tools/benchmark_inference.py:_bytes:pathlib.Path.rglob": Case(
-        lambda folder: benchmark_inference._bytes("saved_model", str(folder)), LOOK
+    "timing/inference.py:_bytes:pathlib.Path.rglob": Case(
+        lambda folder: inference._bytes("saved_model", str(folder)), LOOK
     ),
 }
 

@@ -33,7 +33,7 @@ IN_A_GRAPH = "runs inside of a data set; `test_a_picture_that_a_data_set_reads` 
 NOT_SEEN = "what cannot be read is a file that a worker does not see, which is then said"
 REAL_SOCKETS = "`run/test_tf_config.py` has real sockets: nobody there, a port in use, a stranger"
 ANSWERS_NO = "OpenCV answers False, and what is then said is tested with real files"
-IN_A_PROCESS_OF_ITS_OWN = "a benchmark's process of its own, whose last line benchmark_inference.py tells"
+IN_A_PROCESS_OF_ITS_OWN = "a benchmark's process of its own, whose last line timing/inference.py tells"
 TO_LASTING = "writes to `terminal/lasting.py`, whose own calls are tested"
 _PIPE = ("_listened:os.pipe", "_listened:os.set_blocking", "_listened:os.close", "_listen:os.read")
 ELSEWHERE = "of storage elsewhere; the same calls on this machine have cases"
@@ -99,14 +99,14 @@ NOT_INJECTED = {
     "terminal/native_log.py:silenced:sys.stderr.flush": TO_LASTING,
     "terminal/progress.py:Progress._write:self._stream.flush": TO_LASTING,
     "terminal/progress.py:Progress._write:self._stream.write": TO_LASTING,
-    "tools/measure_model.py:frozen_graph.load:pathlib.Path.read_bytes": IN_A_PROCESS_OF_ITS_OWN,
-    "tools/measure_model.py:measure:np.load": IN_A_PROCESS_OF_ITS_OWN,
-    "tools/measure_model.py:memory_mb:pathlib.Path.read_text": IN_A_PROCESS_OF_ITS_OWN,
-    "tools/measure_model.py:saved_model.load:tf.saved_model.load": IN_A_PROCESS_OF_ITS_OWN,
-    "tools/measure_model.py:tflite.load.detect:interpreter.get_tensor": IN_A_PROCESS_OF_ITS_OWN,
-    "tools/measure_model.py:tflite.load.detect:interpreter.invoke": IN_A_PROCESS_OF_ITS_OWN,
-    "tools/measure_model.py:tflite.load:interpreter.allocate_tensors": IN_A_PROCESS_OF_ITS_OWN,
-    "tools/measure_model.py:tflite.load:litert.Interpreter": IN_A_PROCESS_OF_ITS_OWN,
+    "timing/measure_model.py:frozen_graph.load:pathlib.Path.read_bytes": IN_A_PROCESS_OF_ITS_OWN,
+    "timing/measure_model.py:measure:np.load": IN_A_PROCESS_OF_ITS_OWN,
+    "timing/measure_model.py:memory_mb:pathlib.Path.read_text": IN_A_PROCESS_OF_ITS_OWN,
+    "timing/measure_model.py:saved_model.load:tf.saved_model.load": IN_A_PROCESS_OF_ITS_OWN,
+    "timing/measure_model.py:tflite.load.detect:interpreter.get_tensor": IN_A_PROCESS_OF_ITS_OWN,
+    "timing/measure_model.py:tflite.load.detect:interpreter.invoke": IN_A_PROCESS_OF_ITS_OWN,
+    "timing/measure_model.py:tflite.load:interpreter.allocate_tensors": IN_A_PROCESS_OF_ITS_OWN,
+    "timing/measure_model.py:tflite.load:litert.Interpreter": IN_A_PROCESS_OF_ITS_OWN,
 }
 
 

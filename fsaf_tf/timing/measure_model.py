@@ -1,4 +1,4 @@
-"""One model in a process of its own, for tools/benchmark.py: how long it takes and how much memory.
+"""One model in a process of its own, for `timing/inference.py`: how long it takes and how much memory.
 
 Takes a JSON object (`kind`, `path`, `image`, `threads`, `repeats`) and prints one. Only what a kind needs is imported.
 """
@@ -15,9 +15,6 @@ import numpy as np
 
 def tensorflow(threads: int):
     """TensorFlow with so many threads."""
-    from fsaf_tf import cli
-
-    cli.quiet()
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)

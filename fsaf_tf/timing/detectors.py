@@ -1,4 +1,4 @@
-"""The nine detectors of Table 2 with random weights, for tools/benchmark.py: parameters, operations, latency."""
+"""The nine detectors of Table 2 with random weights: parameters, operations, latency."""
 
 import gc
 import statistics

@@ -1,4 +1,4 @@
-"""Every form of one detector, for tools/benchmark.py: size, warm-up, latency, images a second, memory."""
+"""Every form of one detector: size, warm-up, latency, images a second, memory."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from fsaf_tf.data import augment
 from fsaf_tf.detect import image_files, predict_files, trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.serving import canvas, frozen, load, saved_model, tflite
+from fsaf_tf.timing import measure_model
 
-CHILD = pathlib.Path(__file__).with_name("measure_model.py")
 COLUMNS = {
     "size MB": ("size_mb", ".1f"),
     "warm-up s": ("warm_up_s", ".2f"),
@@ -117,9 +117,9 @@ def write_frozen_graph(detector: trained.Detector, path: str) -> str:
 
 def _measure(kind: str, path: str, image: str, threads: int, repeats: int) -> dict:
     request = {"kind": kind, "path": path, "image": image, "threads": threads, "repeats": repeats}
-    root = str(CHILD.parent.parent)
+    root = str(pathlib.Path(measure_model.__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, str(CHILD), json.dumps(request)]
+    command = [sys.executable, "-m", measure_model.__name__, json.dumps(request)]
     # Whatever the locale is: an error may name a file in any letters.
     options = {"capture_output": True, "encoding": "utf-8", "errors": "backslashreplace"}
     done = subprocess.run(command, env=environment, **options)
