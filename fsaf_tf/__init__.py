@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 def load_detector(
     path, checkpoint=None, test_augmentation=None, experiment=None, postprocess=None, branch=None, tile=None
 ):
-    """Loads a run's detector, a SavedModel or a `.tflite` file; see `fsaf_tf.serving.load.load_detector`.
+    """Loads a run's detector, a SavedModel, or a `.tflite` or `.onnx` file; see `fsaf_tf.serving.load.load_detector`.
 
     That is imported on first use because it is heavy.
     """

@@ -266,6 +266,8 @@ def _nms(apart, scores, suppression: Suppression) -> tuple[tf.Tensor, tf.Tensor]
             )
         )
 
+    if scores.shape[0] == 1:  # without a loop, which not every runtime of exported models can run
+        return tuple(value[None] for value in suppress_image((apart[0], scores[0])))
     signature = (tf.TensorSpec([suppression.max_detections], tf.int32), tf.TensorSpec([], tf.int32))
     return tf.map_fn(suppress_image, (apart, scores), fn_output_signature=signature)
 
