@@ -46,9 +46,9 @@ _CANVAS = flags.DEFINE_enum(
     "canvas",
     None,
     ["square", "landscape", "portrait", "both"],
-    "tflite, onnx: the input, by the sides of training; both writes a file for each orientation. If not given, of"
-    " tflite a square that all pictures fit on; where task.input_size.keep_aspect is false, the landscape canvas. Of onnx"
-    " then pictures of any size.",
+    "tflite, onnx: the input, by the sides of training; both writes a file for each orientation. If not given, an ONNX"
+    " file takes pictures of any size, a TFLite file those on a square that all fit on; where"
+    " task.input_size.keep_aspect is false, on the landscape canvas.",
     flag_values=_FLAGS,
 )
 _HEIGHT = flags.DEFINE_integer(
@@ -58,9 +58,7 @@ _HEIGHT = flags.DEFINE_integer(
     lower_bound=1,
     flag_values=_FLAGS,
 )
-_WIDTH = flags.DEFINE_integer(
-    "width", None, "tflite, onnx: of the input, likewise.", lower_bound=1, flag_values=_FLAGS
-)
+_WIDTH = flags.DEFINE_integer("width", None, "tflite, onnx: of the input, likewise.", lower_bound=1, flag_values=_FLAGS)
 _RAW = flags.DEFINE_bool("raw", False, "tflite: boxes and scores before suppression.", flag_values=_FLAGS)
 _EVALUATE = flags.DEFINE_bool(
     "evaluate",
@@ -110,9 +108,8 @@ def _size() -> tuple[int, int] | None:
 
 def _refuse_tiles() -> None:
     if _tiles():
-        raise UserError(
-            f"--tile: {_FILES[_FORMAT.value]} sees one picture at its input's size; docs/tiles.md has the code around it"
-        )
+        file = _FILES[_FORMAT.value]
+        raise UserError(f"--tile: {file} sees one picture of its input's size; docs/tiles.md has the code around it")
 
 
 def _onnx() -> None:
@@ -191,9 +188,7 @@ def _load():
     if detector.config.test_augmentation.enabled:
         print("task.test_augmentation is left out: an exported model sees a picture at one size")
     if detector.program.tiles and _FORMAT.value in _FILES:
-        print(
-            f"task.tiles is left out: {_FILES[_FORMAT.value]} sees one picture; docs/tiles.md has the code around it"
-        )
+        print(f"task.tiles is left out: {_FILES[_FORMAT.value]} sees one picture; docs/tiles.md has the code around it")
     return detector
 
 

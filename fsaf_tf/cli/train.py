@@ -53,7 +53,7 @@ _MODEL_DIR = flags.DEFINE_string(
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "eval: a SavedModel (a version, or the folder of them: the newest), a .tflite or .onnx file, or the folder of a run.",
+    "eval: a SavedModel (a version, or the folder of them: the newest), a .tflite or .onnx file, or a run's folder.",
     flag_values=_FLAGS,
     allow_overwrite=False,
 )

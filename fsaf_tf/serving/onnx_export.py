@@ -59,9 +59,9 @@ def export(
     onnx.helper.set_model_props(model, _properties(detector, canvas))
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString()
-    onnx_model.ONNX.of(data, "the new file")(np.zeros([48, 64, 3], np.uint8))
-    storage.make_folder(output)
     path = f"{output}/{name_of(canvas)}"
+    onnx_model.ONNX(path, data)(np.zeros([48, 64, 3], np.uint8))
+    storage.make_folder(output)
     storage.write_bytes(path, data)
     return path
 
@@ -108,4 +108,6 @@ def _libraries():
 def _describe(sides: tuple[int, int], keep_aspect: bool) -> str:
     """The line of `Canvas.describe` for a file that brings pictures to their size itself."""
     how = "keep their aspect" if keep_aspect else "are stretched"
-    return f"Input: pictures of any size, which the file resizes as training did ({sides[0]} x {sides[1]} px; they {how})"
+    return (
+        f"Input: pictures of any size, which the file resizes as training did ({sides[0]} x {sides[1]} px; they {how})"
+    )

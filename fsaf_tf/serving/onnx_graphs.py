@@ -1,6 +1,6 @@
 """The two parts of an ONNX file as ONNX models: from a picture to its canvas, and from the canvas to detections."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import onnx
 import onnx.compose
@@ -14,7 +14,7 @@ from fsaf_tf.serving import named_outputs
 from fsaf_tf.terminal import native_log
 
 OPSET = 18  # the first whose Resize averages where pixels get fewer, and the last that tf2onnx writes
-PICTURE, CANVAS = "inputs", "canvas"  # what a file takes: any picture, or one on its canvas
+CANVAS = "canvas"
 SIZES = ("image_size", "original_size")  # of the picture on the canvas, and before
 IR_VERSION = 8  # of opset 18
 
@@ -38,7 +38,7 @@ fit (uint8[1, height, width, 3] inputs)
     is_portrait = Greater (height, width)
     canvas_size = Where (is_portrait, portrait, landscape)
 
-    sides = Cast <to = {float32}> (size)
+    sides = Cast <to = {FLOAT}> (size)
     shorter = ReduceMin <keepdims = 0> (sides)
     longer = ReduceMax <keepdims = 0> (sides)
     by_shorter = Div (shorter_side, shorter)
@@ -46,11 +46,11 @@ fit (uint8[1, height, width, 3] inputs)
     scale = Min (by_shorter, by_longer)
     scaled = Mul (sides, scale)
     rounded = Round (scaled)
-    whole = Cast <to = {int64}> (rounded)
+    whole = Cast <to = {INT64}> (rounded)
     kept_aspect = Max (whole, least)
     new_size = Identity ({new_size})
 
-    pixels = Cast <to = {float32}> (inputs)
+    pixels = Cast <to = {FLOAT}> (inputs)
     new_height, new_width = Split <num_outputs = 2> (new_size)
     of_rows = Concat <axis = 0> (batch, new_height, width, channels)
     rows = Resize <{averaging}> (pixels, , , of_rows)
@@ -58,15 +58,15 @@ fit (uint8[1, height, width, 3] inputs)
     resized = Resize <{averaging}> (rows, , , of_both)
     whole_pixels = Round (resized)
     clipped = Clip (whole_pixels, black, white)
-    picture = Cast <to = {uint8}> (clipped)
+    picture = Cast <to = {UINT8}> (clipped)
     rest = Sub (canvas_size, new_size)
     padding = Concat <axis = 0> (before, rest, none)
     canvas = Pad (picture, padding)
 
     new_size_row = Unsqueeze (new_size, none)
-    image_size = Cast <to = {int32}> (new_size_row)
+    image_size = Cast <to = {INT32}> (new_size_row)
     size_row = Unsqueeze (size, none)
-    original_size = Cast <to = {int32}> (size_row)
+    original_size = Cast <to = {INT32}> (size_row)
 }}
 """
 
@@ -82,14 +82,17 @@ def fit(sides: tuple[int, int], keep_aspect: bool) -> onnx.ModelProto:
         keep_aspect: see there.
     """
     landscape, portrait = augment.canvas_sizes(*sides)
-    types = ("FLOAT", "INT64", "INT32", "UINT8")
-    float32, int64, int32, uint8 = (onnx.TensorProto.DataType.Value(name) for name in types)
     return onnx.parser.parse_model(
         _FIT.format(
-            **{"averaging": _AVERAGING, "ir_version": IR_VERSION, "opset": OPSET, "new_size": "kept_aspect" if keep_aspect else "canvas_size"},
-            **{"shorter_side": sides[0], "longer_side": sides[1]},
-            **{"landscape": _listed(landscape), "portrait": _listed(portrait)},
-            **{"float32": float32, "int64": int64, "int32": int32, "uint8": uint8},
+            averaging=_AVERAGING,
+            ir_version=IR_VERSION,
+            opset=OPSET,
+            new_size="kept_aspect" if keep_aspect else "canvas_size",
+            shorter_side=sides[0],
+            longer_side=sides[1],
+            landscape=_listed(landscape),
+            portrait=_listed(portrait),
+            **dict(onnx.TensorProto.DataType.items()),
         )
     )
 
@@ -101,7 +104,7 @@ def _listed(numbers: Sequence[int]) -> str:
 def detect(
     program: detection.Program, network: detection.Network, ids: Sequence[int], size: Sequence[int | None]
 ) -> onnx.ModelProto:
-    """From `canvas` `[1, H, W, 3]` uint8, `image_size` and `original_size` `[1, 2]` int32 to what `named_outputs` names.
+    """From `canvas` `[1, H, W, 3]` uint8 and two sizes `[1, 2]` int32 to what `named_outputs` names.
 
     Args:
         program: of the detector; views and tiles are not looked at.
@@ -109,8 +112,8 @@ def detect(
         ids: of the categories, by class.
         size: height and width of the canvas; None for those that are not known.
     """
-    pair = tf.TensorSpec([1, 2], tf.int32)
-    signature = [tf.TensorSpec([1, *size, 3], tf.uint8, CANVAS), *(tf.TensorSpec(pair.shape, pair.dtype, name) for name in SIZES)]
+    sizes = [tf.TensorSpec([1, 2], tf.int32, name) for name in SIZES]
+    signature = [tf.TensorSpec([1, *size, 3], tf.uint8, CANVAS), *sizes]
 
     def run(canvas, image_size, original_size):
         category_ids = tf.constant(ids, named_outputs.id_type(ids))  # a tensor of outside would become an input
@@ -126,4 +129,6 @@ def detect(
 def joined(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
     """`fit` and `detect` as one model."""
     names = [(name, name) for name in (CANVAS, *SIZES)]
-    return onnx.compose.merge_models(onnx.compose.add_prefix(first, "fit/", rename_inputs=False, rename_outputs=False), second, io_map=names)
+    return onnx.compose.merge_models(
+        onnx.compose.add_prefix(first, "fit/", rename_inputs=False, rename_outputs=False), second, io_map=names
+    )

@@ -24,29 +24,20 @@ class ONNX(pictures.OfPictures):
         canvas: how a picture is brought to the file's input; None of a file that takes pictures of any size.
     """
 
-    def __init__(self, path: str, threads: int | None = None):
-        """Loads a file; a UserError if it is no such thing. `threads` is the number of cores if not given."""
-        self._load(paths.read_bytes(path), path, threads)
-
-    @classmethod
-    def of(cls, data: bytes, name: str) -> "ONNX":
-        """The same of a file's content; errors call it by the name."""
-        model = cls.__new__(cls)
-        model._load(data, name, None)
-        return model
-
-    def _load(self, data: bytes, name: str, threads: int | None) -> None:
-        runtime = _library()
+    def __init__(self, path: str, data: bytes | None = None):
+        """Loads a file; a UserError if it is no such thing. `data` is its content, of one that is not written yet."""
+        runtime, self._path = _library(), path
         options = runtime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads or 0, _ERRORS_ALONE
+        options.log_severity_level = _ERRORS_ALONE
         try:
+            data = paths.read_bytes(path) if data is None else data
             self._session = runtime.InferenceSession(data, options, providers=PROVIDERS)
         except Exception as error:  # ONNX Runtime's are of many kinds
             reason = faults.line(error) or _first_line(error)
-            raise UserError(f"{name} cannot be loaded as an ONNX file: {reason}") from error
+            raise UserError(f"{path} cannot be loaded as an ONNX file: {reason}") from error
         properties = self._session.get_modelmeta().custom_metadata_map
         if "class_names" not in properties:
-            raise UserError(f"{name} has no properties of fsaf_tf: only files of tools/export.py can be run")
+            raise UserError(f"{path} has no properties of fsaf_tf: only files of tools/export.py can be run")
         try:
             settings = {key: json.loads(properties[key]) for key in ("class_names", "category_ids", "canvas")}
             self.classes = Classes(tuple(settings["class_names"]), tuple(settings["category_ids"]))
@@ -54,7 +45,7 @@ class ONNX(pictures.OfPictures):
             self.most = json.loads(properties["postprocess"])["max_detections"]
         except (UserError, ValueError, KeyError, TypeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else error
-            raise UserError(f"{name} has damaged properties: {reason}; export it anew") from error
+            raise UserError(f"{path} has damaged properties: {reason}; export it anew") from error
         self.class_names, self.category_ids = list(self.classes.names), list(self.classes.ids)
         self._outputs = [output.name for output in self._session.get_outputs()]
 
@@ -63,7 +54,12 @@ class ONNX(pictures.OfPictures):
         return [self._detect_one(image) for image in images]
 
     def _detect_one(self, image: np.ndarray) -> dict:
-        values = self._session.run(self._outputs, self._inputs(image))
+        try:
+            values = self._session.run(self._outputs, self._inputs(image))
+        except Exception as error:
+            height, width = image.shape[:2]
+            reason = faults.line(error) or _first_line(error)
+            raise UserError(f"{self._path} fails on a picture of {height} x {width} pixels: {reason}") from error
         outputs = {name: value[0] for name, value in zip(self._outputs, values)}
         return named_outputs.to_detections(outputs, self.classes)
 
