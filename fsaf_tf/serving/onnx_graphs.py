@@ -122,13 +122,19 @@ def detect(
     function = tf.function(run, autograph=False, input_signature=signature)
     with native_log.silenced():
         model, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
-    model.ir_version = IR_VERSION
-    return model
+    return _of_one_opset(model)
 
 
 def joined(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
     """`fit` and `detect` as one model."""
     names = [(name, name) for name in (CANVAS, *SIZES)]
-    return onnx.compose.merge_models(
-        onnx.compose.add_prefix(first, "fit/", rename_inputs=False, rename_outputs=False), second, io_map=names
-    )
+    apart = onnx.compose.add_prefix(first, "fit/", rename_inputs=False, rename_outputs=False)
+    return _of_one_opset(onnx.compose.merge_models(apart, second, io_map=names))
+
+
+def _of_one_opset(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its only opset named once, and no other one of which it has nothing."""
+    del model.opset_import[:]
+    model.opset_import.add(domain="", version=OPSET)
+    model.ir_version = IR_VERSION
+    return model
