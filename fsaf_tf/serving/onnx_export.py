@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-import fsaf_tf
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths, storage
@@ -20,8 +19,7 @@ from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.serving import canvas as canvases
 from fsaf_tf.serving import frozen, onnx_model
 
-PRODUCER = "fsaf_tf"
-MARK = "docs/onnx.md of fsaf_tf"  # at the end of a file
+MARK = "docs/onnx.md of fsaf_tf"  # near the start of every file
 
 
 def export(
@@ -54,8 +52,7 @@ def export(
     model = graphs.detect(detector.program, frozen.freeze(detector.model), detector.category_ids, size)
     if not canvas:
         model = graphs.joined(graphs.fit(detector.program.sides, detector.program.keep_aspect), model)
-    model.producer_name, model.producer_version, model.domain = PRODUCER, fsaf_tf.__version__, ""
-    model.doc_string = f"Detections of a picture: {MARK}"
+    model.producer_name, model.doc_string = "fsaf_tf", f"Detections of a picture: {MARK}"
     onnx.helper.set_model_props(model, _properties(detector, canvas))
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString()

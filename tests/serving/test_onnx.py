@@ -304,7 +304,11 @@ def test_files_that_cannot_be_run_are_one_line(free, tmp_path, monkeypatch):
     changes = {
         "has no properties of fsaf_tf: only files of tools/export.py can be run": {},
         "has damaged properties: .*; export it anew": {"class_names": '["cat"', "category_ids": "[1]"},
-        "has damaged properties: 1 names and 2 category ids": {"class_names": '["a"]', "category_ids": "[1, 2]"},
+        "has damaged properties: 1 names and 2 category ids": {
+            "class_names": '["a"]',
+            "category_ids": "[1, 2]",
+            "canvas": "null",
+        },
         "has damaged properties: no 'postprocess'": {"class_names": '["a"]', "category_ids": "[1]", "canvas": "null"},
         "has damaged properties: canvas is .3.,": {"class_names": '["a"]', "category_ids": "[1]", "canvas": "[3]"},
     }
