@@ -48,6 +48,9 @@ _REPEATS = flags.DEFINE_integer(
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "inference: the folder of a run or an import.", flag_values=_FLAGS)
 _SIZES = flags.DEFINE_list("sizes", ["320x320"], "inference: HEIGHTxWIDTH of the input, several.", flag_values=_FLAGS)
 _THREADS = flags.DEFINE_list("threads", ["2"], "inference: numbers of threads, several.", flag_values=_FLAGS)
+_FORMS = flags.DEFINE_list(
+    "forms", [], "inference: these alone and the SavedModel, such as ONNX,TFLite int8; all if none.", flag_values=_FLAGS
+)
 _ROUNDS = flags.DEFINE_integer(
     "rounds", 1, "inference: processes of each form, all forms in turn.", lower_bound=1, flag_values=_FLAGS
 )
@@ -193,7 +196,8 @@ def benchmark_inference() -> list[dict]:
     sizes = [_numbers("sizes", size.split("x"), 2) for size in _SIZES.value]
     threads = [_numbers("threads", [count], 1)[0] for count in _THREADS.value]
     print(inference_benchmark.header())
-    return inference_benchmark.run(_MODEL_DIR.value, sizes, threads, _REPEATS.value, _ROUNDS.value, _IMAGES.value)
+    repeats = (_REPEATS.value, _ROUNDS.value)
+    return inference_benchmark.run(_MODEL_DIR.value, sizes, threads, *repeats, _IMAGES.value, _FORMS.value)
 
 
 def benchmark_detectors() -> list[dict]:

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 
 import measure_model  # beside this file
 import numpy as np
@@ -19,6 +20,7 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.serving import canvas, frozen, load, onnx_export, saved_model, tflite
 
 CHILD = pathlib.Path(__file__).with_name("measure_model.py")
+BASE = "SavedModel"  # of the ratios
 COLUMNS = {
     "size MB": ("size_mb", ".1f"),
     "warm-up s": ("warm_up_s", ".2f"),
@@ -38,6 +40,7 @@ def run(
     repeats: int,
     rounds: int = 1,
     images: str | None = None,
+    wanted: Sequence[str] = (),
 ) -> list[dict]:
     """Exports a run's detector in every form and size, and measures each in a process of its own.
 
@@ -49,6 +52,7 @@ def run(
         rounds: processes of each form, all forms in turn; the median of each figure counts.
         images: pictures for the calibration of int8, which is left out without, and the first of them to look at;
             without, noise is looked at.
+        wanted: these forms alone, and the SavedModel; if none is named, all.
 
     Returns:
         A row for each form, size and number of threads.
@@ -59,7 +63,7 @@ def run(
         with tempfile.TemporaryDirectory() as folder:
             picture = _stretched(predict_files.read_image(files[0]), height, width) if files else _noise(height, width)
             np.save(f"{folder}/image.npy", picture)
-            forms = _export(model_dir, folder, height, width, files)
+            forms = _export(model_dir, folder, (height, width), files, wanted)
             for count in threads:
                 measured = _in_turn(forms, f"{folder}/image.npy", count, repeats, rounds)
                 for form, figures in measured.items():
@@ -77,7 +81,7 @@ def _in_turn(forms: dict[str, tuple[str, str]], image: str, threads: int, repeat
         form: {key: statistics.median(figures[form][key] for figures in of_each) for key in of_each[0][form]}
         for form in forms
     }
-    base = measured["SavedModel"]["cpu_ms"]
+    base = measured[BASE]["cpu_ms"]
     return {form: {**figures, "cpu_share": figures["cpu_ms"] / base} for form, figures in measured.items()}
 
 
@@ -99,27 +103,31 @@ def _noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def _export(model_dir: str, folder: str, height: int, width: int, files: list[str]) -> dict[str, tuple[str, str]]:
-    """Kind and path of each form that this detector has."""
-    detector = measure_model.at_size(load.load_trained(model_dir), (height, width))
+def _export(model_dir: str, folder: str, size: tuple[int, int], files: list[str], wanted: Sequence[str]) -> dict:
+    """Kind and path of each form that is wanted and that this detector has."""
+    detector = measure_model.at_size(load.load_trained(model_dir), size)
     print(detector.checkpoint.line)
-    forms = {"checkpoint": ("checkpoint", model_dir)}
-    forms["SavedModel"] = ("saved_model", saved_model.export(detector, f"{folder}/saved_model"))
-    forms["frozen graph"] = ("frozen_graph", write_frozen_graph(detector, f"{folder}/frozen_graph.pb"))
-    (sized,) = canvas.choose(detector.program, None, (height, width))
-    forms["ONNX"] = ("onnx", onnx_export.export(detector, folder, sized))
-    forms["ONNX, any size"] = ("onnx", onnx_export.export(detector, folder))
-    for quantize in tflite.QUANTIZATIONS:
-        if quantize == "int8" and not files:
-            print("TFLite int8 is left out: it takes pictures, --images")
-            continue
-        options = {"quantize": quantize, "images": files if quantize == "int8" else ()}
-        try:
-            path = tflite.export(detector, folder, sized, **options)
-        except UserError as error:
-            print(f"TFLite is left out: {error}")
-            break
-        forms[f"TFLite {'float32' if quantize == 'none' else quantize}"] = ("tflite", path)
+    (sized,) = canvas.choose(detector.program, None, size)
+    makers = {
+        "checkpoint": ("checkpoint", lambda: model_dir),
+        BASE: ("saved_model", lambda: saved_model.export(detector, f"{folder}/saved_model")),
+        "frozen graph": ("frozen_graph", lambda: write_frozen_graph(detector, f"{folder}/frozen_graph.pb")),
+        "ONNX": ("onnx", lambda: onnx_export.export(detector, folder, sized)),
+        "ONNX any size": ("onnx", lambda: onnx_export.export(detector, folder)),
+        "TFLite float32": ("tflite", lambda: tflite.export(detector, folder, sized)),
+        "TFLite float16": ("tflite", lambda: tflite.export(detector, folder, sized, quantize="float16")),
+        "TFLite int8": ("tflite", lambda: tflite.export(detector, folder, sized, quantize="int8", images=files)),
+    }
+    unknown = [form for form in wanted if form not in makers]
+    if unknown:
+        raise UserError(f"--forms: there is no {unknown[0]!r}, only {', '.join(makers)}")
+    forms = {}
+    for form, (kind, make) in makers.items():
+        if not wanted or form in (BASE, *wanted):
+            try:
+                forms[form] = (kind, make())
+            except UserError as error:
+                print(f"{form} is left out: {error}")
     return forms
 
 
