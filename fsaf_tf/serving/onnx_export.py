@@ -42,7 +42,7 @@ def export(
         The file's path.
 
     Raises:
-        UserError: `output` is a file; onnx, tf2onnx or onnxruntime is missing.
+        UserError: `output` is a file; onnx, tf2onnx or onnxruntime is missing; a network that tf2onnx cannot convert.
     """
     if paths.is_file(output):
         raise UserError(f"{output} is a file; give a folder as --output")
@@ -54,10 +54,8 @@ def export(
         model = graphs.joined(graphs.fit(detector.program.sides, detector.program.keep_aspect), model)
     model.producer_name, model.doc_string = "fsaf_tf", f"Detections of a picture: {MARK}"
     onnx.helper.set_model_props(model, _properties(detector, canvas))
-    onnx.checker.check_model(model, full_check=True)
-    data = model.SerializeToString()
     path = f"{output}/{name_of(canvas)}"
-    onnx_model.ONNX(path, data)(np.zeros([48, 64, 3], np.uint8))
+    data = _tried(onnx, model, path)
     storage.make_folder(output)
     storage.write_bytes(path, data)
     return path
@@ -66,6 +64,21 @@ def export(
 def name_of(canvas: canvases.Canvas | None) -> str:
     """The name of the file with this input."""
     return f"model_{canvas.height}x{canvas.width}.onnx" if canvas else "model.onnx"
+
+
+def _tried(onnx, model, path: str) -> bytes:
+    """The content of the file, which is known to run."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        data = model.SerializeToString()
+        onnx_model.ONNX(path, data)(np.zeros([48, 64, 3], np.uint8))
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, UserError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            "tf2onnx makes a file of this network that does not run; try the other input, with or without --canvas,"
+            f" or take --format=saved_model ({reason:.300})"
+        ) from error
+    return data
 
 
 def _properties(detector: trained.Detector, canvas: canvases.Canvas | None) -> dict[str, str]:

@@ -292,6 +292,14 @@ def test_without_the_extra_one_line_says_what_to_install(detector, free, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_that_would_not_run_is_not_written(free):
+    """As tf2onnx makes one of some networks; the page names one."""
+    model = onnx.load(free[1])
+    next(node for node in model.graph.node if node.op_type == "Sigmoid").op_type = "Sigmoids"
+    with pytest.raises(UserError, match="of this network that does not run; try .* --format=saved_model .*Sigmoids"):
+        onnx_export._tried(onnx, model, "model.onnx")
+
+
 def test_files_that_cannot_be_run_are_one_line(free, tmp_path):
     with pytest.raises(UserError, match="there is no .*none.onnx"):
         fsaf_tf.load_detector(tmp_path / "none.onnx")
