@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx
 import onnx.compose
 import onnx.parser
 import tensorflow as tf
 import tf2onnx
+from tf2onnx import handler
 
 from fsaf_tf import detection
 from fsaf_tf.data import augment
@@ -99,6 +101,20 @@ def fit(sides: tuple[int, int], keep_aspect: bool) -> onnx.ModelProto:
 
 def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
+
+
+@handler.tf_op("Erfc")
+class Erfc:
+    """What TensorFlow makes of a GELU, as ConvNeXt has, as 1 - `Erf`: neither ONNX nor tf2onnx has it."""
+
+    @classmethod
+    def version_9(cls, graph, node, **kwargs):
+        """tf2onnx calls it from opset 9 on, to put other nodes in the place of one."""
+        of_output = {"shapes": [graph.get_shape(node.output[0])], "dtypes": [graph.get_dtype(node.output[0])]}
+        one = graph.make_const(f"{node.name}/one", np.ones([], np.float32))
+        erf = graph.make_node("Erf", node.input, **of_output)
+        graph.remove_node(node.name)
+        graph.make_node("Sub", [one.output[0], erf.output[0]], name=node.name, outputs=node.output, **of_output)
 
 
 def detect(

@@ -255,6 +255,16 @@ def test_pictures_are_resized_as_in_training(keep_aspect, shared_data):
             assert np.mean(apart > 0) < 0.005
 
 
+def test_what_tf2onnx_does_not_know_is_put_otherwise():
+    """ConvNeXt's GELU."""
+    signature, values = [tf.TensorSpec([5], tf.float32, name="x")], np.float32([-3, -0.5, 0, 0.5, 3])
+    model, _ = onnx_graphs.tf2onnx.convert.from_function(
+        tf.function(tf.math.erfc, input_signature=signature), signature, opset=onnx_graphs.OPSET
+    )
+    (found,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {model.graph.input[0].name: values})
+    np.testing.assert_allclose(found, tf.math.erfc(values), atol=1e-6)
+
+
 # What is refused.
 
 
