@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fsaf_tf.detect.trained import Detector
     from fsaf_tf.serving.exported_models import SavedModel, TFLite
+    from fsaf_tf.serving.onnx_model import ONNX
 
 __version__ = "0.1.0"
 
@@ -34,8 +35,8 @@ def load_detector(
     postprocess: dict[str, Any] | None = None,
     branch: str | None = None,
     tile: int | dict[str, Any] | None = None,
-) -> "Detector | SavedModel | TFLite":
-    """Loads a run's detector, a SavedModel or a `.tflite` file; see `fsaf_tf.serving.load.load_detector`.
+) -> "Detector | SavedModel | TFLite | ONNX":
+    """Loads a run's detector, a SavedModel, or a `.tflite` or `.onnx` file; see `fsaf_tf.serving.load.load_detector`.
 
     That is imported on first use because it is heavy.
     """

@@ -317,6 +317,8 @@ def _nms(apart, scores, suppression: Suppression) -> tuple[tf.Tensor, tf.Tensor]
             )
         )
 
+    if scores.shape[0] == 1:  # without a loop, which not every runtime of exported models can run
+        return tuple(value[None] for value in suppress_image((apart[0], scores[0])))
     signature = (tf.TensorSpec([suppression.max_detections], tf.int32), tf.TensorSpec([], tf.int32))
     return tf.map_fn(suppress_image, (apart, scores), fn_output_signature=signature)
 
@@ -338,7 +340,8 @@ def _fused(candidates, apart, selected, is_detection, suppression: Suppression) 
     overlaps = box_ops.pairwise_iou(tf.gather(apart, selected, batch_dims=1), apart) > suppression.nms_iou  # [B, D, C]
     itself = selected[..., None] == tf.range(tf.shape(apart)[1])  # [B, D, 1] == [C]
     overlaps = (overlaps | itself) & is_detection[..., None]  # [B, D, C] & [B, D, 1]
-    suppressed_by = tf.argmax(overlaps, axis=1, output_type=tf.int32)  # [B, C]: the first one, which is the best
+    # [B, C]: the first one, which is the best. As numbers: ONNX has no argmax of bool.
+    suppressed_by = tf.argmax(tf.cast(overlaps, tf.int32), axis=1, output_type=tf.int32)
     is_first = suppressed_by[:, None] == tf.range(tf.shape(selected)[1])[:, None]  # [B, 1, C] == [D, 1]
     is_over = candidates["scores"] > suppression.score_threshold  # [B, C]
     in_cluster = overlaps & is_first & is_over[:, None]  # [B, D, C] & [B, 1, C]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parent.parent
 MODULES = re.compile(
-    r"open|safetensors\.\w+|torch\.(load|save)|json\.(load|dump)|Image\.open|(interpreter|litert)\.Interpreter"
+    r"open|safetensors\.\w+|torch\.(load|save)|json\.(load|dump)|Image\.open|(interpreter|litert)\.Interpreter|runtime\.InferenceSession|self\._session\.run"
     r"|(os|shutil|tempfile|glob|subprocess|zipfile|tarfile|h5py|lzma|gzip|bz2|mmap|socket|urllib\.request)\.[\w.]+"
     r"|importlib\.metadata\.\w+|ImageFont\.\w+|ft2font\.\w+|font_manager\.\w+|cv2\.Video\w+"
     r"|np\.(load\w*|save\w*|fromfile|memmap|genfromtxt)"

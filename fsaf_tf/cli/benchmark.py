@@ -10,9 +10,10 @@ of the nine detectors of Table 2 at 800 x 1344 with random weights, beside the p
 
     python tools/benchmark.py --what=inference --model_dir=runs/fsaf_r50 --sizes=320x320,512x512 --threads=1,2
 
-of a detector as checkpoint, SavedModel, frozen graph and TFLite: size, warm-up (loading and the first picture, without
-the import of the runtime), latency of a decoded picture, and peak memory, each in a process of its own. "CPU ms" is the
-time of all cores together and says more than the latency does where other work runs.
+of a detector as checkpoint, SavedModel, frozen graph, ONNX and TFLite: size, warm-up (loading and the first picture,
+without the import of the runtime), latency of a decoded picture, and peak memory, each in a process of its own. "CPU
+ms" is the time of all cores together and says more than the latency does where other work runs; "of SavedModel" is its
+ratio. --rounds=5 starts five processes of each form, all forms in turn, and takes the medians.
 """
 
 from absl import flags
@@ -31,6 +32,12 @@ _REPEATS = flags.DEFINE_integer(
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "inference: the folder of a run or an import.", flag_values=_FLAGS)
 _SIZES = flags.DEFINE_list("sizes", ["320x320"], "inference: HEIGHTxWIDTH of the input, several.", flag_values=_FLAGS)
 _THREADS = flags.DEFINE_list("threads", ["2"], "inference: numbers of threads, several.", flag_values=_FLAGS)
+_FORMS = flags.DEFINE_list(
+    "forms", [], "inference: these alone and the SavedModel, such as ONNX,TFLite int8; all if none.", flag_values=_FLAGS
+)
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 1, "inference: processes of each form, all forms in turn.", lower_bound=1, flag_values=_FLAGS
+)
 _IMAGES = flags.DEFINE_string(
     "images",
     None,
@@ -80,7 +87,8 @@ def _inference() -> list[dict]:
     from fsaf_tf.timing import inference
 
     print(inference.header())
-    return inference.run(_MODEL_DIR.value, sizes, threads, _REPEATS.value, _IMAGES.value)
+    repeats = (_REPEATS.value, _ROUNDS.value)
+    return inference.run(_MODEL_DIR.value, sizes, threads, *repeats, _IMAGES.value, _FORMS.value)
 
 
 def _numbers(flag: str, texts: list[str], count: int) -> tuple[int, ...]:

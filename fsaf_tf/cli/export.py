@@ -8,6 +8,11 @@ its inputs and outputs. It is of the best checkpoint, else the newest; --checkpo
 The second writes exported/model_int8.tflite, which takes uint8 pictures of one size; see docs/tflite.md. With
 --evaluate it prints what AP that costs on the run's validation data.
 
+    python tools/export.py --format=onnx --model_dir=runs/fsaf_r50 --output=exported
+
+writes exported/model.onnx, which takes pictures of any size, or with --canvas or --height and --width one of a fixed
+size, such as exported/model_800x1344.onnx; see docs/onnx.md.
+
 Beside each model is its card, model_card.md or model_int8.card.md: data, figures, limits and origin, from the files of
 the run.
 """
@@ -19,7 +24,7 @@ from fsaf_tf.cli import mistakes, outputs
 from fsaf_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
-_FORMAT = flags.DEFINE_enum("format", None, ["saved_model", "tflite"], "What to write.", flag_values=_FLAGS)
+_FORMAT = flags.DEFINE_enum("format", None, ["saved_model", "tflite", "onnx"], "What to write.", flag_values=_FLAGS)
 _MODEL_DIR = flags.DEFINE_string(
     "model_dir",
     None,
@@ -44,28 +49,31 @@ _CANVAS = flags.DEFINE_enum(
     "canvas",
     None,
     ["square", "landscape", "portrait", "both"],
-    "tflite: the input, by the sides of training; both writes a file for each orientation. If not given, a square that"
-    " all pictures fit on; where task.input_size.keep_aspect is false, the landscape canvas.",
+    "tflite, onnx: the input, by the sides of training; both writes a file for each orientation. If not given, an ONNX"
+    " file takes pictures of any size, a TFLite file those on a square that all fit on; where"
+    " task.input_size.keep_aspect is false, on the landscape canvas.",
     flag_values=_FLAGS,
 )
 _HEIGHT = flags.DEFINE_integer(
     "height",
     None,
-    "tflite: of the input, a multiple of 32 pixels; with --width, in the place of --canvas.",
+    "tflite, onnx: of the input, a multiple of 32 pixels; with --width, in the place of --canvas.",
     lower_bound=1,
     flag_values=_FLAGS,
 )
-_WIDTH = flags.DEFINE_integer("width", None, "tflite: of the input, likewise.", lower_bound=1, flag_values=_FLAGS)
+_WIDTH = flags.DEFINE_integer("width", None, "tflite, onnx: of the input, likewise.", lower_bound=1, flag_values=_FLAGS)
 _RAW = flags.DEFINE_bool("raw", False, "tflite: boxes and scores before suppression.", flag_values=_FLAGS)
 _EVALUATE = flags.DEFINE_bool(
     "evaluate",
     False,
-    "tflite: print AP of the checkpoint and of what was written, on the run's validation data.",
+    "tflite, onnx: print AP of the checkpoint and of what was written, on the run's validation data.",
     flag_values=_FLAGS,
 )
 _BRANCH = cli.define_branch(_FLAGS)
 _tiles = cli.define_tiles(_FLAGS)
 _OVERWRITE = outputs.define_overwrite(_FLAGS)
+_OF_TFLITE = (_QUANTIZE, _IMAGES, _RECURSIVE, _RAW)  # no other format reads them
+_FILES = {"tflite": "a .tflite file", "onnx": "an .onnx file"}  # that see one picture
 
 
 def main() -> None:
@@ -76,27 +84,61 @@ def main() -> None:
 def _export() -> None:
     mistakes.require(_FLAGS, "format", "model_dir", "output")
     mistakes.want_folders(_FLAGS, "output")
-    {"saved_model": _saved_model, "tflite": _tflite}[_FORMAT.value]()
+    {"saved_model": _saved_model, "tflite": _tflite, "onnx": _onnx}[_FORMAT.value]()
 
 
 def _saved_model() -> None:
-    of_tflite = (_QUANTIZE, _IMAGES, _RECURSIVE, _CANVAS, _HEIGHT, _WIDTH, _RAW, _EVALUATE, _OVERWRITE)
-    unread = [flag.name for flag in of_tflite if flag.present]
-    if unread:
-        raise UserError(f"--{unread[0]} is for --format=tflite only")
+    _refuse(_OF_TFLITE, "tflite only")
+    _refuse((_CANVAS, _HEIGHT, _WIDTH, _EVALUATE, _OVERWRITE), "tflite and --format=onnx only")
     from fsaf_tf.serving import saved_model
 
     print(saved_model.export(_load(), _OUTPUT.value))
 
 
-def _tflite() -> None:
-    if _tiles():
-        raise UserError(
-            "--tile: a .tflite file sees one picture of its input's size; docs/tiles.md has the code around it"
-        )
+def _refuse(unread: tuple[flags.FlagHolder, ...], formats: str) -> None:
+    for flag in unread:
+        if flag.present:
+            raise UserError(f"--{flag.name} is for --format={formats}")
+
+
+def _size() -> tuple[int, int] | None:
+    """Height and width of a file's input, where they are given."""
     size = (_HEIGHT.value, _WIDTH.value) if _HEIGHT.value and _WIDTH.value else None
     if size is None and (_HEIGHT.value or _WIDTH.value):
         raise UserError("give both --height and --width, or neither")
+    return size
+
+
+def _refuse_tiles() -> None:
+    if _tiles():
+        file = _FILES[_FORMAT.value]
+        raise UserError(f"--tile: {file} sees one picture of its input's size; docs/tiles.md has the code around it")
+
+
+def _onnx() -> None:
+    _refuse_tiles()
+    _refuse(_OF_TFLITE, "tflite only")
+    size = _size()
+    from fsaf_tf.serving import canvas, evaluate_exported, onnx_export
+
+    outputs.check(
+        outputs.in_folder(_OUTPUT.value, r"model(_\d+x\d+)?\.onnx"),
+        reads=(),
+        is_ours=outputs.has_mark(onnx_export.MARK),
+        overwrite=_OVERWRITE.value,
+    )
+    detector = _load()
+    canvases = canvas.choose(detector.program, _CANVAS.value, size) if _CANVAS.value or size else [None]
+    source = evaluate_exported.open_validation(detector) if _EVALUATE.value else None
+    written = [onnx_export.export(detector, _OUTPUT.value, each) for each in canvases]
+    print(*written, sep="\n")
+    if source:
+        evaluate_exported.compare(detector, written, source)
+
+
+def _tflite() -> None:
+    _refuse_tiles()
+    size = _size()
     if _RECURSIVE.present and not _IMAGES.value:
         raise UserError("--recursive is for --images, a folder")
     from fsaf_tf.detect import image_files
@@ -152,8 +194,8 @@ def _load():
         print(f"every picture of a request: {detector.program.tiles.describe()}")
     if detector.config.test_augmentation.enabled:
         print("task.test_augmentation is left out: an exported model sees a picture at one size")
-    if detector.program.tiles and _FORMAT.value == "tflite":
-        print("task.tiles is left out: a .tflite file sees one picture; docs/tiles.md has the code around it")
+    if detector.program.tiles and _FORMAT.value in _FILES:
+        print(f"task.tiles is left out: {_FILES[_FORMAT.value]} sees one picture; docs/tiles.md has the code around it")
     return detector
 
 

@@ -4,8 +4,9 @@
     python tools/predict.py --model=exported/fsaf_r50 --video=street.mp4 --output=out
     python tools/predict.py --model=exported/model_int8.tflite --camera=0 --output=out
 
---model is the folder of a run, a SavedModel or a .tflite file. Of a run the best checkpoint is taken, else the newest;
---checkpoint says otherwise: newest, or a path such as runs/fsaf_r50/ckpt-500, which also goes without --model.
+--model is the folder of a run, a SavedModel, or a .tflite or .onnx file. Of a run the best checkpoint is taken, else
+the newest; --checkpoint says otherwise: newest, or a path such as runs/fsaf_r50/ckpt-500, which also goes without
+--model.
 
 What is written is the same for all. Of pictures it is out/detections.json, in the form of COCO's results with file
 names, and the pictures with their boxes in out/pictures. Of a folder all pictures are taken, whatever their names end
@@ -64,7 +65,7 @@ _EXPERIMENT = flags.DEFINE_string(
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "The folder of a run, a SavedModel (a version, or the folder of them: the newest), or a .tflite file.",
+    "The folder of a run, a SavedModel (a version, or the folder of them: the newest), or a .tflite or .onnx file.",
     flag_values=_FLAGS,
     allow_overwrite=False,
 )

@@ -16,8 +16,8 @@ many pixels.
 
     python tools/train.py --mode=eval --model=exported/model_int8.tflite --experiment=runs/fsaf_r50/params.yaml
 
-evaluates an exported model, a SavedModel or a .tflite file, on the validation data of an experiment. Its metrics.json
-and detections.json go into a folder beside it, exported/model_int8-eval, or into --model_dir.
+evaluates an exported model, a SavedModel, a .tflite or an .onnx file, on the validation data of an experiment. Its
+metrics.json and detections.json go into a folder beside it, exported/model_int8-eval, or into --model_dir.
 """
 
 import pathlib
@@ -53,7 +53,7 @@ _MODEL_DIR = flags.DEFINE_string(
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "eval: a SavedModel (a version, or the folder of them: the newest), a .tflite file, or the folder of a run.",
+    "eval: a SavedModel (a version, or the folder of them: the newest), a .tflite or .onnx file, or a run's folder.",
     flag_values=_FLAGS,
     allow_overwrite=False,
 )

@@ -29,7 +29,7 @@ from fsaf_tf.data import images
 from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
-from fsaf_tf.serving import exported_models
+from fsaf_tf.serving import named_outputs
 from fsaf_tf.terminal import commands, faults
 
 SIGNATURE, INPUT = "serving_default", "inputs"
@@ -281,10 +281,10 @@ def _of_one(outputs: dict) -> dict[str, np.ndarray]:
 
 def _detections(outputs: dict[str, np.ndarray], classes: Classes | None) -> dict:
     """Outputs in the form of `trained.Detector`."""
-    if not {"num_detections", *(f"detection_{key}" for key in exported_models.DETECTIONS)} <= set(outputs):
+    if not {"num_detections", *(f"detection_{key}" for key in named_outputs.DETECTIONS)} <= set(outputs):
         raise UserError(f"the server's model is no detector of tools/export.py: it answers with {sorted(outputs)}")
     try:
-        return exported_models.from_outputs(outputs, classes)
+        return named_outputs.to_detections(outputs, classes)
     except UserError as error:
         raise UserError(f"--labels is of another model than the server's: {error}") from None
 

@@ -16,7 +16,7 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision, metrics_table
 from fsaf_tf.files import paths, storage
 from fsaf_tf.run import lock, records
-from fsaf_tf.serving import canvas, exported_models
+from fsaf_tf.serving import canvas, exported_models, onnx_model
 from fsaf_tf.terminal.progress import Progress, evaluation_line, track
 
 CHECKPOINT, STRETCHED = "checkpoint", "stretched by a library"  # rows beside those of files
@@ -41,10 +41,10 @@ def evaluate(
 
     Raises:
         UserError: the data have other classes than the model, one of them cannot be read, or the experiment wants
-            test-time augmentation, or tiles of a `.tflite` file.
+            test-time augmentation, or tiles of a file.
     """
     exported_models.refuse_augmentation(path, params.task.test_augmentation.enabled)
-    if params.task.tiles.size and path.endswith(".tflite"):
+    if params.task.tiles.size and path.endswith(exported_models.FILES):
         raise UserError(f"{path} sees one picture and no tiles; give --params_override=task.tiles.size=0")
     output = output or folder_of(path)
     if paths.exists(f"{output}/params.yaml"):
@@ -82,7 +82,7 @@ def _evaluate(
 
 def folder_of(path: str) -> str:
     """Where the evaluation of a model goes if nothing else is said: beside it."""
-    return f"{path.removesuffix('.tflite')}-eval"
+    return f"{os.path.splitext(path)[0] if path.endswith(exported_models.FILES) else path}-eval"
 
 
 def open_validation(detector: trained.Detector) -> Source:
@@ -99,21 +99,21 @@ def open_validation(detector: trained.Detector) -> Source:
 
 
 def compare(detector: trained.Detector, paths: Sequence[str], source: Source) -> dict[str, dict]:
-    """Evaluates TFLite files beside the detector that they were made of, and prints what they lose.
+    """Evaluates TFLite or ONNX files beside the detector that they were made of, and prints what they lose.
 
     Args:
         detector: is taken without test-time augmentation, which a file does not have.
-        paths: what `tflite.export` wrote, a file for each canvas of `canvas.choose`: a picture is for one of them.
+        paths: what one export wrote, a file for each canvas of `canvas.choose`: a picture is for one of them.
         source: from `open_validation`.
 
     Returns:
-        What `average_precision.coco_metrics` gives, by row of the table: of the checkpoint, of the files, and of the
-        files with pictures that keep their aspect in training but are stretched, as libraries do it.
+        What `average_precision.coco_metrics` gives, by row of the table: of the checkpoint, of the files, and of
+        TFLite files with pictures that keep their aspect in training but are stretched, as libraries do it.
     """
-    files, progress = [exported_models.TFLite(path) for path in paths], Progress()
+    files, progress = [exported_models.load(path) for path in paths], Progress()
     name = name_of(paths)
     rows = {CHECKPOINT: detector.at_one_size(), name: _by_orientation(files)}
-    if files[0].canvas.keep_aspect:
+    if isinstance(files[0], exported_models.TFLite) and files[0].canvas.keep_aspect:
         rows[STRETCHED] = _by_orientation([file.stretching() for file in files])
     metrics = figures(rows, source, detector.classes, progress, detector.config.evaluation.max_detections)
     rows_and_notes = [metrics_table.format_rows(metrics, source.num_images)]
@@ -153,15 +153,17 @@ def _detect(rows: dict[str, Callable], source: Source, classes: Classes, progres
     return results
 
 
-def _by_orientation(files: Sequence[exported_models.TFLite]) -> Callable:
+def _by_orientation(files: Sequence[Callable]) -> Callable:
     return lambda image: canvas.of_orientation(files, image.shape[:2])(image)
 
 
-def _advice(files: Sequence[exported_models.TFLite]) -> str:
+def _advice(files: Sequence[exported_models.TFLite | onnx_model.ONNX]) -> str:
     """What to do about a loss."""
     first = files[0]
-    if len(files) == 1 and min(first.canvas.size) < first.canvas.longer_side:
+    if len(files) == 1 and first.canvas and min(first.canvas.size) < first.canvas.longer_side:
         return "not every picture is as large or as wide on its input as in training; take --canvas=both"
+    if isinstance(first, onnx_model.ONNX):
+        return "it should lose nothing; are onnxruntime and tf2onnx those of constraints.txt?"
     if first.quantize == "int8":
         return "give more --images, of the kind that the model will see, or take --quantize=float16"
     return "its padding is not that of training; take --canvas=both"

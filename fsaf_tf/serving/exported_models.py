@@ -11,12 +11,12 @@ from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import pictures
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths
-from fsaf_tf.serving import canvas, mobile
+from fsaf_tf.serving import canvas, mobile, named_outputs, onnx_model
 from fsaf_tf.terminal import commands, faults
 
 SAVED_MODEL, LABELS = "saved_model.pb", "assets/labels.json"
 SIGNATURE = "image_tensor"
-DETECTIONS = ("boxes", "scores", "classes", "levels", "branch")  # outputs `detection_...` of a SavedModel
+FILES = (".tflite", onnx_model.ENDING)
 _TFLITE = b"TFL3"  # at byte 4
 
 
@@ -47,7 +47,8 @@ class SavedModel(pictures.OfPictures):
         """The detections of each picture; see the base class."""
         found = [self._detect(inputs=tf.constant(image[None])) for image in images]
         return [
-            from_outputs({key: value[0].numpy() for key, value in of_one.items()}, self.classes) for of_one in found
+            named_outputs.to_detections({key: value[0].numpy() for key, value in of_one.items()}, self.classes)
+            for of_one in found
         ]
 
 
@@ -146,26 +147,8 @@ class TFLite(pictures.OfPictures):
         return dict(result, names=[self.class_names[index] for index in result["classes"]])
 
 
-def from_outputs(outputs: dict[str, np.ndarray], classes: Classes | None) -> dict:
-    """One picture's outputs of a SavedModel in the form of `trained.Detector`.
-
-    Args:
-        outputs: `detection_boxes` `[D, 4]` and the others, without the dimension of the batch.
-        classes: the model's; None if they are not known, and a category id then is its own index.
-
-    Raises:
-        UserError: an output has a category id of no class.
-    """
-    count = int(outputs["num_detections"])
-    found = {key: outputs[f"detection_{key}"][:count] for key in DETECTIONS}
-    category_ids = [int(each) for each in found["classes"]]
-    indices = category_ids if classes is None else [classes.index_of(each) for each in category_ids]
-    names = [f"category {index}" if classes is None else classes.names[index] for index in indices]
-    return dict(found, classes=np.array(indices, np.int32 if classes else np.int64), names=names)
-
-
 def find(path: str | os.PathLike) -> str | None:
-    """The exported model that a path names: a `.tflite` file, a version of a SavedModel, or of its parent the newest.
+    """The exported model that a path names: a file, a version of a SavedModel, or of its parent the newest.
 
     Returns:
         The path of the file or of the version; None if there is none, as in the folder of a run.
@@ -173,16 +156,16 @@ def find(path: str | os.PathLike) -> str | None:
     path = os.fspath(path).rstrip("/")
     if paths.is_file(path):
         with faults.named(path), paths.open_to_read(path) as file:
-            return path if path.endswith(".tflite") or _starts_as_tflite(file.read(8)) else None
+            return path if path.endswith(FILES) or _starts_as_tflite(file.read(8)) else None
     if paths.is_file(f"{path}/{SAVED_MODEL}"):
         return path
-    if path.endswith(".tflite") and not paths.exists(path):
+    if path.endswith(FILES) and not paths.exists(path):
         raise UserError(f"there is no {path}")
     names = paths.names(path)
     versions = [name for name in names if name.isdecimal() and paths.is_file(f"{path}/{name}/{SAVED_MODEL}")]
     if versions:
         return f"{path}/{max(versions, key=int)}"
-    files = sorted(name for name in names if name.endswith(".tflite"))
+    files = sorted(name for name in names if name.endswith(FILES))
     if files and not paths.is_file(f"{path}/params.yaml"):
         raise UserError(f"{path} holds {', '.join(files)}; name one of them")
     return None
@@ -194,8 +177,10 @@ def refuse_augmentation(path: str, wanted: bool) -> None:
         raise UserError(f"{path} is an exported model, which has no test-time augmentation; give the run it came from")
 
 
-def load(path: str) -> SavedModel | TFLite:
+def load(path: str) -> SavedModel | TFLite | onnx_model.ONNX:
     """Loads what `find` found."""
+    if path.endswith(onnx_model.ENDING):
+        return onnx_model.ONNX(path)
     return SavedModel(path) if paths.is_folder(path) else TFLite(path)
 
 

@@ -1,4 +1,4 @@
-"""One call for a detector of any kind: a run, a SavedModel, a TFLite file."""
+"""One call for a detector of any kind: a run, a SavedModel, a TFLite or an ONNX file."""
 
 import os
 import warnings
@@ -12,7 +12,7 @@ from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths
 from fsaf_tf.run import checkpoints
-from fsaf_tf.serving import exported_models
+from fsaf_tf.serving import exported_models, onnx_model
 
 
 def load_detector(
@@ -23,12 +23,12 @@ def load_detector(
     postprocess: dict | None = None,
     branch: str | None = None,
     tile: int | dict | None = None,
-) -> trained.Detector | exported_models.SavedModel | exported_models.TFLite:
+) -> trained.Detector | exported_models.SavedModel | exported_models.TFLite | onnx_model.ONNX:
     """Loads a detector of any kind; all are called alike, with a picture.
 
     Args:
         path: the folder of a run or of imported weights, a SavedModel (a version, or the folder of the versions: the
-            newest), or a `.tflite` file; also a checkpoint, as below.
+            newest), or a `.tflite` or `.onnx` file; also a checkpoint, as below.
         checkpoint: of a run: `best`, `newest`, or the path of another one, a file prefix such as
             `runs/fsaf_r50/ckpt-90000` or a folder. If not given, the best that can be read, else the newest that can.
         test_augmentation: of a run: keys of `task.test_augmentation`, which then is done: `{"ratios": [0.5, 1, 1.5]}`.

@@ -7,7 +7,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -17,7 +17,7 @@ from fsaf_tf.data.classes import LABELS
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import parts, paths, storage
-from fsaf_tf.serving import card, decode, frozen, warmup
+from fsaf_tf.serving import card, decode, frozen, named_outputs, warmup
 from fsaf_tf.terminal import native_log
 
 # Pictures that the network sees together, and pictures that are decoded at a time: memory does not grow with a request.
@@ -108,23 +108,12 @@ def signatures(detector: trained.Detector) -> dict[str, tf.types.experimental.Po
 def _detect(detector: trained.Detector) -> Callable:
     """A function from (load, portrait `[B]`) to the outputs; `load` gives the picture of a place."""
     network, program = frozen.freeze(detector.model), detector.program
-    category_ids = tf.constant(detector.classes.ids, id_type(detector.classes.ids))
+    category_ids = tf.constant(detector.classes.ids, named_outputs.id_type(detector.classes.ids))
     of_group_found = _in_tiles if program.tiles else _together
 
     def of_group(load, places):
         """The outputs for the pictures at some places, all of one canvas."""
-        found = of_group_found(network, program, load, places)
-        is_detection = tf.range(tf.shape(found["classes"])[1]) < found["num_detections"][:, None]
-        return {
-            "detection_boxes": found["boxes"],
-            "detection_scores": found["scores"],
-            "detection_classes": tf.where(
-                is_detection, tf.gather(category_ids, found["classes"]), tf.zeros([], category_ids.dtype)
-            ),
-            "detection_levels": found["levels"],
-            "detection_branch": found["branch"],
-            "num_detections": found["num_detections"],
-        }
+        return named_outputs.of(of_group_found(network, program, load, places), category_ids)
 
     def detect(load, portrait):
         most = program.suppression.max_detections
@@ -155,11 +144,6 @@ def _in_tiles(network, program: detection.Program, load: Callable, places: tf.Te
 
     signature = postprocess.signature(program.suppression.max_detections)
     return tf.map_fn(of_one, places, fn_output_signature=signature, parallel_iterations=1)
-
-
-def id_type(category_ids: Sequence[int]) -> tf.DType:
-    """The type of `detection_classes`: int32, as clients know it, or int64 where an id does not fit."""
-    return tf.int32 if all(tf.int32.min <= one <= tf.int32.max for one in category_ids) else tf.int64
 
 
 def by_group(of_group: Callable, portrait: tf.Tensor, max_detections: int, ids: tf.DType) -> dict[str, tf.Tensor]:

@@ -28,12 +28,17 @@ def checkpoint(path: str, threads: int):
     from fsaf_tf.serving import load as loading
 
     def load(image):
-        detector = loading.load_trained(path)
-        sides = sorted(image.shape[:2])
-        detector.config.input_size.override({"shorter_side": sides[0], "longer_side": sides[1]})
+        detector = at_size(loading.load_trained(path), image.shape[:2])
         return lambda: len(detector(image)["scores"])
 
     return load
+
+
+def at_size(detector, size: tuple[int, int]):
+    """The same detector, which brings pictures to this height and width."""
+    sides = dict(zip(("shorter_side", "longer_side"), sorted(size)))
+    config = detector.config.replace(input_size=sides)
+    return type(detector)(detector.model, config, detector.classes, detector.checkpoint)
 
 
 def saved_model(path: str, threads: int):
@@ -81,7 +86,29 @@ def tflite(path: str, threads: int):
     return load
 
 
-KINDS = {"checkpoint": checkpoint, "saved_model": saved_model, "frozen_graph": frozen_graph, "tflite": tflite}
+def onnx(path: str, threads: int):
+    """A file for pictures of any size or for a canvas of the picture's, by ONNX Runtime: no TensorFlow."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+
+    def load(image):
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        size, first = np.int32([image.shape[:2]]), session.get_inputs()[0].name
+        inputs = {first: image[None]} | ({} if first == "inputs" else {"image_size": size, "original_size": size})
+        return lambda: int(session.run(["num_detections"], inputs)[0][0])
+
+    return load
+
+
+KINDS = {
+    "checkpoint": checkpoint,
+    "saved_model": saved_model,
+    "frozen_graph": frozen_graph,
+    "tflite": tflite,
+    "onnx": onnx,
+}
 
 
 def memory_mb(key: str) -> float:

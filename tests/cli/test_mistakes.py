@@ -136,8 +136,8 @@ MISTAKES = {
     f"predict {PICTURE} --score_threshold=half": ("wants a number in the range [0.0, 1.0], not 'half'",),
     "predict --video=folder --output=out": ("--video=folder is a folder; give a file",),
     # Export.
-    "export": ("--format is missing: saved_model, tflite",),
-    "export --format=onnx": ("--format cannot be 'onnx'; there are: saved_model, tflite",),
+    "export": ("--format is missing: saved_model, tflite, onnx",),
+    "export --format=coreml": ("--format cannot be 'coreml'; there are: saved_model, tflite, onnx",),
     "export --format=tflit": ("did you mean 'tflite'?",),
     "export --format=tflite --quantize=fp16": ("cannot be 'fp16'; there are: none, float16, int8",),
     "export --format=tflite --canvas=wide": ("there are: square, landscape, portrait, both",),

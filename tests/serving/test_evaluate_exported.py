@@ -234,8 +234,8 @@ def test_data_that_are_not_there_are_told_before_anything_is_written(folder, tmp
     [
         (("--format=tflite", "--canvas=both", "--height=96", "--width=96"), "leave it out, or --height and --width"),
         (("--format=tflite", "--height=96"), "give both --height and --width, or neither"),
-        (("--format=saved_model", "--canvas=square"), "--canvas is for --format=tflite only"),
-        (("--format=saved_model", "--evaluate"), "--evaluate is for --format=tflite only"),
+        (("--format=saved_model", "--canvas=square"), "--canvas is for --format=tflite and --format=onnx only"),
+        (("--format=saved_model", "--evaluate"), "--evaluate is for --format=tflite and --format=onnx only"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(folder, tmp_path, monkeypatch, flags, message):

@@ -26,7 +26,7 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.evaluate import average_precision
 from fsaf_tf.files import storage
 from fsaf_tf.modeling import detector as detectors
-from fsaf_tf.serving import canvas, client, evaluate_exported, exported_models
+from fsaf_tf.serving import canvas, client, evaluate_exported, exported_models, named_outputs
 
 pytest.importorskip("tensorflow_serving")
 pytest.importorskip("ai_edge_litert")
@@ -348,7 +348,7 @@ def test_a_client_that_knows_nothing_of_us_gets_the_same_answers(loaded, server,
     detector = loaded["saved_model"]
     for place, file in enumerate(pictures):
         expected = detector(predict_files.read_image(file))
-        found = exported_models.from_outputs({key: each[place] for key, each in outputs.items()}, detector.classes)
+        found = named_outputs.to_detections({key: each[place] for key, each in outputs.items()}, detector.classes)
         assert_same(found, expected, ("classes", "levels", "branch"))
 
 

@@ -23,7 +23,7 @@ from fsaf_tf.data.classes import Classes
 from fsaf_tf.detect import trained
 from fsaf_tf.errors import UserError
 from fsaf_tf.modeling import detector as detectors
-from fsaf_tf.serving import exported_models, saved_model, warmup
+from fsaf_tf.serving import named_outputs, saved_model, warmup
 
 TESTS = pathlib.Path(__file__).parent.parent
 LEAN = TESTS.parent / "examples" / "lean" / "saved_model.py"
@@ -325,8 +325,8 @@ def test_tensorflow_alone_finds_what_the_detector_finds(elsewhere, version, dete
 def test_ids_beyond_31_bits_are_int64():
     """As CRC-32 of a name is; with ids that fit the output stays int32, as clients know it."""
     large = Classes(tuple(NAMES), (3089631150, 2**53, 16))
-    assert saved_model.id_type(IDS) == saved_model.id_type([2**31 - 1]) == tf.int32
-    assert saved_model.id_type(large.ids) == tf.int64
+    assert named_outputs.id_type(IDS) == named_outputs.id_type([2**31 - 1]) == tf.int32
+    assert named_outputs.id_type(large.ids) == tf.int64
 
     def of_group(places):
         """Place k has class k, and then nothing."""
@@ -340,6 +340,6 @@ def test_ids_beyond_31_bits_are_int64():
     found = saved_model.by_group(of_group, tf.constant([True, False, True]), 2, tf.int64)
     assert found["detection_classes"].numpy().tolist() == [[each, 0] for each in large.ids]
     one = {key: value.numpy()[1] for key, value in found.items()}
-    assert exported_models.from_outputs(one, large)["names"] == NAMES[1:2]
-    unnamed = exported_models.from_outputs(one, None)
+    assert named_outputs.to_detections(one, large)["names"] == NAMES[1:2]
+    unnamed = named_outputs.to_detections(one, None)
     assert unnamed["classes"].tolist() == [2**53] and unnamed["names"] == [f"category {2**53}"]

@@ -29,10 +29,13 @@ from injected import (
 )
 
 from fsaf_tf.data.classes import Classes
-from fsaf_tf.serving import card_pieces, client, converter, exported_models, saved_model
+from fsaf_tf.run.checkpoints import Checkpoint
+from fsaf_tf.serving import card_pieces, client, converter, exported_models, onnx_export, onnx_model, saved_model
 
 grpc = pytest.importorskip("grpc")
 litert = pytest.importorskip("ai_edge_litert.interpreter")
+onnx = pytest.importorskip("onnx.parser") and pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
 from fsaf_tf.serving import flatbuffer, metadata, warmup  # noqa: E402 (extras)
 
 CLASSES = Classes(("cat",), (1,))
@@ -118,6 +121,18 @@ def file(folder) -> str:
     return path
 
 
+def onnx_file(folder) -> str:
+    """A file of one sum, with what our tools read of it."""
+    header = '<ir_version: 8, opset_import: ["": 18]>'
+    graph = f"{header} one (uint8[1, h, w, 3] inputs) => (uint8[1, h, w, 3] y) {{y = Add (inputs, inputs)}}"
+    model = onnx.parser.parse_model(graph)
+    facts = {"class_names": ["cat"], "category_ids": [1], "canvas": None, "postprocess": {"max_detections": 100}}
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in facts.items()})
+    with open(f"{folder}/model.onnx", "wb") as stream:
+        stream.write(model.SerializeToString())
+    return f"{folder}/model.onnx"
+
+
 def versions(folder) -> str:
     """The folder of a SavedModel's versions."""
     text(folder, "1/saved_model.pb")
@@ -155,6 +170,30 @@ MODELS = {
     ),
     "serving/exported_models.py:TFLite._run:self._interpreter.get_tensor": ASK._replace(
         owner=litert.Interpreter, attribute="get_tensor"
+    ),
+}
+
+
+ONNX_LOAD = Case(lambda folder: onnx_model.ONNX(onnx_file(folder)), (*OPEN, *CUT_OFF), names="model.onnx")
+ONNX_ASK = Case(
+    lambda folder: onnx_model.ONNX(onnx_file(folder))(np.zeros([8, 8, 3], np.uint8)),
+    (simply(RuntimeError("Failed to allocate memory")), MEMORY),
+    names="model.onnx",
+)
+ONNX = {
+    "serving/onnx_model.py:ONNX.__init__:paths.read_bytes": ONNX_LOAD,
+    "serving/onnx_model.py:ONNX.__init__:runtime.InferenceSession": ONNX_LOAD._replace(
+        owner=onnxruntime, attribute="InferenceSession"
+    ),
+    "serving/onnx_model.py:ONNX._detect_one:self._session.run": ONNX_ASK._replace(
+        owner=onnxruntime.InferenceSession, attribute="run"
+    ),
+    "serving/onnx_export.py:_facts_of:paths.read_bytes": Case(
+        lambda folder: onnx_export._facts_of(
+            Checkpoint(text(folder, "ckpt-1.index").removesuffix(".index"), 1, None, "")
+        ),
+        OPEN,
+        names="ckpt-1.index",
     ),
 }
 
@@ -242,4 +281,4 @@ CLIENT = {
     "serving/client.py:encoded:Image.open": ENCODED._replace(errors=(*OPEN, *READ, *DAMAGED[-1:]), names="picture.png"),
     "serving/client.py:encoded:pathlib.Path.read_bytes": ENCODED,
 }
-CASES = EXPORTS | MODELS | CLIENT
+CASES = EXPORTS | MODELS | ONNX | CLIENT
