@@ -177,7 +177,7 @@ def to_saved_model(task: schema.Task, model: tf_keras.Model) -> dict:
     """The network frozen, as an exported SavedModel has it."""
     with tempfile.TemporaryDirectory() as folder:
         module = tf.Module()
-        module.run = frozen.freeze(model)
+        module.run = frozen.freeze_to_constants(model)
         tf.saved_model.save(module, folder)
         return {"bytes": sum(path.stat().st_size for path in pathlib.Path(folder).rglob("*") if path.is_file())}
 

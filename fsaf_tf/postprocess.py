@@ -85,7 +85,8 @@ def anchor_free_detections(
     """
     some = next(iter(logits.values()))
     geometry = pyramid.Geometry(tuple(sorted(map(int, logits))), location_offset, offset_scale, 0.0, 0.0)
-    branch = AnchorFree(geometry, selection=None, elementwise=None, loss_weight=0.0)  # nothing is learnt here
+    # Nothing is learnt here.
+    branch = AnchorFree(geometry, selection=None, elementwise=None, loss_weight=0.0)  # type: ignore[arg-type]
     decoding = Decoding((branch,), max_per_level, multi_label=False)
     suppression = Suppression(score_threshold, nms_iou, max_detections, fusion="best")
     image_size = tf.broadcast_to(tf.cast(image_size, tf.int32), [tf.shape(some)[0], 2])

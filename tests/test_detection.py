@@ -93,8 +93,8 @@ def test_evaluation_finds_what_prediction_finds(model, pictures, data, way):
 def test_an_exported_model_runs_the_program_of_its_folded_network(model, pictures, way):
     """To the last digits, which follow from how TensorFlow has shared out the work of each graph."""
     detector = trained.Detector(model, other_config(**WAYS[way]), CLASSES)
-    exported = saved_model.signatures(detector)["image_tensor"]
-    folded = frozen.freeze(model)
+    exported = saved_model.signatures(detector, frozen.freeze_to_constants(model))["image_tensor"]
+    folded = frozen.freeze_to_constants(model)
 
     @tf.function
     def detect(image):

@@ -37,6 +37,14 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", flag_values
 _QUANTIZE = flags.DEFINE_enum(
     "quantize", "none", ["none", "float16", "int8"], "tflite: the type of the weights.", flag_values=_FLAGS
 )
+_WEIGHTS = flags.DEFINE_enum(
+    "weights",
+    "variables",
+    ["variables", "constants"],
+    "saved_model: how the graph holds them. Constants are faster by some percent where pictures are small, and take"
+    " several times the memory: docs/serving.md.",
+    flag_values=_FLAGS,
+)
 _IMAGES = flags.DEFINE_string(
     "images",
     None,
@@ -92,7 +100,7 @@ def _saved_model() -> None:
     _refuse((_CANVAS, _HEIGHT, _WIDTH, _EVALUATE, _OVERWRITE), "tflite and --format=onnx only")
     from fsaf_tf.serving import saved_model
 
-    print(saved_model.export(_load(), _OUTPUT.value))
+    print(saved_model.export(_load(), _OUTPUT.value, constants=_WEIGHTS.value == "constants"))
 
 
 def _refuse(unread: tuple[flags.FlagHolder, ...], formats: str) -> None:
@@ -118,13 +126,14 @@ def _refuse_tiles() -> None:
 def _onnx() -> None:
     _refuse_tiles()
     _refuse(_OF_TFLITE, "tflite only")
+    _refuse((_WEIGHTS,), "saved_model only")
     size = _size()
-    from fsaf_tf.serving import canvas, evaluate_exported, onnx_export
+    from fsaf_tf.serving import canvas, card, evaluate_exported, onnx_export
 
     outputs.check(
-        outputs.in_folder(_OUTPUT.value, r"model(_\d+x\d+)?\.onnx"),
+        outputs.in_folder(_OUTPUT.value, r"model(_\d+x\d+)?\.(onnx|card\.md)"),
         reads=(),
-        is_ours=outputs.has_mark(onnx_export.MARK),
+        is_ours=outputs.by_ending(onnx=outputs.has_mark(onnx_export.MARK), md=outputs.has_mark(card.MARK)),
         overwrite=_OVERWRITE.value,
     )
     detector = _load()
@@ -133,11 +142,12 @@ def _onnx() -> None:
     written = [onnx_export.export(detector, _OUTPUT.value, each) for each in canvases]
     print(*written, sep="\n")
     if source:
-        evaluate_exported.compare(detector, written, source)
+        _evaluate(detector, written, source)
 
 
 def _tflite() -> None:
     _refuse_tiles()
+    _refuse((_WEIGHTS,), "saved_model only")
     size = _size()
     if _RECURSIVE.present and not _IMAGES.value:
         raise UserError("--recursive is for --images, a folder")
@@ -159,10 +169,17 @@ def _tflite() -> None:
     written = [tflite.export(detector, _OUTPUT.value, each, **options) for each in canvases]
     print(_stretch(detector.config, canvases), *written, sep="\n")
     if source:
-        evaluated = evaluate_exported.compare(detector, written, source)
-        name = evaluate_exported.name_of(written)
-        for path in written:
-            card.add_figures(card.beside(path), name, evaluated[name], source.num_images)
+        _evaluate(detector, written, source)
+
+
+def _evaluate(detector, written: list[str], source) -> None:
+    """Prints the table of what the files cost, and puts their figures into their cards."""
+    from fsaf_tf.serving import card, evaluate_exported
+
+    evaluated = evaluate_exported.compare(detector, written, source)
+    name = evaluate_exported.name_of(written)
+    for path in written:
+        card.add_figures(card.beside(path), name, evaluated[name], source.num_images)
 
 
 def _stretch(task, canvases) -> str:

@@ -36,13 +36,13 @@ class Exported:
     Attributes:
         form: such as `TFLite, int8`.
         input: what it takes, in words.
-        file: the one with the network, whose digest is taken.
+        files: those with the network, whose digests are taken.
         title: the name of the model.
     """
 
     form: str
     input: str
-    file: str
+    files: tuple[str, ...]
     title: str
 
 
@@ -204,7 +204,8 @@ def _origin(detector: trained.Detector, exported: Exported, start: Mapping) -> s
         rows["step"] = checkpoint.step or "0: imported weights"
         for file in files_of(checkpoint.prefix):
             rows[f"SHA-256 of {os.path.basename(file)}"] = sha256(file)
-    rows[f"SHA-256 of {os.path.basename(exported.file)}"] = sha256(exported.file)
+    for file in exported.files:
+        rows[f"SHA-256 of {os.path.basename(file)}"] = sha256(file)
     rows |= {
         "training's command": start.get("command", _UNKNOWN),
         "training's code": start.get("git") or _UNKNOWN,

@@ -1,9 +1,10 @@
-"""A network as one function of constants, its batch normalisation folded into its convolutions.
+"""A network as one function of constants or variables, its batch normalisation folded into its convolutions.
 
 TensorFlow's `convert_variables_to_constants_v2` does the first half and takes twenty times the memory of the weights.
 """
 
 import collections
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,31 +12,70 @@ import tf_keras
 from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2
 
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
+_IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32, name="images")
+_FLOAT = tf.float32.as_datatype_enum
 
 
-def freeze(model: tf_keras.Model) -> tf.types.experimental.ConcreteFunction:
-    """The network in inference mode, without variables.
+def freeze(model: tf_keras.Model) -> tuple[tf.types.experimental.ConcreteFunction, list[tf.Variable]]:
+    """The network in inference mode.
 
     What is left of a layer is a convolution, its bias and its ReLU: TensorFlow's optimizer fuses these when the graph
-    is loaded, for the machine that it runs on.
+    is loaded, for the machine that it runs on. A variable TensorFlow holds once, whatever calls the function; a
+    constant it copies with each graph that it reads, optimizes or runs. But constant kernels it keeps in the order that
+    its convolutions want, and others it puts into that order each time.
 
     Args:
         model: from normalised float32 images `[B, H, W, 3]` to a nest of outputs.
 
     Returns:
-        The same as a function. Its constants are in a SavedModel once, however many functions call it.
+        The same as a function, and the variables that it needs, which live as long as this list.
     """
-    spec = tf.TensorSpec([None, None, None, 3], tf.float32, name="images")
-    function = tf.function(lambda images: model(images, training=False), autograph=False).get_concrete_function(spec)
-    placeholder, outputs = function.inputs[0].op.name, [output.op.name for output in function.outputs]
+    network, weights = _folded(model), {}
+    for node in network.graph.node:
+        if node.op == "Const" and node.attr["dtype"].type == _FLOAT:
+            value = tf.make_ndarray(node.attr["value"].tensor)
+            weights[node.name] = tf.Variable(value, trainable=False, name=node.name)
+    return network.function(weights), list(weights.values())
+
+
+def freeze_to_constants(model: tf_keras.Model) -> tf.types.experimental.ConcreteFunction:
+    """The same without variables. The constants are in a SavedModel once, however many functions call this."""
+    return _folded(model).function({})
+
+
+class _Network(NamedTuple):
+    """A folded graph with what is needed to call it.
+
+    Attributes:
+        graph: of constants.
+        images: name of the input's node.
+        outputs: names of the nodes of the outputs.
+        structure: the nest that they come in.
+    """
+
+    graph: graph_pb2.GraphDef
+    images: str
+    outputs: list[str]
+    structure: Any
+
+    def function(self, weights: dict[str, tf.Variable]) -> tf.types.experimental.ConcreteFunction:
+        """From images to outputs, with variables in the place of the constants of these names."""
+        graph = graph_pb2.GraphDef(node=[node for node in self.graph.node if node.name not in weights])
+        names = [f"{name}:0" for name in self.outputs]
+
+        def imported(images):
+            inputs = {self.images: images, **{name: weight.read_value() for name, weight in weights.items()}}
+            values = tf.graph_util.import_graph_def(graph, inputs, return_elements=names, name="")
+            return tf.nest.pack_sequence_as(self.structure, values)
+
+        return tf.function(imported, autograph=False).get_concrete_function(_IMAGES)
+
+
+def _folded(model: tf_keras.Model) -> _Network:
+    function = tf.function(lambda images: model(images, training=False), autograph=False).get_concrete_function(_IMAGES)
+    outputs = [output.op.name for output in function.outputs]
     graph = fold_batch_norm(fold_constants(variables_to_constants(function), outputs), outputs)
-
-    def imported(images):
-        names = [f"{name}:0" for name in outputs]
-        values = tf.graph_util.import_graph_def(graph, {placeholder: images}, return_elements=names, name="")
-        return tf.nest.pack_sequence_as(function.structured_outputs, values)
-
-    return tf.function(imported, autograph=False).get_concrete_function(spec)
+    return _Network(graph, function.inputs[0].op.name, outputs, function.structured_outputs)
 
 
 def variables_to_constants(function: tf.types.experimental.ConcreteFunction) -> graph_pb2.GraphDef:

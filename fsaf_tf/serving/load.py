@@ -42,8 +42,8 @@ def load_detector(
 
     Returns:
         A callable with `class_names` and `category_ids`; see `trained.Detector`, whose `checkpoint` says which it is.
-            What is exported has None for a `checkpoint`, no `model` and no `preprocess`, and takes pictures at the size it
-            was exported for.
+            What is exported has None for a `checkpoint`, no `model` and no `preprocess`, and takes pictures at the
+            size it was exported for.
 
     Raises:
         UserError: there is no such thing, it cannot be read, or it is of another model; a key or value is wrong.

@@ -17,7 +17,8 @@ from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths, storage
 from fsaf_tf.run.checkpoints import Checkpoint
 from fsaf_tf.serving import canvas as canvases
-from fsaf_tf.serving import frozen, onnx_model
+from fsaf_tf.serving import card, frozen, onnx_model
+from fsaf_tf.terminal import commands
 
 MARK = "docs/onnx.md of fsaf_tf"  # near the start of every file
 
@@ -28,7 +29,7 @@ def export(
     canvas: canvases.Canvas | None = None,
     say: Callable[[str], None] = print,
 ) -> str:
-    """Writes `output/model.onnx`, or `model_<height>x<width>.onnx` of a canvas, whole or not at all.
+    """Writes `output/model.onnx`, or `model_<height>x<width>.onnx` of a canvas, whole or not at all, and its card.
 
     It is checked by `onnx.checker` and tried by ONNX Runtime before it is written.
 
@@ -47,9 +48,10 @@ def export(
     if paths.is_file(output):
         raise UserError(f"{output} is a file; give a folder as --output")
     onnx, graphs = _libraries()
-    say(canvas.describe() if canvas else _describe(detector.program.sides, detector.program.keep_aspect))
+    takes = canvas.describe() if canvas else _describe(detector.program.sides, detector.program.keep_aspect)
+    say(takes)
     size = canvas.size if canvas else (None, None)
-    model = graphs.detect(detector.program, frozen.freeze(detector.model), detector.category_ids, size)
+    model = graphs.detect(detector.program, frozen.freeze_to_constants(detector.model), detector.category_ids, size)
     if not canvas:
         model = graphs.joined(graphs.fit(detector.program.sides, detector.program.keep_aspect), model)
     model.producer_name, model.doc_string = "fsaf_tf", f"Detections of a picture: {MARK}"
@@ -58,6 +60,8 @@ def export(
     data = _tried(onnx, model, path)
     storage.make_folder(output)
     storage.write_bytes(path, data)
+    facts = card.Exported("ONNX", takes.removeprefix("Input: "), (path,), title=name_of(canvas))
+    card.write(detector, facts, card.beside(path))
     return path
 
 
@@ -111,7 +115,7 @@ def _libraries():
         logging.getLogger("tf2onnx").setLevel(logging.ERROR)
         from fsaf_tf.serving import onnx_graphs
     except ImportError as error:
-        raise UserError(f'--format=onnx needs {error.name}: pip install -c constraints.txt -e ".[onnx]"') from error
+        raise UserError(f"--format=onnx needs {error.name}: {commands.to_install('onnx')}") from error
     return onnx, onnx_graphs
 
 

@@ -9,7 +9,7 @@ from fsaf_tf.detect import pictures
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import paths
 from fsaf_tf.serving import canvas, named_outputs
-from fsaf_tf.terminal import faults
+from fsaf_tf.terminal import commands, faults
 
 ENDING = ".onnx"  # such a file has no mark at its beginning
 PROVIDERS = ["CPUExecutionProvider"]
@@ -80,5 +80,5 @@ def _library():
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError(f'{ENDING} files need {error.name}: pip install -c constraints.txt -e ".[onnx]"') from error
+        raise UserError(f"{ENDING} files need {error.name}: {commands.to_install('onnx')}") from error
     return onnxruntime

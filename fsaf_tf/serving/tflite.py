@@ -80,7 +80,7 @@ def export(
     parts = ["model", {"none": "float32"}.get(quantize, quantize), canvas.orientation, "raw" if raw else ""]
     path = _write(packed, f"{output}/{'_'.join(filter(None, parts))}.tflite")
     form = f"TFLite, {parts[1]}{', boxes and scores before suppression' if raw else ''}"
-    facts = card.Exported(form, canvas.describe().removeprefix("Input: "), file=path, title=os.path.basename(path))
+    facts = card.Exported(form, canvas.describe().removeprefix("Input: "), (path,), title=os.path.basename(path))
     card.write(detector, facts, card.beside(path))
     return path
 

@@ -132,7 +132,7 @@ def _export(model_dir: str, folder: str, size: tuple[int, int], files: list[str]
 
 def write_frozen_graph(detector: trained.Detector, path: str) -> str:
     """The detector for one decoded picture, as it is, as a GraphDef of constants: from `image` to `num_detections`."""
-    network = frozen.freeze(detector.model)
+    network = frozen.freeze_to_constants(detector.model)
 
     def detect(image):
         size = tf.shape(image)[None, 1:3]

@@ -43,12 +43,16 @@ def test_the_same_outputs_without_batch_norm(kind, monkeypatch):
     if kind == "groups one by one":  # as on a processor without kernels for groups
         monkeypatch.setattr(resnet, "has_grouped_kernels", lambda _: False)
     model = build(BACKBONES[kind])
-    network = frozen.freeze(model)
+    network = frozen.freeze_to_constants(model)
     images = tf.random.normal([2, 33, 95, 3])
     expected, found = model(images, training=False), network(images)
     tf.nest.assert_same_structure(expected, found)
     for one, other in zip(tf.nest.flatten(expected), tf.nest.flatten(found)):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * float(tf.reduce_max(abs(one))))
+    shared, variables = frozen.freeze(model)
+    for one, other in zip(tf.nest.flatten(found), tf.nest.flatten(shared(images))):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * float(tf.reduce_max(abs(one))))
+    assert len(shared.captured_inputs) == len(variables)
     left = operations(network)
     assert not network.captured_inputs
     assert not {"FusedBatchNormV3", "Rsqrt", "ReadVariableOp"} & set(left)
@@ -59,6 +63,7 @@ def test_the_same_outputs_without_batch_norm(kind, monkeypatch):
     size = network.graph.as_graph_def().ByteSize()  # a kernel that levels share is there once
     weights = sum(variable.numpy().nbytes for variable in model.variables)
     assert size < weights + 400 * sum(left.values())
+    assert shared.graph.as_graph_def().ByteSize() < 400 * sum(left.values())
 
 
 def folded_operations(function) -> set[str]:
