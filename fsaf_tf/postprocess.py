@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from fsaf_tf import boxes as box_ops
-from fsaf_tf import pyramid
-from fsaf_tf.branches import AnchorBased, AnchorFree, Branch, Outputs
+from fsaf_tf import fusion, pyramid
+from fsaf_tf.branches import AnchorFree, Branch, Outputs
 
 Detections = dict[str, tf.Tensor]
 
@@ -39,7 +39,7 @@ class Suppression:
         nms_iou: a box that overlaps a better one of its class by more than this is dropped.
         max_detections: D, at most so many detections of an image.
         fusion: what a detection is made of, of `FUSIONS`: the best candidate of those that were one to the suppression
-            (`best`, section 3.4), or the best ones of both branches (`mean`, see `_fused`).
+            (`best`, section 3.4), or the best ones of both branches (`mean`, see `fusion.mean_of_branches`).
     """
 
     score_threshold: float
@@ -170,7 +170,8 @@ def suppress(
     is_detection = tf.range(suppression.max_detections) < count[:, None]  # [B, D]
     joined |= {"boxes": boxes, "scores": scores}
     if suppression.fusion == "mean":
-        found = _fused(joined, apart, selected, is_detection, suppression)
+        limits = suppression.nms_iou, suppression.score_threshold
+        found = fusion.mean_of_branches(joined, apart, selected, is_detection, *limits)
     else:
         found = {key: tf.gather(joined[key], selected, batch_dims=1) for key in joined}  # [B, D, ...]
     detections = {key: tf.where(is_detection, found[key], 0) for key in ("scores", "classes", "levels", "branch")}
@@ -322,40 +323,3 @@ def _nms(apart, scores, suppression: Suppression) -> tuple[tf.Tensor, tf.Tensor]
         return tuple(value[None] for value in suppress_image((apart[0], scores[0])))
     signature = (tf.TensorSpec([suppression.max_detections], tf.int32), tf.TensorSpec([], tf.int32))
     return tf.map_fn(suppress_image, (apart, scores), fn_output_signature=signature)
-
-
-def _fused(candidates, apart, selected, is_detection, suppression: Suppression) -> dict[str, tf.Tensor]:
-    """Detections `[B, D, ...]` of what both branches say of an object, which neither says best of every object.
-
-    A detection's cluster are the candidates over the threshold that it suppressed, itself among them. Its box is the
-    mean of each branch's best in the cluster, weighted by their scores; its score the plain mean of these, where that
-    of a branch that found nothing is 0.
-
-    Args:
-        candidates: `[B, C, ...]`, clipped.
-        apart: their boxes, with no overlap between classes.
-        selected: indices `[B, D]` of the detections.
-        is_detection: `[B, D]`; the rest is padding.
-        suppression: of these detections.
-    """
-    overlaps = box_ops.pairwise_iou(tf.gather(apart, selected, batch_dims=1), apart) > suppression.nms_iou  # [B, D, C]
-    itself = selected[..., None] == tf.range(tf.shape(apart)[1])  # [B, D, 1] == [C]
-    overlaps = (overlaps | itself) & is_detection[..., None]  # [B, D, C] & [B, D, 1]
-    # [B, C]: the first one, which is the best. As numbers: ONNX has no argmax of bool.
-    suppressed_by = tf.argmax(tf.cast(overlaps, tf.int32), axis=1, output_type=tf.int32)
-    is_first = suppressed_by[:, None] == tf.range(tf.shape(selected)[1])[:, None]  # [B, 1, C] == [D, 1]
-    is_over = candidates["scores"] > suppression.score_threshold  # [B, C]
-    in_cluster = overlaps & is_first & is_over[:, None]  # [B, D, C] & [B, 1, C]
-
-    def best_of_branch(number: int) -> tuple[tf.Tensor, tf.Tensor]:
-        is_of_branch = (candidates["branch"] == number)[:, None]  # [B, 1, C]
-        scores = tf.where(in_cluster & is_of_branch, candidates["scores"][:, None], 0.0)  # [B, D, C]
-        box = tf.gather(candidates["boxes"], tf.argmax(scores, axis=-1), batch_dims=1)  # [B, D, 4]
-        return tf.reduce_max(scores, axis=-1), box
-
-    scores, boxes = zip(best_of_branch(AnchorFree.number), best_of_branch(AnchorBased.number))
-    share = tf.math.divide_no_nan(scores[0], scores[0] + scores[1])[..., None]  # [B, D, 1]
-    found = {key: tf.gather(candidates[key], selected, batch_dims=1) for key in candidates}  # [B, D, ...]
-    found |= {"boxes": share * boxes[0] + (1 - share) * boxes[1], "scores": (scores[0] + scores[1]) / 2}
-    order = tf.argsort(found["scores"], axis=-1, direction="DESCENDING", stable=True)  # padding has 0
-    return {key: tf.gather(value, order, batch_dims=1) for key, value in found.items()}
