@@ -34,7 +34,7 @@ def detector(run):
 
 def written(detector, folder: pathlib.Path) -> str:
     (folder / "model.bin").write_bytes(b"weights")
-    exported = card.Exported("TFLite, int8", "64 x 96 px", file=f"{folder}/model.bin", title="a model")
+    exported = card.Exported("TFLite, int8", "64 x 96 px", files=(f"{folder}/model.bin",), title="a model")
     path = card.write(detector, exported, card.beside(f"{folder}/model.bin"))
     assert path == f"{folder}/model.card.md"
     return pathlib.Path(path).read_text()
