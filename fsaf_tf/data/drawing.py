@@ -188,9 +188,10 @@ def draw_batch(seed: int, indices: Sequence[int]) -> dict[str, np.ndarray]:
         indices: the numbers of B pictures.
 
     Returns:
-        `images` `[B, 256, 256, 3]` uint8, black below or beside a picture; and of its objects, padded to N of
-        `MAX_OBJECTS`, `boxes` `[B, N, 4]` float32 yxyx in pixels, `classes` `[B, N]` int32, a place in `CLASS_NAMES`,
-        and `valid` `[B, N]` bool.
+        images: `[B, 256, 256, 3]` uint8, black below or beside a picture.
+        boxes: of its objects, `[B, N, 4]` float32 yxyx in pixels, padded to N of `MAX_OBJECTS`.
+        classes: `[B, N]` int32, a place in `CLASS_NAMES`.
+        valid: `[B, N]` bool: it is an object.
     """
     size = (len(indices), MAX_OBJECTS)
     images = np.zeros((len(indices), LONGER_SIDE, LONGER_SIDE, 3), np.uint8)
