@@ -87,7 +87,8 @@ def try_one(wheel: pathlib.Path, python: str, versions: str, folder: pathlib.Pat
         row["install"] = attempt(*install)
         row["packages"] = packages(environment)
         for name, words in commands().items():
-            row[name] = attempt(environment / "bin" / f"fsaf-{words[0]}", *words[1:], cwd=away)
+            command = environment / "bin" / f"fsaf-{words[0]}"
+            row[name] = attempt(command, *words[1:], cwd=away) if row["install"] == "ok" else "not tried"
         results = away / "out" / "detections.json"
         return row, json.loads(results.read_text()) if results.exists() else []
     finally:
