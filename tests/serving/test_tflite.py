@@ -94,11 +94,10 @@ def files(detector, tmp_path_factory):
         ),
     }
     assert any("8 pictures are few" in line for line in lines)
-    assert sorted(os.listdir(folder / "out")) == [
-        "model_float32.tflite",
-        "model_float32_raw.tflite",
-        "model_int8.tflite",
-    ]
+    names = ["model_float32", "model_float32_raw", "model_int8"]
+    assert sorted(os.listdir(folder / "out")) == sorted(
+        f"{name}.{end}" for name in names for end in ("tflite", "card.md")
+    )
     return paths
 
 

@@ -52,8 +52,9 @@ def export_nothing(folder) -> None:
 def write_model(folder) -> None:
     """A SavedModel of no signature."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(saved_model, "signatures", lambda detector: {})
-        saved_model._write(types.SimpleNamespace(classes=CLASSES), str(folder))
+        patch.setattr(saved_model, "signatures", lambda detector, network: {})
+        patch.setattr(saved_model.frozen, "freeze_to_constants", lambda model: model)
+        saved_model._write(types.SimpleNamespace(classes=CLASSES, model=None), str(folder), constants=True)
 
 
 def module() -> tf.Module:

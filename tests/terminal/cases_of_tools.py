@@ -128,7 +128,7 @@ def freeze(folder) -> None:
     """A graph as a file."""
     program = types.SimpleNamespace(detect=lambda network, image, *sizes: {"num_detections": tf.size(image)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference.frozen, "freeze", lambda model: model)
+        patch.setattr(inference.frozen, "freeze_to_constants", lambda model: model)
         inference.write_frozen_graph(types.SimpleNamespace(model=None, program=program), f"{folder}/graph.pb")
 
 
@@ -142,6 +142,7 @@ def measure(folder) -> None:
 def draw(folder) -> None:
     """A picture of shapes."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(draw_shapes.mistakes, "require", lambda *flags: None)
         patch.setattr(draw_shapes, "_OUTPUT", types.SimpleNamespace(value=f"{folder}/out"))
         patch.setattr(draw_shapes, "_COUNT", types.SimpleNamespace(value=1))
         patch.setattr(draw_shapes, "_OVERWRITE", types.SimpleNamespace(value=False))

@@ -87,6 +87,7 @@ NOT_INJECTED = {
     "serving/delegation.py:report:interpreter.allocate_tensors": "studies and tests alone call it",
     "serving/delegation.py:report:litert.Interpreter": "studies and tests alone call it",
     "serving/load.py:files_of:paths.files_below": "gives nothing where it cannot look",
+    "serving/saved_model.py:_files_of_network:paths.files_below": "gives nothing where it cannot look",
     "serving/metadata.py:pack:archive.writestr": IN_MEMORY,
     "serving/metadata.py:pack:zipfile.ZipFile": IN_MEMORY,
     "serving/saved_model.py:export:shutil.rmtree": "ignores errors",
