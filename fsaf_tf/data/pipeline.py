@@ -94,18 +94,22 @@ def build_dataset(
         window_size=batch_size,
     )
     if training and config.augmentation.mixes:
-        batches = batches.enumerate(first_batch).map(
-            lambda number, batch: mix.of_batch(
-                batch, config.augmentation, tf.stack([config.seed, number * shards + shard])
-            ),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        batches = _mixed(batches.enumerate(first_batch), config, shards, shard)
     if by_service:
         batches = service.through(batches, config.service)
     options = tf.data.Options()
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF  # done above
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _mixed(numbered: tf.data.Dataset, config: schema.TrainData, shards: int, shard: int) -> tf.data.Dataset:
+    """Batches with their numbers, mixed by draws of their own, and the numbers gone."""
+
+    def mixed(number: tf.Tensor, batch: dict) -> dict:
+        return mix.of_batch(batch, config.augmentation, tf.stack([config.seed, number * shards + shard]))
+
+    return numbered.map(mixed, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _training_rows(source: Source, config: schema.TrainData, shards: int, shard: int) -> tf.data.Dataset:

@@ -6,7 +6,6 @@ import tensorflow as tf
 import tf_keras
 from official.core import config_definitions
 
-from fsaf_tf import detection
 from fsaf_tf.config import checks, experiment, schedule
 from fsaf_tf.data import balance, digest, service
 from fsaf_tf.data.classes import LABELS, recorded_classes
@@ -30,6 +29,7 @@ from fsaf_tf.run import (
     memory,
     non_finite,
     on_disk,
+    opening,
     records,
     runner,
     trackers,
@@ -171,18 +171,11 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
     elif ended:
         run.progress.tell(f"The run in {run.model_dir} is finished: {ended}.")
         return closing.report(run, done)
-    _say_start(run, changed)
+    opening.say(run, changed)
     tf_keras.utils.set_random_seed(run.params.task.train_data.seed)
     data = _open_data(run, download)
     cluster.check_same_data(run.workers, data)
-    with run.strategy.scope():
-        task = FSAFTask(
-            run.params.task,
-            logging_dir=None if run.in_cluster else run.model_dir,  # what a bad step needs to be made again
-            runtime=run.params.runtime,
-            data=data,
-            steps=range(run.step, run.trainer.train_steps),
-        )
+    task = _task(run, data)
     if checkpoints.holds_run(run.model_dir):
         records.check_classes(run.model_dir, task.classes)
     if run.mode.trains and run.is_chief:
@@ -196,21 +189,39 @@ def _run(run: Run, changed: list[str], download: bool) -> dict:
         run.progress.say(memory.needs(loops.trainer.model, run.params.task, data.train))
     if run.is_chief and not run.mode.watches:  # there, the run that trains writes them
         _write_records(run, task)
+    metrics = _looped(run, loops)
+    if data.train is not None and data.train.bad.problems:
+        run.progress.tell(data.train.bad.line(data.train.name))
+    if not run.is_chief:
+        run.progress.tell(f"Ended at step {int(loops.controller.global_step.numpy())}, as all workers.")
+    return closing.report(run, metrics)
+
+
+def _task(run: Run, data: Sources) -> FSAFTask:
+    """The task of a run, for the steps that are left."""
+    with run.strategy.scope():
+        return FSAFTask(
+            run.params.task,
+            logging_dir=None if run.in_cluster else run.model_dir,  # what a bad step needs to be made again
+            runtime=run.params.runtime,
+            data=data,
+            steps=range(run.step, run.trainer.train_steps),
+        )
+
+
+def _looped(run: Run, loops: runner.Runner) -> dict:
+    """Trains and evaluates; closes the logbook however that ends."""
     is_whole = False
     try:
         metrics = loops.run()
         is_whole = True
+        return metrics
     except tf.errors.InvalidArgumentError as error:
         if NON_FINITE in str(error) and not run.in_cluster:
             non_finite.keep_weights(run.model_dir, loops.trainer.checkpoint)
         raise
     finally:
         loops.controller.logbook.close(is_whole=is_whole)
-    if data.train is not None and data.train.bad.problems:
-        run.progress.tell(data.train.bad.line(data.train.name))
-    if not run.is_chief:
-        run.progress.tell(f"Ended at step {int(loops.controller.global_step.numpy())}, as all workers.")
-    return closing.report(run, metrics)
 
 
 def _known_end(run: Run) -> list:
@@ -225,33 +236,6 @@ def _has_changed_data(run: Run, metrics: dict) -> bool:
     if not (run.mode.evaluates and metrics.get(records.DIGEST)):
         return False
     return not records.is_of(metrics, digest.of(open_validation(run.params.task).ground_truth()))
-
-
-def _say_start(run: Run, changed: list[str]) -> None:
-    """The rates of a training and what it goes on from, or what is evaluated."""
-    if run.mode.trains:
-        run.progress.say("\n".join(experiment.rates_report(run.params)))
-    if run.checkpoint and run.mode.trains:
-        going_on = f"Going on from step {run.step}, {run.checkpoint.prefix}."
-        run.progress.tell("\n".join([going_on, *(f"  {line}" for line in changed)]))
-    elif run.checkpoint:
-        run.progress.say(run.checkpoint.line)
-    elif run.mode.trains and not run.params.task.init_checkpoint:
-        run.progress.say(_start_line(run.params.task.model.backbone))
-    for way in (detection.views_of(run.params.task), detection.tiles_of(run.params.task)):
-        if way and run.mode.evaluates:
-            run.progress.say(way.describe())
-
-
-def _start_line(backbone) -> str:
-    """What the weights of a training without any checkpoint are at first."""
-    weights = getattr(backbone.get(), "weights", None)
-    if weights:
-        return f"Starting with the backbone's published weights ({weights}) and random values for the rest."
-    reason = f"task.model.backbone.{backbone.type}.weights is empty"
-    if weights is None:
-        reason = f"there are no published weights for {backbone.type} here"
-    return f"Starting with random values everywhere: {reason}."
 
 
 def _clear_up(run: Run) -> None:

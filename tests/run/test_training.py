@@ -23,7 +23,7 @@ from fsaf_tf.config import backbone_keys, experiment
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import storage
 from fsaf_tf.modeling import detector
-from fsaf_tf.run import checkpoints, controller, devices, lock, non_finite, replay, runner, training
+from fsaf_tf.run import checkpoints, controller, devices, lock, non_finite, opening, replay, runner, training
 from fsaf_tf.run.mode import parse
 from fsaf_tf.run.task import FSAFTask
 
@@ -333,7 +333,7 @@ def test_two_replicas_evaluate_three_images_with_the_weights_of_another_run(
 def test_a_start_says_what_weights_it_has(values, line):
     backbone = backbone_keys.Backbone()
     backbone.override(values)
-    assert training._start_line(backbone).startswith(line)
+    assert opening.start_line(backbone).startswith(line)
 
 
 def test_fine_tuning_for_other_classes(finished, params, data, tmp_path, capsys):

@@ -17,15 +17,11 @@ import numpy as np
 import pytest
 import small_run
 import tensorflow as tf
-import tf_keras
 from in_process import call
 from PIL import Image
 
 import fsaf_tf
 from fsaf_tf.cli import export
-from fsaf_tf.config import experiment
-from fsaf_tf.detect import predict_files
-from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.serving import canvas, evaluate_exported
 
 pytest.importorskip("ai_edge_litert")
@@ -39,37 +35,12 @@ def make_picture(size: tuple[int, int]) -> np.ndarray:
     return np.random.default_rng(size).integers(0, 256, (*size, 3), np.uint8)
 
 
-def write_data(folder: pathlib.Path, detector) -> None:
-    """Pictures of `SIZES` and their COCO JSON: what the detector finds in them."""
-    images, annotations = [], []
-    for number, size in enumerate(SIZES, start=1):
-        picture = make_picture(size)
-        Image.fromarray(picture).save(folder / f"{number}.png")
-        images.append({"id": number, "file_name": f"{number}.png", "height": size[0], "width": size[1]})
-        results = predict_files.to_coco(detector(picture), number, detector.category_ids)
-        for result in results:
-            area = result["bbox"][2] * result["bbox"][3]
-            annotations.append({**result, "id": len(annotations) + 1, "area": area, "iscrowd": 0})
-    categories = [{"id": index, "name": name} for index, name in zip(small_run.IDS, small_run.NAMES)]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "annotations.json").write_text(json.dumps(content))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """`run` and `data`."""
     folder = tmp_path_factory.mktemp("evaluated")
-    params = small_run.small_params()
-    params.task.model.override({"anchor_based": {"enabled": False}, "max_level": 5})  # fewer levels are faster
-    data = folder / "data"
-    params.task.validation_data.override({"annotation_file": f"{data}/annotations.json", "image_dir": str(data)})
-    tf_keras.utils.set_random_seed(1)
-    network = detectors.build_detector(params.task.model, len(small_run.NAMES))
-    small_run.spread_outputs(network, tf.random.normal([1, 64, 96, 3], stddev=64))
-    small_run.write_run(folder / "run", network)
-    (folder / "run" / "params.yaml").write_text(experiment.to_yaml(params))
-    data.mkdir()
-    write_data(data, fsaf_tf.load_detector(folder / "run"))
+    model = {"anchor_based": {"enabled": False}, "max_level": 5}  # fewer levels are faster
+    small_run.write_run_and_data(folder, model, map(make_picture, SIZES))
     return folder
 
 

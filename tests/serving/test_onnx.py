@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import small_run
 import tensorflow as tf
-import tf_keras
 from in_process import call
 from PIL import Image
 
@@ -24,7 +23,6 @@ from fsaf_tf.data import augment
 from fsaf_tf.detect import predict_files
 from fsaf_tf.errors import UserError
 from fsaf_tf.files import storage
-from fsaf_tf.modeling import detector as detectors
 from fsaf_tf.serving import evaluate_exported, onnx_export
 
 onnx = pytest.importorskip("onnx")
@@ -54,36 +52,12 @@ def make_picture(size: tuple[int, int]) -> np.ndarray:
     return picture.astype(np.uint8)
 
 
-def write_data(folder: pathlib.Path, detector) -> None:
-    """Pictures of `SIZES` and their COCO JSON: what the detector finds in them."""
-    images, annotations = [], []
-    for number, size in enumerate(SIZES, start=1):
-        picture = make_picture(size)
-        Image.fromarray(picture).save(folder / f"{number}.png")
-        images.append({"id": number, "file_name": f"{number}.png", "height": size[0], "width": size[1]})
-        for result in predict_files.to_coco(detector(picture), number, detector.category_ids):
-            area = result["bbox"][2] * result["bbox"][3]
-            annotations.append({**result, "id": len(annotations) + 1, "area": area, "iscrowd": 0})
-    categories = [{"id": index, "name": name} for index, name in zip(small_run.IDS, small_run.NAMES)]
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "annotations.json").write_text(json.dumps(content))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """`run`, of both branches, whose detections are means of them, and `data`."""
     folder = tmp_path_factory.mktemp("onnx")
-    params = small_run.small_params()
-    params.task.model.override({"max_level": 5, "postprocess": {"fusion": "mean"}})
-    data = folder / "data"
-    params.task.validation_data.override({"annotation_file": f"{data}/annotations.json", "image_dir": str(data)})
-    tf_keras.utils.set_random_seed(1)
-    network = detectors.build_detector(params.task.model, len(small_run.NAMES))
-    small_run.spread_outputs(network, tf.random.normal([1, 64, 96, 3], stddev=64))
-    small_run.write_run(folder / "run", network)
-    (folder / "run" / "params.yaml").write_text(experiment.to_yaml(params))
-    data.mkdir()
-    write_data(data, fsaf_tf.load_detector(folder / "run"))
+    model = {"max_level": 5, "postprocess": {"fusion": "mean"}}
+    small_run.write_run_and_data(folder, model, map(make_picture, SIZES))
     return folder
 
 
