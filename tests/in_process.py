@@ -1,5 +1,7 @@
 """A tool as from its command line, in this process: a new one would import TensorFlow again, for seconds."""
 
+import contextlib
+import io
 import sys
 
 import pytest
@@ -14,3 +16,11 @@ def call(tool, monkeypatch, *arguments: str):
     with pytest.raises(SystemExit) as done:
         tool.main()
     return done.value.code
+
+
+def printed(tool, *arguments: str) -> str:
+    """What a tool prints that does what it is asked for."""
+    output = io.StringIO()
+    with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(output):
+        assert call(tool, monkeypatch, *arguments) == 0
+    return output.getvalue()

@@ -40,7 +40,7 @@ class SavedModel(pictures.OfPictures):
             self._loaded = tf.saved_model.load(path)  # kept: the signature does not hold its variables
             self._detect = self._loaded.signatures[SIGNATURE]
         except Exception as error:  # what TensorFlow raises of a damaged one is of many kinds
-            raise UserError(f"{path} cannot be loaded: {faults.line(error) or _first_line(error)}") from error
+            raise UserError(f"{path} cannot be loaded: {faults.any_line(error)}") from error
         self.most = self._detect.structured_outputs["detection_scores"].shape[1]
 
     def _detect_all(self, images: list[np.ndarray]) -> list[dict]:
@@ -79,7 +79,7 @@ class TFLite(pictures.OfPictures):
             self._interpreter = interpreter.Interpreter(model_content=data, num_threads=threads)
             self._interpreter.allocate_tensors()
         except Exception as error:  # flatbuffers raises whatever damaged bytes lead it to
-            reason = faults.line(error) or _first_line(error)
+            reason = faults.any_line(error)
             raise UserError(f"{path} cannot be loaded as a TFLite file: {reason}") from error
         if settings is None:
             raise UserError(f"{path} has no settings of fsaf_tf: only files of tools/export.py can be run")
@@ -192,10 +192,6 @@ def _listed(settings: dict, key: str) -> list:
 
 def _starts_as_tflite(data: bytes) -> bool:
     return data[4:8] == _TFLITE
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _libraries():

@@ -33,7 +33,7 @@ class ONNX(pictures.OfPictures):
             data = paths.read_bytes(path) if data is None else data
             self._session = runtime.InferenceSession(data, options, providers=PROVIDERS)
         except Exception as error:  # ONNX Runtime's are of many kinds
-            reason = faults.line(error) or _first_line(error)
+            reason = faults.any_line(error)
             raise UserError(f"{path} cannot be loaded as an ONNX file: {reason}") from error
         properties = self._session.get_modelmeta().custom_metadata_map
         if "class_names" not in properties:
@@ -58,7 +58,7 @@ class ONNX(pictures.OfPictures):
             values = self._session.run(self._outputs, self._inputs(image))
         except Exception as error:
             height, width = image.shape[:2]
-            reason = faults.line(error) or _first_line(error)
+            reason = faults.any_line(error)
             raise UserError(f"{self._path} fails on a picture of {height} x {width} pixels: {reason}") from error
         outputs = {name: value[0] for name, value in zip(self._outputs, values)}
         return named_outputs.to_detections(outputs, self.classes)
@@ -70,10 +70,6 @@ class ONNX(pictures.OfPictures):
             return {"inputs": image[None]}
         sizes = {"image_size": np.int32([self.canvas.size_of(size)]), "original_size": np.int32([size])}
         return {"canvas": self.canvas.fit(image), **sizes}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _library():

@@ -79,6 +79,11 @@ def line(error: BaseException) -> str | None:
     return None
 
 
+def any_line(error: BaseException) -> str:
+    """`line`; of any other exception, such as a library's own, the first line of its words."""
+    return line(error) or (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def of_file(path: str, error: BaseException) -> str | None:
     """`line`, with the name of a file in front where it does not have it."""
     words = line(error)

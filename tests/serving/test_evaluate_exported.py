@@ -3,8 +3,6 @@
 The ground truth is what the checkpoint finds, so that its AP is near 1 without a training.
 """
 
-import contextlib
-import io
 import json
 import os
 import pathlib
@@ -17,7 +15,7 @@ import numpy as np
 import pytest
 import small_run
 import tensorflow as tf
-from in_process import call
+from in_process import call, printed
 from PIL import Image
 
 import fsaf_tf
@@ -51,11 +49,7 @@ def detector(folder):
 
 def run_tool(folder, *flags: str) -> str:
     """What the tool prints."""
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(said):
-        output = (f"--model_dir={folder}/run", f"--output={folder}/exported")
-        assert call(export, monkeypatch, "--format=tflite", *output, *flags) == 0
-    return said.getvalue()
+    return printed(export, "--format=tflite", f"--model_dir={folder}/run", f"--output={folder}/exported", *flags)
 
 
 def row(said: str, name: str) -> list[float]:

@@ -1,7 +1,5 @@
 """ONNX files against the detector that they were made of, by ONNX Runtime, our tools, and the listings of the page."""
 
-import contextlib
-import io
 import json
 import os
 import pathlib
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 import small_run
 import tensorflow as tf
-from in_process import call
+from in_process import call, printed
 from PIL import Image
 
 import fsaf_tf
@@ -74,11 +72,7 @@ def one_branch(folder):
 
 def run_tool(folder, *flags: str) -> str:
     """What the tool prints."""
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stdout(said):
-        output = (f"--model_dir={folder}/run", f"--output={folder}/exported")
-        assert call(export, monkeypatch, "--format=onnx", *output, *flags) == 0
-    return said.getvalue()
+    return printed(export, "--format=onnx", f"--model_dir={folder}/run", f"--output={folder}/exported", *flags)
 
 
 @pytest.fixture(scope="module")
